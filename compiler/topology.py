@@ -1,0 +1,138 @@
+"""What was meant: a topology whose names have become things.
+
+The YAML compiles to this type, and a live broker can be read into it. Nothing here knows how a
+topology is written; `origin` leads back to the place in the file, takes no part in comparison, and
+leads nowhere for a topology that came from elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TypeAlias
+
+from routewright.compiler.source import NOWHERE, Origin
+
+Argument: TypeAlias = "str | int | float | bool | Sequence[Argument] | Mapping[str, Argument]"
+"""What an AMQP table carries and a topology file can write."""
+
+Arguments: TypeAlias = Mapping[str, Argument]
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """An exchange, by AMQP's own attributes; its alternate exchange stands in `arguments`."""
+
+    name: str
+    type: str = "direct"
+    durable: bool = True
+    auto_delete: bool = False
+    internal: bool = False
+    arguments: Arguments = field(default_factory=dict)
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def alternate_exchange(self) -> str | None:
+        """The name of the exchange that gets what this one routes to nothing."""
+        name = self.arguments.get("alternate-exchange")
+        return name if isinstance(name, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue; everything but its two flags stands in `arguments`, under the broker's names."""
+
+    name: str
+    durable: bool = True
+    auto_delete: bool = False
+    arguments: Arguments = field(default_factory=dict)
+    tap: bool = False  # gets a copy for audit, logging or replay; runs no task
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def type(self) -> str:
+        """`classic`, `quorum` or `stream`."""
+        return str(self.arguments.get("x-queue-type", "classic"))
+
+    @property
+    def dead_letter_exchange(self) -> str | None:
+        """The name of the exchange that gets what this queue gives up on."""
+        name = self.arguments.get("x-dead-letter-exchange")
+        return name if isinstance(name, str) else None
+
+    @property
+    def dead_letter_routing_key(self) -> str | None:
+        """The key a dead-lettered message gets; None keeps its own."""
+        key = self.arguments.get("x-dead-letter-routing-key")
+        return key if isinstance(key, str) else None
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """What makes an exchange pass a message on; it holds both its ends."""
+
+    source: Exchange
+    destination: Exchange | Queue
+    key: str = ""
+    arguments: Arguments = field(default_factory=dict)
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Where the messages of one task go, and how they are sent; defaults are filled in."""
+
+    name: str
+    exchange: Exchange
+    routing_key: str = ""
+    headers: Arguments = field(default_factory=dict)
+    priority: int | None = None  # 0 the highest, 9 the lowest; None is the broker's own default
+    serializer: str = "json"
+    mandatory: bool = True
+    immediate: bool = False
+    ignore_result: bool = False
+    expires: float | None = None  # seconds
+    multicast: bool = False  # may run once in each of several work queues
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerGroup:
+    """Who consumes what: `concurrency` threads share the queues of the group."""
+
+    name: str
+    queues: tuple[Queue, ...]
+    concurrency: int = 1
+    prefetch: int = 1  # unacknowledged messages each queue's consumer may hold
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Topology:
+    """Everything declared, by name, and the bindings in the order of the file."""
+
+    name: str
+    target: str = "rabbitmq-3.x"
+    vhost: str | None = None  # None: whatever the broker URL says
+    exchanges: Mapping[str, Exchange] = field(default_factory=dict)
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+    bindings: tuple[Binding, ...] = ()
+    tasks: Mapping[str, Task] = field(default_factory=dict)
+    groups: Mapping[str, WorkerGroup] = field(default_factory=dict)
+
+
+PREDECLARED: Mapping[str, Exchange] = MappingProxyType(
+    {
+        name: Exchange(name, type_)
+        for name, type_ in (
+            ("", "direct"),
+            ("amq.direct", "direct"),
+            ("amq.fanout", "fanout"),
+            ("amq.topic", "topic"),
+            ("amq.headers", "headers"),
+            ("amq.match", "headers"),
+        )
+    }
+)
+"""The exchanges every RabbitMQ virtual host has from its first moment."""

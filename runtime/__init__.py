@@ -1,0 +1,1 @@
+"""Send tasks along the compiled routes, run them, and get their results."""

@@ -1,0 +1,100 @@
+"""What a generated router is made of; it imports nothing but the standard library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, Generic, TypeVar
+
+from routewright.runtime.errors import UnknownGroup, UnknownTask
+
+TaskName = TypeVar("TaskName", bound=str)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where the messages of one task go, and how they are sent.
+
+    `queues` are those the compiler proved the key to reach, in sorted order. `priority` is 0 (the
+    highest) to 9 (the lowest), or None for the broker's default. `expires` is in seconds.
+    """
+
+    task: str
+    exchange: str
+    routing_key: str
+    queues: tuple[str, ...]
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    priority: int | None = None
+    serializer: str = "json"
+    mandatory: bool = True
+    immediate: bool = False
+    ignore_result: bool = False
+    expires: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """The queues that one kind of worker consumes, and how many tasks it runs at a time.
+
+    `prefetch` is how many unacknowledged messages each queue's consumer may hold.
+    """
+
+    name: str
+    queues: tuple[str, ...]
+    concurrency: int = 1
+    prefetch: int = 1
+
+
+class Router(Generic[TaskName]):
+    """The compiled routing of one topology: an exact table from task name to `Route`.
+
+    The type parameter is the `Literal` of the topology's task names, so that a type checker
+    refuses a misspelt one.
+    """
+
+    __slots__ = ("_routes", "groups", "source", "target", "topology", "vhost")
+
+    def __init__(
+        self,
+        *,
+        topology: str,
+        source: str,
+        target: str,
+        vhost: str | None,
+        routes: Iterable[Route],
+        groups: Iterable[Group],
+    ) -> None:
+        self.topology = topology
+        self.source = source  # the hash of the topology file, "sha256:..."
+        self.target = target
+        self.vhost = vhost
+        self._routes = {route.task: route for route in routes}
+        self.groups = {group.name: group for group in groups}
+
+    @property
+    def tasks(self) -> Mapping[str, Route]:
+        """Every route, by the name of its task."""
+        return MappingProxyType(self._routes)
+
+    def resolve(self, task: TaskName) -> Route:
+        """The route of a task.
+
+        Raises:
+            UnknownTask: the topology declares no task of that name.
+        """
+        try:
+            return self._routes[task]
+        except KeyError:
+            raise UnknownTask(task, self.topology, tuple(self._routes)) from None
+
+    def group(self, name: str) -> Group:
+        """The worker group of that name.
+
+        Raises:
+            UnknownGroup: the topology declares no such group.
+        """
+        try:
+            return self.groups[name]
+        except KeyError:
+            raise UnknownGroup(name, self.topology, tuple(self.groups)) from None
