@@ -1,0 +1,176 @@
+"""What may be written in a topology file, as it is written.
+
+Names are still strings here; `resolve` turns them into things. Unknown keys are refused, and no
+value is converted into another type: `"5"` is not a number.
+"""
+
+from __future__ import annotations
+
+import keyword
+import re
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic_core import PydanticCustomError
+
+from routewright.compiler.durations import Duration
+
+_MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
+_TARGET = re.compile(r"rabbitmq-[34](\.(x|[0-9]{1,3}))?|redis|memory")
+
+
+def _module_name(name: str) -> str:
+    if not _MODULE_NAME.fullmatch(name) or keyword.iskeyword(name):
+        raise PydanticCustomError(
+            "malformed-name",
+            "`{name}` cannot be the name of a topology, which names a Python package",
+            {"name": name, "help": "use small letters, digits and `_`, a letter first: `media`"},
+        )
+    return name
+
+
+def _target(target: str) -> str:
+    if not _TARGET.fullmatch(target):
+        raise PydanticCustomError(
+            "unknown-target",
+            "`{target}` is not something a topology can run on",
+            {
+                "target": target,
+                "help": "targets are `rabbitmq-3.x`, `rabbitmq-3.10` and the like, "
+                "`rabbitmq-4.x`, `redis` and `memory`",
+            },
+        )
+    return target
+
+
+def _nothing_is_empty(value: Any) -> Any:
+    """`audit:` with nothing behind it declares a thing with every default."""
+    return {} if value is None else value
+
+
+def _scalar(value: Any) -> Any:
+    if isinstance(value, str | int | float):
+        return value
+    raise PydanticCustomError(
+        "wrong-type",
+        "a header is text, a number or a boolean",
+        {"help": "write `name: value`"},
+    )
+
+
+class Written(BaseModel):
+    """The rules that hold for every part of the file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _something_is_written(cls, value: Any) -> Any:
+        """A key with nothing behind it is a slip, also where the key may be left out."""
+        if value is None:
+            raise PydanticCustomError("missing-value", "nothing is written")
+        return value
+
+
+class BindingSpec(Written):
+    """One binding, under the queue or the exchange that it leads to."""
+
+    exchange: str
+    binding_key: str | None = None
+    arguments: dict[str, Any] = {}
+
+
+Bindings = Annotated[tuple[BindingSpec, ...], Field(strict=False)]
+Names = Annotated[tuple[str, ...], Field(strict=False)]
+
+
+class ExchangeSpec(Written):
+    type: str = "direct"
+    durable: bool = True
+    auto_delete: bool = False
+    internal: bool = False
+    alternate_exchange: str | None = None
+    bindings: Bindings = ()
+    arguments: dict[str, Any] = {}
+
+
+class DeadLetterSpec(Written):
+    """Where a queue sends what it gives up on; without a key, a message keeps its own."""
+
+    exchange: str
+    routing_key: str | None = None
+
+
+class QueueSpec(Written):
+    """A queue. What is not explained is the broker's argument `x-...` of the same name."""
+
+    type: str | None = None
+    durable: bool = True
+    auto_delete: bool = False
+    exchange: str | None = None  # with binding_key: the short form of one binding
+    binding_key: str | None = None
+    bindings: Bindings = ()
+    tap: bool = False
+    message_ttl: Duration | None = None
+    expires: Duration | None = None
+    max_length: int | None = None
+    max_length_bytes: int | None = None
+    overflow: str | None = None
+    dead_letter: DeadLetterSpec | None = None
+    dead_letter_strategy: str | None = None
+    max_priority: int | None = None
+    delivery_limit: int | None = None
+    single_active_consumer: bool | None = None
+    max_in_memory_length: int | None = None
+    max_in_memory_bytes: int | None = None
+    max_age: Duration | None = None
+    stream_max_segment_size_bytes: int | None = None
+    initial_cluster_size: int | None = None
+    quorum_initial_group_size: int | None = None
+    queue_leader_locator: str | None = None
+    queue_master_locator: str | None = None
+    queue_mode: str | None = None
+    queue_version: int | None = None
+    arguments: dict[str, Any] = {}
+
+
+Priority = Annotated[int, Field(ge=0, le=9)]
+
+
+class SendingSpec(Written):
+    """How a task is sent: what a task may say, and the defaults may say for all of them."""
+
+    exchange: str | None = None
+    routing_key: str | None = None
+    headers: dict[str, Annotated[Any, AfterValidator(_scalar)]] | None = None
+    priority: Priority | None = None
+    serializer: str | None = None
+    mandatory: bool | None = None
+    immediate: bool | None = None
+    ignore_result: bool | None = None
+    expires: Duration | None = None
+
+
+class TaskSpec(SendingSpec):
+    multicast: bool = False
+
+
+class WorkerGroupSpec(Written):
+    """Who consumes which queues; `prefetch` is as much as `concurrency` unless it is given."""
+
+    queues: Names
+    concurrency: Annotated[int, Field(ge=1, le=1000)] = 1
+    prefetch: Annotated[int, Field(ge=1, le=65535)] | None = None
+
+
+class TopologySpec(Written):
+    """The whole file."""
+
+    topology: Annotated[str, AfterValidator(_module_name)]
+    target: Annotated[str, AfterValidator(_target)] = "rabbitmq-3.x"
+    vhost: str | None = None
+    defaults: SendingSpec = SendingSpec()
+    exchanges: dict[str, Annotated[ExchangeSpec, BeforeValidator(_nothing_is_empty)]] = {}
+    queues: dict[str, Annotated[QueueSpec, BeforeValidator(_nothing_is_empty)]] = {}
+    tasks: dict[str, Annotated[TaskSpec, BeforeValidator(_nothing_is_empty)]] = {}
+    workers: dict[str, WorkerGroupSpec] = {}
