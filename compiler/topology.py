@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TypeAlias
 
-from routewright.compiler.source import NOWHERE, Origin
+from routewright.compiler.arguments import option_path
+from routewright.compiler.source import NOWHERE, Origin, Span
 
 Argument: TypeAlias = "str | int | float | bool | Sequence[Argument] | Mapping[str, Argument]"
 """What an AMQP table carries and a topology file can write."""
@@ -67,6 +68,12 @@ class Queue:
         key = self.arguments.get("x-dead-letter-routing-key")
         return key if isinstance(key, str) else None
 
+    def argument_span(self, argument: str) -> Span | None:
+        """Where an argument is written: among the `arguments`, or as an option of its own."""
+        if self.origin.has("arguments", argument):
+            return self.origin.span("arguments", argument)
+        return self.origin.span(*option_path(argument))
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -77,6 +84,17 @@ class Binding:
     key: str = ""
     arguments: Arguments = field(default_factory=dict)
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What tells one binding from another for the broker: both ends, key and arguments."""
+        return (
+            self.source.name,
+            type(self.destination).__name__,
+            self.destination.name,
+            self.key,
+            tuple(sorted((name, repr(value)) for name, value in self.arguments.items())),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +113,20 @@ class Task:
     expires: float | None = None  # seconds
     multicast: bool = False  # may run once in each of several work queues
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def key_span(self) -> Span | None:
+        """Where the routing key is written, or the task's name where `defaults` has it."""
+        return self._span_of("routing_key")
+
+    @property
+    def exchange_span(self) -> Span | None:
+        """Where the exchange is written, or the task's name where `defaults` has it."""
+        return self._span_of("exchange")
+
+    def _span_of(self, option: str) -> Span | None:
+        origin = self.origin
+        return origin.span(option) if origin.has(option) else origin.key_span()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +153,13 @@ class Topology:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     groups: Mapping[str, WorkerGroup] = field(default_factory=dict)
 
+    def exchange(self, name: str) -> Exchange | None:
+        """The exchange of that name: a declared one, or one that every broker has."""
+        return self.exchanges.get(name) or PREDECLARED.get(name)
+
+
+KEYED_TYPES = ("direct", "topic")
+"""The types of exchange in which a binding without a key is a slip."""
 
 PREDECLARED: Mapping[str, Exchange] = MappingProxyType(
     {

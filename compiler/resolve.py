@@ -1,0 +1,226 @@
+"""A specification becomes a topology: names turn into the things they name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from routewright.compiler.arguments import argument
+from routewright.compiler.bindings import resolve_bindings
+from routewright.compiler.diagnostics import Diagnostic, Note
+from routewright.compiler.names import Names
+from routewright.compiler.source import Origin, Path, Source
+from routewright.compiler.spec import (
+    ExchangeSpec,
+    QueueSpec,
+    SendingSpec,
+    TaskSpec,
+    TopologySpec,
+    WorkerGroupSpec,
+)
+from routewright.compiler.topology import (
+    KEYED_TYPES,
+    Exchange,
+    Queue,
+    Task,
+    Topology,
+    WorkerGroup,
+)
+
+_OTHER_OPTIONS = {
+    *("type", "durable", "auto_delete", "exchange", "binding_key", "bindings", "tap"),
+    *("dead_letter", "max_age", "arguments"),
+}
+_ARGUMENT_OPTIONS = tuple(name for name in QueueSpec.model_fields if name not in _OTHER_OPTIONS)
+
+
+def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[Diagnostic]]:
+    """The topology that was meant, or every name in it that means nothing."""
+    found: list[Diagnostic] = []
+    exchanges = {name: _exchange(name, it, source, found) for name, it in spec.exchanges.items()}
+    queues = {name: _queue(name, it, source, found) for name, it in spec.queues.items()}
+    names = Names(source, exchanges, queues, found)
+    for exchange in exchanges.values():
+        _look_up_alternate(exchange, names)
+    for queue in queues.values():
+        _look_up_dead_letter(queue, names)
+    bindings = resolve_bindings(spec, names)
+    tasks = [_task(name, it, spec.defaults, names) for name, it in spec.tasks.items()]
+    groups = [_group(name, it, names) for name, it in spec.workers.items()]
+    if found:
+        return None, found
+    return (
+        Topology(
+            spec.topology,
+            spec.target,
+            spec.vhost,
+            exchanges,
+            queues,
+            bindings,
+            {task.name: task for task in tasks if task},
+            {group.name: group for group in groups},
+        ),
+        [],
+    )
+
+
+def _exchange(name: str, spec: ExchangeSpec, source: Source, found: list[Diagnostic]) -> Exchange:
+    path = ("exchanges", name)
+    options = {"alternate-exchange": (("alternate_exchange",), spec.alternate_exchange)}
+    return Exchange(
+        name,
+        spec.type,
+        spec.durable,
+        spec.auto_delete,
+        spec.internal,
+        _merged(options, spec.arguments, source, path, found),
+        Origin(source, path),
+    )
+
+
+def _queue(name: str, spec: QueueSpec, source: Source, found: list[Diagnostic]) -> Queue:
+    path = ("queues", name)
+    options: dict[str, tuple[Path, Any]] = {"x-queue-type": (("type",), spec.type)}
+    for option in _ARGUMENT_OPTIONS:
+        options[argument(option)] = ((option,), getattr(spec, option))
+    if spec.dead_letter:
+        where = ("dead_letter",)
+        options["x-dead-letter-exchange"] = (where, spec.dead_letter.exchange)
+        options["x-dead-letter-routing-key"] = (where, spec.dead_letter.routing_key)
+    if spec.max_age is not None:  # the broker counts it in whole seconds
+        options["x-max-age"] = (("max_age",), f"{max(spec.max_age // 1000, 1)}s")
+    return Queue(
+        name,
+        spec.durable,
+        spec.auto_delete,
+        _merged(options, spec.arguments, source, path, found),
+        spec.tap,
+        Origin(source, path),
+    )
+
+
+def _merged(
+    options: Mapping[str, tuple[Path, Any]],
+    arguments: dict[str, Any],
+    source: Source,
+    path: Path,
+    found: list[Diagnostic],
+) -> dict[str, Any]:
+    """The options that are given, under their arguments' names, and the other arguments."""
+    given = {name: value for name, (_, value) in options.items() if value is not None}
+    for name in sorted(given.keys() & arguments.keys()):
+        option = (*path, *options[name][0])
+        found.append(
+            Diagnostic(
+                "argument-given-twice",
+                f"`{name}` is given here and by the option `{option[-1]}`",
+                source.key_span((*path, "arguments", name)),
+                help="keep the option",
+                notes=(Note("the option stands here", source.key_span(option)),),
+            )
+        )
+    return {**given, **arguments}
+
+
+def _look_up_alternate(exchange: Exchange, names: Names) -> None:
+    name = exchange.alternate_exchange
+    if name is None:
+        return
+    where = names.first_written(
+        exchange.origin.path, ("alternate_exchange",), ("arguments", "alternate-exchange")
+    )
+    names.exchange(name, where, f"the alternate exchange of `{exchange.name}`")
+
+
+def _look_up_dead_letter(queue: Queue, names: Names) -> None:
+    name, key = queue.dead_letter_exchange, queue.dead_letter_routing_key
+    if name is None:
+        return
+    where = names.first_written(
+        queue.origin.path, ("dead_letter", "exchange"), ("arguments", "x-dead-letter-exchange")
+    )
+    exchange = names.exchange(name, where, f"the dead-letter exchange of `{queue.name}`")
+    if exchange and not exchange.name and key is not None:  # by the default exchange, to a queue
+        where = names.first_written(
+            queue.origin.path,
+            ("dead_letter", "routing_key"),
+            ("arguments", "x-dead-letter-routing-key"),
+        )
+        names.queue(key, where, f"the dead-letter queue of `{queue.name}`")
+
+
+def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Task | None:
+    path = ("tasks", name)
+    exchange = _task_exchange(name, spec, defaults, path, names)
+    if exchange is None:
+        return None
+    chosen = {
+        option: getattr(defaults, option) if own is None else own
+        for option in SendingSpec.model_fields
+        for own in (getattr(spec, option),)
+    }
+    key, expires = chosen["routing_key"], chosen["expires"]
+    if key is None and exchange.type in KEYED_TYPES:
+        names.report(
+            "task-without-routing-key",
+            f"task `{name}` goes to the {exchange.type} exchange `{exchange.name}` "
+            "without a routing key",
+            names.source.key_span(path),
+            "add `routing_key: ...`",
+        )
+        return None
+    return Task(
+        name,
+        exchange,
+        key or "",
+        headers=chosen["headers"] or {},
+        priority=chosen["priority"],
+        serializer=chosen["serializer"] or "json",
+        mandatory=chosen["mandatory"] is not False,
+        immediate=chosen["immediate"] is True,
+        ignore_result=chosen["ignore_result"] is True,
+        expires=None if expires is None else expires / 1000,
+        multicast=spec.multicast,
+        origin=Origin(names.source, path),
+    )
+
+
+def _task_exchange(
+    name: str, spec: TaskSpec, defaults: SendingSpec, path: Path, names: Names
+) -> Exchange | None:
+    if spec.exchange is not None:
+        return names.exchange(spec.exchange, (*path, "exchange"), f"the exchange of task `{name}`")
+    if defaults.exchange is not None:
+        where = ("defaults", "exchange")
+        return names.exchange(defaults.exchange, where, "the default exchange of tasks")
+    names.report(
+        "task-without-exchange",
+        f"task `{name}` has no exchange to go to",
+        names.source.key_span(path),
+        "add `exchange: ...` to it, or to `defaults`",
+    )
+    return None
+
+
+def _group(name: str, spec: WorkerGroupSpec, names: Names) -> WorkerGroup:
+    path = ("workers", name)
+    queues: dict[str, Queue] = {}
+    for index, queue_name in enumerate(spec.queues):
+        where = (*path, "queues", index)
+        queue = names.queue(queue_name, where, f"a queue of worker group `{name}`")
+        if queue_name in queues:
+            names.report(
+                "repeated-queue",
+                f"worker group `{name}` lists `{queue_name}` twice",
+                names.source.span(where),
+                "take one away",
+            )
+        if queue:
+            queues[queue_name] = queue
+    return WorkerGroup(
+        name,
+        tuple(queues.values()),
+        spec.concurrency,
+        spec.prefetch or spec.concurrency,
+        Origin(names.source, path),
+    )
