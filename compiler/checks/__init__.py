@@ -1,0 +1,71 @@
+"""What can be wrong with a topology whose names all mean something: one file for each check.
+
+A check is a generator of diagnostics; its docstring is its page in the documentation, and its name,
+in kebab-case, the code of what it reports.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from routewright.compiler.checks.control_character_in_name import control_character_in_name
+from routewright.compiler.checks.dead_letter_key_without_exchange import (
+    dead_letter_key_without_exchange,
+)
+from routewright.compiler.checks.dead_letters_not_at_least_once import (
+    dead_letters_not_at_least_once,
+)
+from routewright.compiler.checks.ignored_binding_arguments import ignored_binding_arguments
+from routewright.compiler.checks.ignored_binding_key import ignored_binding_key
+from routewright.compiler.checks.literal_wildcard import literal_wildcard
+from routewright.compiler.checks.malformed_x_match import malformed_x_match
+from routewright.compiler.checks.name_too_long import name_too_long
+from routewright.compiler.checks.publish_to_internal_exchange import publish_to_internal_exchange
+from routewright.compiler.checks.queue_without_worker import queue_without_worker
+from routewright.compiler.checks.reserved_name import reserved_name
+from routewright.compiler.checks.stream_as_work_queue import stream_as_work_queue
+from routewright.compiler.checks.task_delivered_more_than_once import task_delivered_more_than_once
+from routewright.compiler.checks.undecided_route import undecided_route
+from routewright.compiler.checks.unknown_argument import unknown_argument
+from routewright.compiler.checks.unknown_exchange_type import unknown_exchange_type
+from routewright.compiler.checks.unroutable_task import unroutable_task
+from routewright.compiler.checks.unsupported_by_queue_type import unsupported_by_queue_type
+from routewright.compiler.checks.wildcard_in_routing_key import wildcard_in_routing_key
+from routewright.compiler.checks.wildcard_inside_word import wildcard_inside_word
+from routewright.compiler.checks.wrong_argument_type import wrong_argument_type
+from routewright.compiler.checks.wrong_argument_value import wrong_argument_value
+from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+Check = Callable[[Topology, Routing], Iterator[Diagnostic]]
+
+CHECKS: tuple[Check, ...] = (
+    reserved_name,
+    name_too_long,
+    control_character_in_name,
+    unknown_exchange_type,
+    wildcard_in_routing_key,
+    wildcard_inside_word,
+    literal_wildcard,
+    ignored_binding_key,
+    ignored_binding_arguments,
+    malformed_x_match,
+    unsupported_by_queue_type,
+    wrong_argument_type,
+    wrong_argument_value,
+    unknown_argument,
+    dead_letter_key_without_exchange,
+    dead_letters_not_at_least_once,
+    publish_to_internal_exchange,
+    unroutable_task,
+    undecided_route,
+    task_delivered_more_than_once,
+    queue_without_worker,
+    stream_as_work_queue,
+)
+
+
+def check(topology: Topology, routing: Routing) -> list[Diagnostic]:
+    """Everything that any check finds."""
+    return [found for one in CHECKS for found in one(topology, routing)]

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+
+def dead_letters_not_at_least_once(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """A queue asks for dead letters that are never lost, and will not get them.
+
+    `dead_letter_strategy: at-least-once` needs a dead-letter exchange and `overflow:
+    reject-publish`. Without them RabbitMQ falls back to at-most-once and says so only in its log.
+    """
+    for queue in topology.queues.values():
+        if queue.arguments.get("x-dead-letter-strategy") != "at-least-once":
+            continue
+        missing = []
+        if queue.dead_letter_exchange is None:
+            missing.append("`dead_letter: {exchange: ...}`")
+        if queue.arguments.get("x-overflow") != "reject-publish":
+            missing.append("`overflow: reject-publish`")
+        if missing:
+            yield Diagnostic(
+                "dead-letters-not-at-least-once",
+                f"the dead letters of queue `{queue.name}` are sent at most once all the same",
+                queue.argument_span("x-dead-letter-strategy"),
+                help=f"add {' and '.join(missing)}",
+                severity=Severity.WARNING,
+            )

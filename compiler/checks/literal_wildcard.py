@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.patterns import has_wildcard
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+
+def literal_wildcard(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """A binding to a direct exchange has a wildcard in its key.
+
+    A direct exchange compares keys letter by letter: `video.#` matches the key `video.#` alone.
+    """
+    for binding in topology.bindings:
+        if binding.source.type == "direct" and has_wildcard(binding.key):
+            yield Diagnostic(
+                "literal-wildcard",
+                f"the direct exchange `{binding.source.name}` has no wildcards, so `{binding.key}` "
+                "matches only itself",
+                binding.origin.span("binding_key"),
+                help="make the exchange `type: topic`, or write the key in full",
+                severity=Severity.WARNING,
+            )

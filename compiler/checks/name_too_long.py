@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.routing import Routing
+from routewright.compiler.source import Span
+from routewright.compiler.topology import Topology
+
+MOST_BYTES = 255
+
+
+def name_too_long(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """A name or a key has more bytes than AMQP can carry.
+
+    Exchange names, queue names, routing keys and binding keys are AMQP short strings: at most 255
+    bytes, in UTF-8, so that a letter outside of ASCII counts for two to four.
+    """
+    for what, text, span in _short_strings(topology):
+        size = len(text.encode())
+        if size > MOST_BYTES:
+            yield Diagnostic(
+                "name-too-long",
+                f"{what} `{text[:20]}...` has {size} bytes, and the most is {MOST_BYTES}",
+                span,
+                help="shorten it",
+            )
+
+
+def _short_strings(topology: Topology) -> Iterator[tuple[str, str, Span | None]]:
+    for exchange in topology.exchanges.values():
+        yield "the exchange name", exchange.name, exchange.origin.key_span()
+    for queue in topology.queues.values():
+        yield "the queue name", queue.name, queue.origin.key_span()
+        key = queue.dead_letter_routing_key
+        if key is not None:
+            span = queue.origin.span("dead_letter", "routing_key")
+            yield "the dead-letter routing key", key, span
+    for binding in topology.bindings:
+        yield "the binding key", binding.key, binding.origin.span("binding_key")
+    for task in topology.tasks.values():
+        yield "the routing key", task.routing_key, task.key_span

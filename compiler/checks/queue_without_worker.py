@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Exchange, Topology
+
+
+def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+    """No worker group consumes a queue, so that what arrives there stays.
+
+    Not said of a queue that only watches (`tap: true`), nor of one where dead letters are kept for
+    somebody to look at, unless a task is sent there. Without any worker group in the file nothing
+    is known of who consumes what.
+    """
+    if not topology.groups:
+        return
+    consumed = {queue.name for group in topology.groups.values() for queue in group.queues}
+    working = {name for task in topology.tasks.values() for name in routing.of_task(task).queues}
+    kept = _dead_letter_queues(topology)
+    for name, queue in topology.queues.items():
+        if name in consumed or queue.tap or (name in kept and name not in working):
+            continue
+        yield Diagnostic(
+            "queue-without-worker",
+            f"no worker group consumes queue `{name}`",
+            queue.origin.key_span(),
+            help="add it to the `queues` of a worker group, or say `tap: true` on it",
+        )
+
+
+def _dead_letter_queues(topology: Topology) -> set[str]:
+    """The queues behind dead-letter exchanges, over bindings of exchanges to exchanges too."""
+    queues = {
+        queue.dead_letter_routing_key
+        for queue in topology.queues.values()
+        if queue.dead_letter_exchange == "" and queue.dead_letter_routing_key
+    }
+    waiting = {queue.dead_letter_exchange for queue in topology.queues.values()} - {None, ""}
+    seen = set(waiting)
+    while waiting:
+        exchange = waiting.pop()
+        for binding in topology.bindings:
+            if binding.source.name != exchange:
+                continue
+            destination = binding.destination
+            if not isinstance(destination, Exchange):
+                queues.add(destination.name)
+            elif destination.name not in seen:
+                seen.add(destination.name)
+                waiting.add(destination.name)
+    return queues

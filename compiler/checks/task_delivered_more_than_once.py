@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Note
+from routewright.compiler.routing import Delivery, Routing
+from routewright.compiler.topology import Queue, Topology
+
+
+def task_delivered_more_than_once(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+    """A task's message reaches two work queues, so that the task runs twice.
+
+    Every queue whose binding matches gets a copy. Where that is meant, the task says `multicast:
+    true`; a queue that only wants to see the messages, for audit or replay, says `tap: true`.
+    """
+    for task in topology.tasks.values():
+        delivery = routing.of_task(task)
+        work = [name for name in delivery.queues if not topology.queues[name].tap]
+        if len(work) > 1 and not task.multicast:
+            names = ", ".join(f"`{name}`" for name in work)
+            yield Diagnostic(
+                "task-delivered-more-than-once",
+                f"`{task.routing_key}` reaches {len(work)} work queues, {names}, and task "
+                f"`{task.name}` would run in each",
+                task.key_span,
+                help="narrow one of the binding keys; or say `multicast: true` on the task, or "
+                "`tap: true` on a queue that only watches",
+                notes=tuple(_bindings_into(set(work), delivery)),
+                witness=task.routing_key,
+            )
+
+
+def _bindings_into(queues: set[str], delivery: Delivery) -> Iterator[Note]:
+    for hop in delivery.hops:
+        binding = hop.binding
+        if binding and isinstance(binding.destination, Queue) and hop.destination.name in queues:
+            yield Note(
+                f"`{binding.key}` of `{binding.source.name}` leads to `{hop.destination.name}`",
+                binding.origin.span("binding_key"),
+            )

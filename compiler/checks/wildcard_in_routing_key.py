@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.patterns import has_wildcard
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+
+def wildcard_in_routing_key(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """A task is sent with a pattern for a routing key.
+
+    Only binding keys have wildcards. In a routing key `*` and `#` are words like any other, so that
+    `video.#` matches by accident what `video.compress` would match on purpose.
+    """
+    for task in topology.tasks.values():
+        if has_wildcard(task.routing_key):
+            yield Diagnostic(
+                "wildcard-in-routing-key",
+                f"the routing key `{task.routing_key}` of task `{task.name}` has a wildcard, "
+                "which is an ordinary word there",
+                task.key_span,
+                help="write the key of this task, such as "
+                f"`{task.routing_key.replace('#', 'compress').replace('*', 'compress')}`",
+            )

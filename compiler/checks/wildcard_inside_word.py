@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.patterns import MANY, ONE, words
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+
+def wildcard_inside_word(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """A binding key has a `*` or a `#` as a part of a word.
+
+    A wildcard is a word by itself. `video*` and `video.#x` match nothing but their own letters.
+    """
+    for binding in topology.bindings:
+        if binding.source.type != "topic":
+            continue
+        for word in words(binding.key):
+            if word not in (ONE, MANY) and (ONE in word or MANY in word):
+                yield Diagnostic(
+                    "wildcard-inside-word",
+                    f"`{word}` in the binding key `{binding.key}` is an ordinary word",
+                    binding.origin.span("binding_key"),
+                    help="put a dot between a word and a wildcard",
+                    severity=Severity.WARNING,
+                )
+                break

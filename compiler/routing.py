@@ -1,0 +1,148 @@
+"""Where a key goes: from an exchange to the set of queues, over the whole graph.
+
+The rules are those of RabbitMQ's `rabbit_exchange:route`: every exchange is visited once; a queue
+gets a message once; an alternate exchange is used only when the exchange's own bindings, to queues
+or to exchanges, matched nothing; the default exchange knows every queue by its name.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from routewright.compiler.headers import headers_match
+from routewright.compiler.patterns import TopicTable
+from routewright.compiler.topology import Binding, Exchange, Queue, Task, Topology
+
+Match = Callable[[str, Mapping[str, Any]], Iterable[Binding]]
+
+
+class Outcome(StrEnum):
+    """The fates of a message that is published once."""
+
+    DELIVERED = "delivered"
+    UNROUTABLE = "unroutable"
+    UNDECIDED = "undecided"  # met an exchange whose type nothing is known of
+    NO_EXCHANGE = "no-exchange"  # the broker closes the channel with 404
+
+
+@dataclass(frozen=True, slots=True)
+class Hop:
+    """One step of a message: out of an exchange by a binding, or to the alternate exchange."""
+
+    exchange: str
+    destination: Exchange | Queue
+    binding: Binding | None = None  # None: by the alternate exchange, or the default one
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Where a message goes: the queues' names, sorted; its fate; and every step on the way.
+
+    When the outcome is `undecided`, `queues` are those that get the message in any case.
+    """
+
+    queues: tuple[str, ...]
+    outcome: Outcome
+    hops: tuple[Hop, ...] = ()
+
+
+class Routing:
+    """The routing of one topology; tables are made when an exchange is first asked for."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._topology = topology
+        self._outgoing: defaultdict[str, list[Binding]] = defaultdict(list)
+        for binding in topology.bindings:
+            self._outgoing[binding.source.name].append(binding)
+        self._tables: dict[str, Match | None] = {}
+        self._of_tasks: dict[str, Delivery] = {}
+
+    def of_task(self, task: Task) -> Delivery:
+        """Where the messages of a task go."""
+        delivery = self._of_tasks.get(task.name)
+        if delivery is None:
+            headers = {"lang": "py", "task": task.name, **task.headers}  # as in Celery's protocol
+            delivery = self.route(task.exchange.name, task.routing_key, headers)
+            self._of_tasks[task.name] = delivery
+        return delivery
+
+    def reach(self, task: Task) -> tuple[str, ...]:
+        """The sorted names of the queues that the messages of a task reach."""
+        return self.of_task(task).queues
+
+    def route(self, exchange: str, key: str, headers: Mapping[str, Any] | None = None) -> Delivery:
+        """Where a message with this routing key and these headers goes."""
+        first = self._topology.exchange(exchange)
+        if first is None:
+            return Delivery((), Outcome.NO_EXCHANGE)
+        if not exchange:
+            return self._by_default_exchange(key)
+        queues: set[str] = set()
+        hops: list[Hop] = []
+        waiting, seen, undecided = [first], {first.name}, False
+        while waiting:
+            source = waiting.pop()
+            leaving = self._leaving(source, key, headers or {})
+            if leaving is None:
+                undecided = True
+                continue
+            for hop in leaving:
+                hops.append(hop)
+                destination = hop.destination
+                if isinstance(destination, Queue):
+                    queues.add(destination.name)
+                elif destination.name not in seen:
+                    seen.add(destination.name)
+                    waiting.append(destination)
+        if undecided:
+            outcome = Outcome.UNDECIDED
+        else:
+            outcome = Outcome.DELIVERED if queues else Outcome.UNROUTABLE
+        return Delivery(tuple(sorted(queues)), outcome, tuple(hops))
+
+    def _by_default_exchange(self, key: str) -> Delivery:
+        queue = self._topology.queues.get(key)
+        if queue is None:
+            return Delivery((), Outcome.UNROUTABLE)
+        return Delivery((key,), Outcome.DELIVERED, (Hop("", queue),))
+
+    def _leaving(self, source: Exchange, key: str, headers: Mapping[str, Any]) -> list[Hop] | None:
+        """The steps out of one exchange, or None when its type is unknown."""
+        if source.name not in self._tables:
+            self._tables[source.name] = _table(source.type, self._outgoing[source.name])
+        table = self._tables[source.name]
+        if table is None:
+            return None
+        hops = [Hop(source.name, it.destination, it) for it in table(key, headers)]
+        if not hops and source.alternate_exchange is not None:
+            alternate = self._topology.exchange(source.alternate_exchange)
+            if alternate is not None:
+                hops.append(Hop(source.name, alternate))
+        return hops
+
+
+def _table(exchange_type: str, bindings: list[Binding]) -> Match | None:
+    """How an exchange of a type picks among its bindings; None for a type of some plugin."""
+    match exchange_type:
+        case "direct":
+            by_key: defaultdict[str, list[Binding]] = defaultdict(list)
+            for binding in bindings:
+                by_key[binding.key].append(binding)
+            return lambda key, _headers: by_key.get(key, ())
+        case "topic":
+            topics: TopicTable[Binding] = TopicTable()
+            for binding in bindings:
+                topics.add(binding.key, binding)
+            return lambda key, _headers: topics.lookup(key)
+        case "fanout":
+            return lambda _key, _headers: bindings
+        case "headers":
+            return lambda _key, headers: [
+                binding for binding in bindings if headers_match(binding.arguments, headers)
+            ]
+        case _:
+            return None
