@@ -1,0 +1,269 @@
+"""The command line: arguments, printing, exit codes.
+
+0 is fine, 1 is findings or differences, 2 is a wrong use or an environment that will not do. What
+the commands need is imported in them: starting a worker takes no pydantic and no PyYAML.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import click
+
+from routewright import __version__
+
+if TYPE_CHECKING:
+    from routewright.compiler.pipeline import Compilation
+    from routewright.compiler.topology import Topology
+
+FINE, FINDINGS, TROUBLE = 0, 1, 2
+
+_TOPOLOGY = click.Path(dir_okay=False, path_type=Path)
+_file = click.argument("file", type=_TOPOLOGY, default=Path("topology.yaml"), metavar="[FILE]")
+_broker = click.option(
+    "--broker",
+    metavar="URL",
+    envvar="ROUTEWRIGHT_BROKER",
+    default="amqp://guest:guest@localhost:5672//",
+    help="The broker; $ROUTEWRIGHT_BROKER, or guest on localhost, unless it is given.",
+)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="routewright")
+def main() -> None:
+    """Compile a declared message topology into a router that an application can trust.
+
+    \b
+    Start with a topology.yaml, then:
+        routewright check                 what is wrong with it
+        routewright compile --apply       generate the router, declare the broker's objects
+        routewright worker app:app --group NAME
+    """
+
+
+@main.command("compile")
+@_file
+@click.option(
+    "-o",
+    "--output",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the generated package goes; NAME_routing beside FILE unless it is given.",
+)
+@click.option(
+    "--check",
+    "only_check",
+    is_flag=True,
+    help="Write nothing; exit 1 with a diff if files are stale.",
+)
+@click.option("--apply", "also_apply", is_flag=True, help="Declare the topology on the broker.")
+@_broker
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the broker may take to answer.",
+)
+def compile_command(
+    file: Path,
+    directory: Path | None,
+    only_check: bool,
+    also_apply: bool,
+    broker: str,
+    timeout: float,
+) -> None:
+    """Validate a topology, generate its router package, and declare it on a broker.
+
+    \b
+    Examples:
+        routewright compile
+        routewright compile shop.yaml -o src/shop_routing --apply
+        routewright compile --check          for CI: are the generated files those of FILE?
+    """
+    if only_check and also_apply:
+        raise click.UsageError("--check writes nothing and --apply does: choose one of them")
+    compilation = _compiled(file)
+    _print_diagnostics(compilation)
+    topology = compilation.topology
+    if topology is None or not compilation.files:
+        sys.exit(FINDINGS)
+    target = directory or file.parent / f"{topology.name}_routing"
+    if only_check:
+        _compare(target, compilation)
+    else:
+        _write(target, compilation)
+    if also_apply:
+        _apply(topology, broker, timeout)
+
+
+@main.command("check")
+@_file
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json", "sarif"]),
+    default="text",
+    show_default=True,
+    help="For people, for programs, or for code-scanning services.",
+)
+@click.option("--strict", is_flag=True, help="Let warnings count as errors do.")
+def check_command(file: Path, form: str, strict: bool) -> None:
+    """Say everything that is wrong with a topology, and write nothing.
+
+    \b
+    Examples:
+        routewright check
+        routewright check shop.yaml --format sarif > shop.sarif
+    """
+    from routewright.compiler import report
+    from routewright.compiler.diagnostics import has_errors
+
+    compilation = _compiled(file)
+    found = compilation.diagnostics
+    match form:
+        case "json":
+            click.echo(report.as_json(found))
+        case "sarif":
+            click.echo(report.as_sarif(found, __version__))
+        case _:
+            if found:
+                click.echo(_text_of(compilation, sys.stdout.isatty()))
+            click.echo(f"{file}: {report.summary(found)}")
+    sys.exit(FINDINGS if has_errors(found) or (strict and found) else FINE)
+
+
+@main.command("worker")
+@click.argument("app", metavar="MODULE:APP")
+@click.option("--group", required=True, metavar="NAME", help="The worker group of the topology.")
+@click.option(
+    "--concurrency", type=click.IntRange(1), help="Tasks at a time, unlike the topology's."
+)
+@click.option("--prefetch", type=click.IntRange(1), help="Messages held, unlike the topology's.")
+@click.option(
+    "--grace",
+    type=click.FloatRange(min=0),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="What running tasks get to finish when the worker is told to stop.",
+)
+@click.option(
+    "--log-level",
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    default="info",
+    show_default=True,
+)
+def worker_command(
+    app: str,
+    group: str,
+    concurrency: int | None,
+    prefetch: int | None,
+    grace: float,
+    log_level: str,
+) -> None:
+    """Run the tasks of one worker group until SIGTERM or Ctrl-C.
+
+    The first signal lets running tasks finish and hands the rest back; a second one ends at once.
+
+    \b
+    Example:
+        routewright worker shop.tasks:app --group powerful
+    """
+    from routewright.runtime.command import run_worker
+    from routewright.runtime.errors import RoutewrightError
+
+    try:
+        run_worker(
+            app,
+            group,
+            concurrency=concurrency,
+            prefetch=prefetch,
+            grace=grace,
+            log_level=log_level.upper(),
+        )
+    except RoutewrightError as error:
+        _give_up(str(error))
+
+
+def _compiled(file: Path) -> Compilation:
+    from routewright.compiler import compile_file
+
+    try:
+        return compile_file(file)
+    except OSError as error:
+        _give_up(f"cannot read {file}: {error.strerror or error}")
+
+
+def _print_diagnostics(compilation: Compilation) -> None:
+    from routewright.compiler import report
+
+    if compilation.diagnostics:
+        click.echo(_text_of(compilation, sys.stderr.isatty()), err=True)
+        counts = report.summary(compilation.diagnostics)
+        click.echo(f"{compilation.source.name}: {counts}", err=True)
+
+
+def _text_of(compilation: Compilation, on_terminal: bool) -> str:
+    from routewright.compiler import report
+
+    colour = on_terminal and "NO_COLOR" not in os.environ
+    return report.as_text(compilation.diagnostics, compilation.source, colour=colour)
+
+
+def _write(directory: Path, compilation: Compilation) -> None:
+    from routewright.compiler.write import ForeignFile, write
+
+    try:
+        changed = write(directory, compilation.files)
+    except ForeignFile as error:
+        _give_up(f"{error}; choose another directory with -o")
+    except OSError as error:
+        _give_up(f"cannot write {directory}: {error.strerror or error}")
+    what = f"{len(changed)} of {len(compilation.files)} files written" if changed else "up to date"
+    click.echo(f"{compilation.source.name}: {directory}: {what}")
+
+
+def _compare(directory: Path, compilation: Compilation) -> None:
+    from routewright.compiler.write import ForeignFile, differences
+
+    try:
+        stale = list(differences(directory, compilation.files))
+    except ForeignFile as error:
+        _give_up(str(error))
+    except OSError as error:
+        _give_up(f"cannot read {directory}: {error.strerror or error}")
+    if stale:
+        click.echo("".join(stale), nl=False)
+        click.echo(f"{directory} is stale: run `routewright compile`", err=True)
+        sys.exit(FINDINGS)
+    click.echo(f"{compilation.source.name}: {directory}: up to date")
+
+
+def _apply(topology: Topology, broker: str, timeout: float) -> None:
+    from routewright.compiler.broker import BrokerError, ConflictsFound, apply_topology
+    from routewright.compiler.progress import progress
+
+    try:
+        with progress() as on_step:
+            applied = apply_topology(topology, broker, timeout, on_step)
+    except ConflictsFound as error:
+        for conflict in error.conflicts:
+            click.echo(f"conflict: {conflict}", err=True)
+        click.echo("The broker was not changed.", err=True)
+        sys.exit(FINDINGS)
+    except BrokerError as error:
+        _give_up(str(error))
+    text = str(applied)
+    click.echo(f"{text[0].upper()}{text[1:]}.")
+
+
+def _give_up(message: str) -> NoReturn:
+    click.echo(f"routewright: {message}", err=True)
+    sys.exit(TROUBLE)

@@ -1,0 +1,88 @@
+"""The stages of a compilation, in order."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from routewright import __version__
+from routewright.compiler.checks import check
+from routewright.compiler.diagnostics import Diagnostic, has_errors, in_file_order
+from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.load import load
+from routewright.compiler.read import decode
+from routewright.compiler.resolve import resolve
+from routewright.compiler.routing import Delivery, Routing
+from routewright.compiler.source import Source
+from routewright.compiler.topology import Topology
+
+MOST_SHOWN = 1000
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What became of a topology file.
+
+    `topology` is None when a name in the file means nothing. `files` maps names to texts, none of
+    them written; it is empty when any diagnostic is an error.
+    """
+
+    source: Source
+    diagnostics: tuple[Diagnostic, ...]
+    topology: Topology | None = None
+    files: Mapping[str, str] = field(default_factory=dict, repr=False)
+    _routing: Routing | None = field(default=None, repr=False)
+
+    def route(
+        self, exchange: str, routing_key: str, headers: Mapping[str, Any] | None = None
+    ) -> Delivery:
+        """Where a message goes that is published to an exchange of the topology.
+
+        Raises:
+            ValueError: the file has errors that leave it without a topology.
+        """
+        if self._routing is None:
+            raise ValueError(f"{self.source.name} has errors and no routing")
+        return self._routing.route(exchange, routing_key, headers)
+
+
+def compile_bytes(
+    name: str, data: bytes, environment: Mapping[str, str] | None = None
+) -> Compilation:
+    """Take a topology file through every stage, stopping after the first that finds errors."""
+    source, found = decode(name, data)
+    if found:
+        return Compilation(source, tuple(found))
+    spec, found = load(source, os.environ if environment is None else environment)
+    if spec is None:
+        return Compilation(source, _shown(found))
+    topology, found = resolve(spec, source)
+    if topology is None:
+        return Compilation(source, _shown(found))
+    routing = Routing(topology)
+    found = check(topology, routing)
+    files = {} if has_errors(found) else emit(topology, _stamp(name, data), routing.reach)
+    return Compilation(source, _shown(found), topology, files, routing)
+
+
+def _stamp(name: str, data: bytes) -> Stamp:
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return Stamp(os.path.basename(name), digest, __version__)  # noqa: PTH119  a name, not a file
+
+
+def _shown(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
+    """Diagnostics in the order of the file, and no more of them than anybody reads."""
+    ordered = in_file_order(found)
+    if len(ordered) <= MOST_SHOWN:
+        return ordered
+    shown = ordered[:MOST_SHOWN]
+    rest = Diagnostic(
+        "too-many-errors",
+        f"{len(ordered) - MOST_SHOWN:,} further problems are not shown",
+        shown[-1].span,
+        help="mend the first ones and run again",
+    )
+    return (*shown, rest)
