@@ -1,0 +1,86 @@
+"""Gives tests real brokers: one node for each worker process, or one of a test's own."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+
+import pytest
+from private_nodes import Broker, Node, RabbitMQ, Redis
+
+# A fixture that starts a server, and the mark that its tests carry.
+_MARKS = {
+    "rabbitmq": pytest.mark.broker,
+    "private_rabbitmq": pytest.mark.broker,
+    "redis_server": pytest.mark.redis,
+    "private_redis": pytest.mark.redis,
+}
+_MISSING = "is not installed here"
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitMQ]:
+    """The node that tests share; never stop or starve it, see `private_rabbitmq`."""
+    _need(RabbitMQ)
+    with RabbitMQ() as node:
+        yield node
+
+
+@pytest.fixture
+def broker(rabbitmq: RabbitMQ) -> Iterator[Broker]:
+    """A fresh virtual host, deleted after the test."""
+    vhost = rabbitmq.fresh_vhost()
+    yield Broker(rabbitmq, vhost)
+    rabbitmq.delete_vhost(vhost)
+
+
+@pytest.fixture
+def private_rabbitmq() -> Iterator[Callable[..., RabbitMQ]]:
+    """Starts nodes (arguments as for `RabbitMQ`) that the test may stop, kill or starve."""
+    _need(RabbitMQ)
+    with ExitStack() as nodes:
+        yield lambda *config, **options: nodes.enter_context(RabbitMQ(*config, **options))
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """The Redis server that tests share, with whatever keys others left there."""
+    _need(Redis)
+    with Redis() as server:
+        yield server
+
+
+@pytest.fixture
+def private_redis() -> Iterator[Callable[..., Redis]]:
+    """Starts Redis servers (arguments as for `Redis`) that the test may stop or kill."""
+    _need(Redis)
+    with ExitStack() as servers:
+        yield lambda *options: servers.enter_context(Redis(*options))
+
+
+def _need(node: type[Node]) -> None:
+    """Skip without the server on a person's machine; fail in CI, where nobody reads skips."""
+    if node.installed():
+        return
+    reason = f"{node.__name__} {_MISSING}"
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let `-m "not broker"` leave out all that starts a node, whether or not marked by hand."""
+    for item in items:
+        for fixture in getattr(item, "fixturenames", ()):
+            if fixture in _MARKS:
+                item.add_marker(_MARKS[fixture])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reasons = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
+    without = sum(_MISSING in reason for reason in reasons)
+    if without:
+        terminalreporter.section("tests without a broker", yellow=True)
+        terminalreporter.line(
+            f"{without} tests were skipped: they need Debian's packages rabbitmq-server and "
+            "redis-server, which `make test` installs when it runs as root."
+        )
