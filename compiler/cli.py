@@ -267,3 +267,7 @@ def _apply(topology: Topology, broker: str, timeout: float) -> None:
 def _give_up(message: str) -> NoReturn:
     click.echo(f"routewright: {message}", err=True)
     sys.exit(TROUBLE)
+
+
+if __name__ == "__main__":
+    main()

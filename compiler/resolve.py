@@ -31,7 +31,7 @@ _OTHER_OPTIONS = {
     *("type", "durable", "auto_delete", "exchange", "binding_key", "bindings", "tap"),
     *("dead_letter", "max_age", "arguments"),
 }
-_ARGUMENT_OPTIONS = tuple(name for name in QueueSpec.model_fields if name not in _OTHER_OPTIONS)
+ARGUMENT_OPTIONS = tuple(name for name in QueueSpec.model_fields if name not in _OTHER_OPTIONS)
 
 
 def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[Diagnostic]]:
@@ -81,7 +81,7 @@ def _exchange(name: str, spec: ExchangeSpec, source: Source, found: list[Diagnos
 def _queue(name: str, spec: QueueSpec, source: Source, found: list[Diagnostic]) -> Queue:
     path = ("queues", name)
     options: dict[str, tuple[Path, Any]] = {"x-queue-type": (("type",), spec.type)}
-    for option in _ARGUMENT_OPTIONS:
+    for option in ARGUMENT_OPTIONS:
         options[argument(option)] = ((option,), getattr(spec, option))
     if spec.dead_letter:
         where = ("dead_letter",)
