@@ -1,0 +1,37 @@
+"""A topology as files: the router package an application imports, and RabbitMQ's definitions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from routewright.compiler.emit.declarations import declarations
+from routewright.compiler.emit.definitions import definitions
+from routewright.compiler.emit.names import names
+from routewright.compiler.emit.package import package
+from routewright.compiler.emit.router import router
+from routewright.compiler.emit.stamp import Stamp, is_generated
+from routewright.compiler.topology import Task, Topology
+
+__all__ = ["Stamp", "emit", "is_generated"]
+
+
+def emit(
+    topology: Topology, stamp: Stamp, reach: Callable[[Task], tuple[str, ...]]
+) -> dict[str, str]:
+    """The text of each generated file, by its name; nothing is written.
+
+    The same arguments give the same bytes, in every Python and on every machine.
+
+    Args:
+        topology: what the files say.
+        stamp: where they say they come from.
+        reach: gives the sorted names of the queues that a task's messages reach.
+    """
+    return {
+        "__init__.py": package(topology, stamp),
+        "declarations.py": declarations(topology, stamp),
+        "definitions.json": definitions(topology, stamp),
+        "names.py": names(topology, stamp),
+        "py.typed": "",
+        "router.py": router(topology, stamp, reach),
+    }
