@@ -27,7 +27,7 @@ def good(argument: str, rule: Rule) -> Argument:
             return min(rule.least + 1, rule.most)
         case "text":
             return rule.choices[0] if rule.choices else "somewhere"
-        case "boolean":
+        case _:
             return True
 
 
@@ -37,7 +37,7 @@ def bad(argument: str, rule: Rule) -> list[Argument]:
             return ["1", rule.least - 1, *([rule.most + 1] if rule.most < 2**63 - 1 else [])]
         case "text":
             return [7, *(["nonsense"] if rule.choices or argument == "x-max-age" else [])]
-        case "boolean":
+        case _:
             return ["true"]
 
 
