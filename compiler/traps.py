@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 
 import yaml
+from yaml.composer import ComposerError
 
 from routewright.compiler.diagnostics import Diagnostic, Note
 from routewright.compiler.scalars import Scalar
@@ -60,7 +61,7 @@ def explain(source: Source, error: yaml.MarkedYAMLError) -> Refusal:
     character = source.lines[line][column : column + 1] if line < len(source.lines) else ""
     if error.context == "while scanning an alias" and context:
         return _star(source, context.line, context.column)
-    if isinstance(error, yaml.composer.ComposerError):
+    if isinstance(error, ComposerError):
         if error.problem and "undefined alias" in error.problem:
             return _alias(source, line, column)
         if error.context and "single document" in error.context:

@@ -179,7 +179,7 @@ def observe(
         got: defaultdict[int, set[str]] = defaultdict(set)
         for queue in topology.queues:
             while message := connection.default_channel.basic_get(queue, no_ack=True):
-                number = int(message.payload)
+                number = int(message.body or "")
                 assert queue not in got[number], "a queue got a message twice"
                 got[number].add(queue)
     return [got[number] for number in range(len(messages))]
