@@ -1,1 +1,99 @@
-"""Send tasks along the compiled routes, run them, and get their results."""
+"""Send tasks along the compiled routes, run them, and get their results.
+
+The names are imported when they are first used: a generated router needs `Route` and no more, and
+must not load kombu.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from routewright.runtime import errors as errors
+    from routewright.runtime.app import App as App
+    from routewright.runtime.errors import BrokerBlocked as BrokerBlocked
+    from routewright.runtime.errors import BrokerUnreachable as BrokerUnreachable
+    from routewright.runtime.errors import ConfirmTimeout as ConfirmTimeout
+    from routewright.runtime.errors import DuplicateTask as DuplicateTask
+    from routewright.runtime.errors import EncodeError as EncodeError
+    from routewright.runtime.errors import InvalidOption as InvalidOption
+    from routewright.runtime.errors import MalformedMessage as MalformedMessage
+    from routewright.runtime.errors import MissingQueue as MissingQueue
+    from routewright.runtime.errors import Nacked as Nacked
+    from routewright.runtime.errors import NoConsumers as NoConsumers
+    from routewright.runtime.errors import NoResult as NoResult
+    from routewright.runtime.errors import NotRegistered as NotRegistered
+    from routewright.runtime.errors import Refused as Refused
+    from routewright.runtime.errors import ResultTimeout as ResultTimeout
+    from routewright.runtime.errors import RoutewrightError as RoutewrightError
+    from routewright.runtime.errors import SendError as SendError
+    from routewright.runtime.errors import TaskFailed as TaskFailed
+    from routewright.runtime.errors import TaskRevoked as TaskRevoked
+    from routewright.runtime.errors import UnknownGroup as UnknownGroup
+    from routewright.runtime.errors import UnknownTask as UnknownTask
+    from routewright.runtime.errors import Unroutable as Unroutable
+    from routewright.runtime.errors import WorkerUsageError as WorkerUsageError
+    from routewright.runtime.functions import task as task
+    from routewright.runtime.results import AsyncResult as AsyncResult
+    from routewright.runtime.route import Group as Group
+    from routewright.runtime.route import Route as Route
+    from routewright.runtime.route import Router as Router
+    from routewright.runtime.tasks import Task as Task
+    from routewright.runtime.worker import Worker as Worker
+
+_HOMES = {
+    "App": "app",
+    "AsyncResult": "results",
+    "Group": "route",
+    "Route": "route",
+    "Router": "route",
+    "Task": "tasks",
+    "Worker": "worker",
+    "task": "functions",
+}
+
+__all__ = [
+    "App",
+    "AsyncResult",
+    "BrokerBlocked",
+    "BrokerUnreachable",
+    "ConfirmTimeout",
+    "DuplicateTask",
+    "EncodeError",
+    "Group",
+    "InvalidOption",
+    "MalformedMessage",
+    "MissingQueue",
+    "Nacked",
+    "NoConsumers",
+    "NoResult",
+    "NotRegistered",
+    "Refused",
+    "ResultTimeout",
+    "Route",
+    "Router",
+    "RoutewrightError",
+    "SendError",
+    "Task",
+    "TaskFailed",
+    "TaskRevoked",
+    "UnknownGroup",
+    "UnknownTask",
+    "Unroutable",
+    "Worker",
+    "WorkerUsageError",
+    "errors",
+    "task",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module = import_module(f"{__name__}.{_HOMES.get(name, 'errors')}")
+    return module if name == "errors" else getattr(module, name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -13,7 +13,7 @@ class UnknownTask(RoutewrightError, LookupError):
     """A task name that the compiled topology does not declare."""
 
     def __init__(self, task: str, topology: str, known: tuple[str, ...]) -> None:
-        super().__init__(f"topology `{topology}` declares no task `{task}`{_near(task, known)}")
+        super().__init__(f"topology `{topology}` declares no task `{task}`{near(task, known)}")
         self.task = task
 
 
@@ -22,11 +22,109 @@ class UnknownGroup(RoutewrightError, LookupError):
 
     def __init__(self, group: str, topology: str, known: tuple[str, ...]) -> None:
         super().__init__(
-            f"topology `{topology}` declares no worker group `{group}`{_near(group, known)}"
+            f"topology `{topology}` declares no worker group `{group}`{near(group, known)}"
         )
         self.group = group
 
 
-def _near(name: str, known: tuple[str, ...]) -> str:
-    near = get_close_matches(name, known, 1)
-    return f"; did you mean `{near[0]}`?" if near else ""
+class DuplicateTask(RoutewrightError):
+    """Two different tasks of one app share a name."""
+
+
+class InvalidOption(RoutewrightError, ValueError):
+    """An option of an app, a task or a call has a value that it cannot have."""
+
+
+class SendError(RoutewrightError):
+    """A task was not sent, or nobody can tell whether it was; the message says which."""
+
+
+class EncodeError(SendError):
+    """The arguments or headers cannot be serialised; nothing was sent."""
+
+
+class Unroutable(SendError):
+    """The broker knows no queue for the task; nothing was queued."""
+
+
+class NoConsumers(SendError):
+    """An immediate task has no worker waiting for it; nothing was sent."""
+
+
+class Nacked(SendError):
+    """The broker refused responsibility for the message, as a full `reject-publish` queue does."""
+
+
+class Refused(SendError):
+    """The broker refused the publish itself: no permission, or a message that is too large."""
+
+
+class ConfirmTimeout(SendError):
+    """The broker did not confirm in time; the task may or may not have been queued."""
+
+
+class BrokerBlocked(ConfirmTimeout):
+    """The broker has stopped reading (memory or disk alarm) and confirmed nothing in time."""
+
+
+class BrokerUnreachable(SendError):
+    """No connection to the broker could be made, or it broke twice in one send."""
+
+
+class MissingQueue(RoutewrightError):
+    """A queue that a worker group consumes does not exist on the broker."""
+
+
+class MalformedMessage(RoutewrightError):
+    """A message that is no task; carries what of it could be read, to answer the sender."""
+
+    def __init__(
+        self,
+        problem: str,
+        *,
+        task: str | None = None,
+        task_id: str | None = None,
+        reply_to: str | None = None,
+    ) -> None:
+        super().__init__(problem)
+        self.task = task
+        self.task_id = task_id
+        self.reply_to = reply_to
+
+
+class NotRegistered(RoutewrightError):
+    """The worker that got the task has no code for it."""
+
+
+class TaskFailed(RoutewrightError):
+    """A task raised an exception whose type cannot be rebuilt here."""
+
+    def __init__(self, exc_type: str, text: str) -> None:
+        super().__init__(exc_type, text)
+        self.exc_type = exc_type
+
+    def __str__(self) -> str:
+        exc_type, text = self.args
+        return f"{exc_type}: {text}" if text else f"{exc_type}"
+
+
+class TaskRevoked(RoutewrightError):
+    """The task was not run: it expired before a worker came to it."""
+
+
+class ResultTimeout(RoutewrightError, TimeoutError):
+    """The result did not arrive in time; the task may still be running."""
+
+
+class NoResult(RoutewrightError):
+    """The result will never arrive here: it was ignored, or goes to another process."""
+
+
+class WorkerUsageError(RoutewrightError):
+    """`routewright worker` was given something it cannot run."""
+
+
+def near(name: str, known: tuple[str, ...]) -> str:
+    """`; did you mean ...?` where a known name is close, or nothing."""
+    close = get_close_matches(name, known, 1)
+    return f"; did you mean `{close[0]}`?" if close else ""

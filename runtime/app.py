@@ -1,0 +1,217 @@
+"""The application: binds a compiled router to a broker, and knows the tasks."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
+from uuid import uuid4
+
+from routewright.runtime.broker import Broker
+from routewright.runtime.errors import DuplicateTask
+from routewright.runtime.functions import BindingDecorator, Decorator, FunctionTask, task
+from routewright.runtime.message import Message, running
+from routewright.runtime.options import Options, choose
+from routewright.runtime.outgoing import check_headers
+from routewright.runtime.publisher import Publisher
+from routewright.runtime.replies import ReplyQueue
+from routewright.runtime.results import AsyncResult
+from routewright.runtime.route import Router
+from routewright.runtime.sendable import AnyTask, SendOptions
+
+DEFAULT_BROKER = "amqp://guest:guest@localhost:5672//"
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class App:
+    """An application: its router, its broker, its tasks.
+
+    Any thread may send. A forked child makes connections of its own. It is a context manager;
+    otherwise it is closed when the process ends.
+
+    Args:
+        router: the generated `router`.
+        broker: a URL as kombu takes it; `$ROUTEWRIGHT_BROKER` if None, then the local RabbitMQ.
+        include: modules that hold tasks, which a worker imports beside the app's own.
+        pool_limit: how many connections may be sending at the same time.
+        connect_timeout: seconds that connecting may take.
+        confirm_timeout: seconds that the broker may take to confirm a message.
+        ssl: kombu's `ssl`, for what an `amqps:` URL cannot say.
+
+    Raises:
+        InvalidOption: the URL cannot be read, or names another virtual host than the topology.
+    """
+
+    def __init__(
+        self,
+        router: Router[Any],
+        broker: str | None = None,
+        *,
+        include: Sequence[str] = (),
+        pool_limit: int = 10,
+        connect_timeout: float = 4.0,
+        confirm_timeout: float = 10.0,
+        ssl: bool | Mapping[str, Any] = False,
+    ) -> None:
+        self.router = router
+        self.include = tuple(include)
+        self.tasks: dict[str, AnyTask] = {}
+        url = broker or os.environ.get("ROUTEWRIGHT_BROKER") or DEFAULT_BROKER
+        self.broker = Broker(url, vhost=router.vhost, connect_timeout=connect_timeout, ssl=ssl)
+        self._publisher = Publisher(self.broker, limit=pool_limit, confirm_timeout=confirm_timeout)
+        self._replies = ReplyQueue(self.broker)
+        # Runs when the app is collected, and before the process ends.
+        weakref.finalize(self, _close, self._replies, self._publisher)
+        _apps.add(self)
+
+    def __repr__(self) -> str:
+        return f"<App of topology `{self.router.topology}` at {self.broker.name}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @overload
+    def task(self, function: Callable[P, R], /) -> FunctionTask[P, R]: ...
+
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = ...,
+        bind: Literal[False] = ...,
+        **options: Unpack[SendOptions],
+    ) -> Decorator: ...
+
+    @overload
+    def task(
+        self, *, name: str | None = ..., bind: Literal[True], **options: Unpack[SendOptions]
+    ) -> BindingDecorator: ...
+
+    def task(self, *function: Any, **options: Any) -> Any:
+        """Make a function a task: `@app.task`, or `@app.task(name="media.Crop", priority=0)`.
+
+        Args:
+            function: the function, if the decorator has no arguments.
+            options: `name`, the task's name in the topology, otherwise `module.function`; `bind`,
+                whether to pass the task itself as the first argument; and those of `Options`.
+        """
+        decorate = cast("Any", task)(self, **options)
+        return decorate(*function) if function else decorate
+
+    def register(self, new: AnyTask) -> None:
+        """Make a task known to this app's workers.
+
+        Raises:
+            DuplicateTask: other code has the name already. (The same code may come again: a module
+                that is reloaded.)
+        """
+        old = self.tasks.get(new.name)
+        if old is not None and old.origin() != new.origin():
+            raise DuplicateTask(
+                f"two tasks are named `{new.name}`: {':'.join(old.origin())} and"
+                f" {':'.join(new.origin())}"
+            )
+        self.tasks[new.name] = new
+
+    def send_task(
+        self,
+        name: str,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        task_id: str | None = None,
+        **options: Unpack[SendOptions],
+    ) -> AsyncResult[Any]:
+        """Send a task by its name alone, for a sender that has not its code."""
+        return self.send(
+            name,
+            args,
+            kwargs or {},
+            task_id=task_id,
+            declared=Options(),
+            called=Options(**options),
+        )
+
+    def send(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        task_id: str | None,
+        declared: Options,
+        called: Options,
+    ) -> AsyncResult[Any]:
+        """Send one task along its route; what `apply_async` does.
+
+        Raises:
+            UnknownTask: the topology declares no such task.
+            InvalidOption, SendError: as of `Task.apply_async`.
+        """
+        route = self.router.resolve(name)
+        options = choose(route, declared, called)
+        if options.headers:
+            check_headers(dict(options.headers))
+        parent = running.get()
+        message = Message(
+            task=name,
+            id=task_id if task_id is not None else str(uuid4()),
+            args=tuple(args),
+            kwargs=kwargs,
+            expires=options.expires,
+            root_id=None if parent is None else parent.root_id or parent.id,
+            parent_id=None if parent is None else parent.id,
+            ignore_result=options.ignore_result,
+            headers=options.headers,
+        )
+        # Before any network: what cannot be encoded must leave no trace.
+        envelope = message.encode(options.serializer, options.priority)
+        result: AsyncResult[Any]
+        if options.ignore_result:
+            result = AsyncResult(message.id, name, lost="the task ignores its result")
+        else:
+            envelope = envelope.answered_to(self._replies.name())
+            result = AsyncResult(message.id, name)
+            self._replies.expect(result)
+        self._publisher.send(
+            route, envelope, mandatory=options.mandatory, immediate=options.immediate
+        )
+        return result
+
+    def close(self) -> None:
+        """Delete the reply queue and close the connections. A later send opens them again."""
+        _close(self._replies, self._publisher)
+
+    def after_fork(self) -> None:
+        """In a forked child: leave the parent's connections and results alone, and start afresh."""
+        self._publisher.after_fork()
+        self._replies.after_fork()
+
+
+_apps: weakref.WeakSet[App] = weakref.WeakSet()
+
+
+def _close(replies: ReplyQueue, publisher: Publisher) -> None:
+    replies.close()
+    publisher.close()
+
+
+def _after_fork() -> None:
+    for app in list(_apps):
+        app.after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

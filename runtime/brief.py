@@ -1,0 +1,82 @@
+"""A short text of any value, for headers and logs; it never raises and never costs much."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+LIMIT = 1024  # characters; what Celery allows `argsrepr` and `kwargsrepr`
+DEPTH = 4
+_BRACKETS: dict[type, tuple[str, str]] = {
+    list: ("[", "]"),
+    tuple: ("(", ")"),
+    set: ("{", "}"),
+    frozenset: ("{", "}"),
+}
+
+
+def brief(value: object, limit: int = LIMIT) -> str:
+    """`repr(value)`, at most `limit` characters long; a container is only read that far."""
+    parts: list[str] = []
+    room = limit
+    try:
+        for part in _parts(value, limit, DEPTH):
+            parts.append(part)
+            room -= len(part)
+            if room < 0:
+                break
+    except Exception:  # noqa: BLE001  a container changed meanwhile, or lies about itself
+        parts.append("...")
+    text = "".join(parts)
+    if len(text) > limit:
+        text = text[: limit - 3] + "..."
+    # A custom `__repr__` may return surrogates, which no header can carry.
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _parts(value: Any, limit: int, depth: int) -> Iterator[str]:
+    kind = type(value)
+    if kind in _BRACKETS:
+        start, end = _BRACKETS[kind]
+        if kind is tuple and len(value) == 1:
+            end = ",)"
+        yield start
+        yield from _items(value, limit, depth)
+        yield end
+    elif kind is dict:
+        yield "{"
+        yield from _pairs(value, limit, depth)
+        yield "}"
+    elif kind in (str, bytes, bytearray):
+        yield repr(value[:limit])
+    else:
+        yield _repr(value)
+
+
+def _items(values: Iterable[Any], limit: int, depth: int) -> Iterator[str]:
+    if not depth:
+        yield "..."
+        return
+    for index, value in enumerate(values):
+        if index:
+            yield ", "
+        yield from _parts(value, limit, depth - 1)
+
+
+def _pairs(values: dict[Any, Any], limit: int, depth: int) -> Iterator[str]:
+    if not depth:
+        yield "..."
+        return
+    for index, (key, value) in enumerate(values.items()):
+        if index:
+            yield ", "
+        yield from _parts(key, limit, depth - 1)
+        yield ": "
+        yield from _parts(value, limit, depth - 1)
+
+
+def _repr(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:  # noqa: BLE001  an object may fail to describe itself
+        return f"<{type(value).__qualname__} without a repr>"

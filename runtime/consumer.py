@@ -1,0 +1,235 @@
+"""Receiving messages: the consumers of one connection, all used by one thread."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from amqp.exceptions import NotFound
+
+from routewright.runtime import broker as brokers
+from routewright.runtime.broker import Broker, LinkLost
+from routewright.runtime.errors import MissingQueue
+from routewright.runtime.message import Envelope
+from routewright.runtime.outgoing import prepare
+from routewright.runtime.waker import Waker
+
+HEARTBEAT = 30.0  # seconds; the broker drops us, and we it, after twice that in silence
+TICK = 1.0  # seconds between two looks at the heartbeats
+BURST = 300  # frames read before the caller gets its turn
+
+logger = logging.getLogger("routewright.consumer")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Delivery:
+    """A message as it came, and the consumer that it must be acknowledged to."""
+
+    envelope: Envelope
+    tag: Any
+    queue: str
+    source: Consumer
+
+
+class Consumer:
+    """Consumes queues over a connection and a channel of its own.
+
+    Args:
+        broker: whom to connect to.
+        queues: the queues; each has a consumer, and so a prefetch, of its own.
+        on_delivery: called with each message, from within `wait` or any other call here.
+        waker: what may end a `wait` early.
+        prefetch: how many unacknowledged messages each consumer may hold; 0 for no limit.
+        no_ack: whether the broker forgets a message as it delivers it.
+        declare: declare the queues, durable, with these arguments.
+
+    Raises:
+        BrokerUnreachable: no connection could be made.
+        MissingQueue: a queue does not exist.
+        LinkLost: the connection broke again at once.
+    """
+
+    def __init__(
+        self,
+        broker: Broker,
+        queues: Sequence[str],
+        on_delivery: Callable[[Delivery], None],
+        *,
+        waker: Waker,
+        prefetch: int = 0,
+        no_ack: bool = False,
+        declare: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.lost = False
+        self._on_delivery = on_delivery
+        self._waker = waker
+        self._tags: list[str] = []
+        self._ticked = monotonic()
+        self._connection = broker.connect(heartbeat=HEARTBEAT)
+        self._amqp: Any = self._connection.connection
+        try:
+            with self._losing():
+                self._channel: Any = self._connection.channel()
+                self._channel.auto_decode = False  # the body stays the bytes it is
+                if prefetch:
+                    self._limit(prefetch, len(queues))
+                for number, queue in enumerate(queues):
+                    if declare is not None:
+                        self._channel.queue_declare(
+                            queue, durable=True, auto_delete=False, arguments=dict(declare)
+                        )
+                    self._consume(queue, f"routewright.{os.getpid()}.{number}", no_ack=no_ack)
+        except BaseException as error:
+            self.lost = True
+            brokers.discard(self._connection)
+            if isinstance(error.__cause__, NotFound):
+                raise MissingQueue(f"{broker.name}: {error.__cause__.reply_text}") from error
+            raise
+
+    def _limit(self, prefetch: int, _queues: int) -> None:
+        # Per consumer: global QoS fails on quorum queues.
+        self._channel.basic_qos(0, prefetch, False)
+
+    def _consume(self, queue: str, tag: str, *, no_ack: bool) -> None:
+        self._tags.append(tag)
+        self._channel.basic_consume(
+            queue=queue, no_ack=no_ack, consumer_tag=tag, callback=partial(self._deliver, queue)
+        )
+
+    def _deliver(self, queue: str, raw: Any) -> None:
+        message = self._channel.message_to_python(raw)
+        envelope = Envelope(
+            body=message.body,
+            content_type=message.content_type or "",
+            content_encoding=message.content_encoding or "",
+            headers=message.headers,
+            correlation_id=message.properties.get("correlation_id"),
+            reply_to=message.properties.get("reply_to"),
+        )
+        self._on_delivery(Delivery(envelope, message.delivery_tag, queue, self))
+
+    def patience(self, *, busy: bool) -> float:  # noqa: ARG002
+        """How long `wait` may wait, in seconds, if the waker is to be heard in time."""
+        return TICK
+
+    def wait(self, timeout: float) -> None:
+        """Deliver what has arrived; if nothing has, wait for it or for the waker.
+
+        Raises:
+            LinkLost: the connection broke, or a consumer was cancelled by the broker.
+        """
+        with self._losing():
+            transport = self._amqp.transport if self._amqp.connected else None
+            if transport is None:
+                raise ConnectionError("the connection is closed")
+            if self._has_arrived(transport.sock, timeout):
+                self._read()
+            if monotonic() - self._ticked >= TICK:
+                self._ticked = monotonic()
+                self._connection.heartbeat_check()
+
+    def _has_arrived(self, sock: Any, timeout: float) -> bool:
+        # TLS decrypts by the record: what it holds already, no poll sees.
+        if hasattr(sock, "pending") and sock.pending():
+            return True
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        poller.register(self._waker, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poller.poll(timeout * 1000)}
+        if self._waker.fileno() in ready:
+            self._waker.clear()
+        return sock.fileno() in ready
+
+    def _read(self) -> None:
+        # One frame at a time, for `drain_events` goes on waiting after a heartbeat.
+        try:
+            for _ in range(BURST):
+                self._amqp.blocking_read(0)
+        except TimeoutError:
+            pass
+
+    def ack(self, delivery: Delivery) -> None:
+        """Tell the broker that a message is done with; nothing, if its connection was lost."""
+        if delivery.source is self:
+            with self._losing():
+                self._channel.basic_ack(delivery.tag)
+
+    def reject(self, delivery: Delivery, *, requeue: bool) -> None:
+        """Give a message back, or have it dead-lettered; nothing, if its connection was lost."""
+        if delivery.source is self:
+            with self._losing():
+                self._channel.basic_reject(delivery.tag, requeue=requeue)
+
+    def publish(self, queue: str, envelope: Envelope) -> None:
+        """Put a message into a queue, unconfirmed; the broker sees it before any later `ack`."""
+        with self._losing():
+            message = prepare(self._channel, envelope, None)
+            self._channel.basic_publish(message, exchange="", routing_key=queue)
+
+    def cancel(self) -> None:
+        """Stop receiving; what has been received may still be settled."""
+        with self._losing():
+            while self._tags:
+                self._channel.basic_cancel(self._tags.pop())
+
+    def delete(self, queue: str) -> None:
+        """Delete a queue."""
+        with self._losing():
+            self._channel.queue_delete(queue)
+
+    def close(self) -> None:
+        """Close the connection in order; the broker takes back what was not settled."""
+        brokers.close(self._connection)
+
+    def discard(self) -> None:
+        """Drop the connection, which may be broken."""
+        brokers.discard(self._connection)
+
+    def abandon(self) -> None:
+        """Let go of the connection in a forked child."""
+        brokers.abandon(self._amqp)
+
+    @contextmanager
+    def _losing(self) -> Iterator[None]:
+        """Whatever goes wrong on the connection loses it."""
+        try:
+            yield
+        except Exception as error:  # py-amqp and each transport have many of their own
+            self.lost = True
+            raise LinkLost(str(error) or type(error).__name__) from error
+
+
+class PollingConsumer(Consumer):
+    """Consumes over one of kombu's virtual transports, which cannot wait for a waker."""
+
+    def _limit(self, prefetch: int, queues: int) -> None:
+        self._channel.basic_qos(0, prefetch * queues, False)
+
+    def patience(self, *, busy: bool) -> float:
+        """How long `wait` may wait, in seconds, if the waker is to be heard in time."""
+        return 0.01 if busy else 0.1
+
+    def wait(self, timeout: float) -> None:
+        """Deliver a message, if one comes in time."""
+        with self._losing(), suppress(TimeoutError):
+            self._connection.drain_events(timeout=timeout)
+
+    def delete(self, queue: str) -> None:
+        """Empty a queue: a virtual queue without messages does not exist."""
+        with self._losing():
+            self._channel.queue_purge(queue)
+
+    def abandon(self) -> None:
+        """Nothing: there is no socket, or its library looks after forks itself."""
+
+
+def consumer_of(broker: Broker) -> type[Consumer]:
+    """The kind of consumer the broker needs."""
+    return Consumer if broker.is_amqp else PollingConsumer

@@ -1,0 +1,93 @@
+"""The options of a send, and which of them wins: the call's, then the task's, then the route's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from routewright.runtime.errors import InvalidOption
+from routewright.runtime.route import Route
+
+LOWEST_PRIORITY = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a task or a call says about sending; None says nothing.
+
+    `priority` is 0 (the highest) to 9 (the lowest). `expires` is in seconds, or a point in time; a
+    naive one is local time, as everywhere in Python.
+    """
+
+    priority: int | None = None
+    serializer: str | None = None
+    headers: Mapping[str, Any] | None = None
+    expires: float | datetime | None = None
+    mandatory: bool | None = None
+    immediate: bool | None = None
+    ignore_result: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """The options of one send, settled; `expires` is a point in time, in UTC."""
+
+    priority: int | None
+    serializer: str
+    headers: Mapping[str, Any]
+    expires: datetime | None
+    mandatory: bool
+    immediate: bool
+    ignore_result: bool
+
+
+def choose(route: Route, declared: Options, called: Options) -> Chosen:
+    """Settle the options of one send.
+
+    Headers are merged; of every other option the first that is said counts.
+
+    Raises:
+        InvalidOption: a priority is not 0 to 9, or `expires` is no time.
+    """
+    return Chosen(
+        priority=_priority(_first(called.priority, declared.priority, route.priority)),
+        serializer=_first(called.serializer, declared.serializer, route.serializer),
+        headers={**route.headers, **(declared.headers or {}), **(called.headers or {})},
+        expires=_expires(_first(called.expires, declared.expires, route.expires)),
+        mandatory=_first(called.mandatory, declared.mandatory, route.mandatory),
+        immediate=_first(called.immediate, declared.immediate, route.immediate),
+        ignore_result=_first(called.ignore_result, declared.ignore_result, route.ignore_result),
+    )
+
+
+def _first(called: Any, declared: Any, routed: Any) -> Any:
+    if called is not None:
+        return called
+    return routed if declared is None else declared
+
+
+def _priority(priority: object) -> int | None:
+    if priority is None:
+        return None
+    if type(priority) is not int or not 0 <= priority <= LOWEST_PRIORITY:
+        raise InvalidOption(f"priority is an int from 0 (highest) to 9 (lowest), not {priority!r}")
+    return priority
+
+
+def _expires(expires: object) -> datetime | None:
+    match expires:
+        case None:
+            return None
+        case datetime():
+            return expires.astimezone(UTC)
+        case bool():
+            pass
+        case int() | float() if math.isfinite(expires):
+            try:
+                return datetime.now(UTC) + timedelta(seconds=expires)
+            except OverflowError:
+                pass
+    raise InvalidOption(f"expires is a number of seconds or a datetime, not {expires!r}")

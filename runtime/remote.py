@@ -1,0 +1,79 @@
+"""Exceptions as JSON, in Celery's form: `{exc_type, exc_message, exc_module}`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from kombu.utils import json
+
+from routewright.runtime.brief import brief
+from routewright.runtime.errors import TaskFailed
+from routewright.runtime.naming import public_module
+
+
+def encode_exception(error: BaseException) -> dict[str, Any]:
+    """An exception as data; an argument that JSON cannot carry goes as its repr."""
+    kind = type(error)
+    return {
+        "exc_type": kind.__qualname__,
+        "exc_message": [_portable(arg) for arg in error.args],
+        "exc_module": public_module(kind.__module__),
+    }
+
+
+def decode_exception(data: object) -> Exception:
+    """The exception again: of its own type if that can be imported here, else a `TaskFailed`.
+
+    Only a subclass of `Exception` is ever called (a result may not call `os.system`, nor end the
+    process by a `SystemExit`).
+    """
+    if not isinstance(data, Mapping):
+        return TaskFailed("unknown", brief(data, 200))
+    name, module = data.get("exc_type"), data.get("exc_module")
+    message = data.get("exc_message", ())
+    args = tuple(message) if isinstance(message, (list, tuple)) else (message,)
+    kind = _find(module, name)
+    rebuilt = _rebuild(kind, args) if kind is not None else None
+    if rebuilt is not None:
+        return rebuilt
+    full = name if module in (None, "builtins") else f"{module}.{name}"
+    return TaskFailed(str(full), ", ".join(str(arg) for arg in args))
+
+
+def _portable(value: Any) -> Any:
+    try:
+        json.dumps(value)
+    except Exception:  # noqa: BLE001  whatever an encoder may raise
+        return brief(value)
+    return value
+
+
+def _find(module: object, name: object) -> type[Exception] | None:
+    if not isinstance(module, str) or not isinstance(name, str) or not module:
+        return None
+    # What the worker imports as `media`, a client may be running as `__main__`.
+    home = "__main__" if module == public_module("__main__") else module
+    try:
+        found: Any = sys.modules.get(home) or import_module(home)
+        for part in name.split("."):
+            found = getattr(found, part)
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # noqa: BLE001  importing runs code, which may do anything
+        return None
+    return found if isinstance(found, type) and issubclass(found, Exception) else None
+
+
+def _rebuild(kind: type[Exception], args: tuple[Any, ...]) -> Exception | None:
+    for build in (kind, lambda *args: kind.__new__(kind, *args)):  # with its `__init__`, or without
+        try:
+            error = build(*args)
+        except Exception:  # noqa: BLE001, S112  a constructor of other arguments
+            continue
+        if isinstance(error, Exception):
+            error.args = args
+            return error
+    return None

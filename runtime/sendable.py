@@ -1,0 +1,116 @@
+"""What every kind of task has in common: its options, its arguments, and being sent."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+
+from routewright.runtime.errors import InvalidOption
+from routewright.runtime.options import Options
+
+if TYPE_CHECKING:
+    from routewright.runtime.results import AsyncResult
+
+
+class AnyTask(Protocol):
+    """What an app registers and a worker runs: a `Task` class, or a `FunctionTask`."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the topology."""
+        ...
+
+    def declared(self) -> Options:
+        """What its definition says about sending."""
+        ...
+
+    def origin(self) -> tuple[str, str]:
+        """Module and qualified name of the code."""
+        ...
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError if it does not take these arguments."""
+        ...
+
+    def execute(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run it, as a worker does."""
+        ...
+
+
+class Sender(Protocol):
+    """What a task needs of its app."""
+
+    def register(self, new: AnyTask) -> None:
+        """Make a task known."""
+        ...
+
+    def send(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        task_id: str | None,
+        declared: Options,
+        called: Options,
+    ) -> AsyncResult[Any]:
+        """Send a task of that name along its route."""
+        ...
+
+
+class SendOptions(TypedDict, total=False):
+    """What a task or a call may say about sending; see `Options`. None says nothing."""
+
+    priority: int | None
+    serializer: str | None
+    headers: Mapping[str, Any] | None
+    expires: float | datetime | None
+    mandatory: bool | None
+    immediate: bool | None
+    ignore_result: bool | None
+
+
+def send(
+    sent: AnyTask,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    task_id: str | None,
+    called: Options,
+) -> AsyncResult[Any]:
+    """Check the arguments and hand the task to its app; see `Task.apply_async`."""
+    positional = () if args is None else args
+    keywords = {} if kwargs is None else kwargs
+    if not isinstance(positional, (list, tuple)):
+        raise InvalidOption(f"args is a list or a tuple, not {type(args).__name__}")
+    if not isinstance(keywords, Mapping):
+        raise InvalidOption(f"kwargs is a mapping, not {type(kwargs).__name__}")
+    app: Sender | None = getattr(sent, "app", None)
+    if app is None:
+        raise InvalidOption(f"task `{sent.name}` has no app; set `app = ...` in its class")
+    sent.check(positional, keywords)
+    return app.send(
+        sent.name, positional, keywords, task_id=task_id, declared=sent.declared(), called=called
+    )
+
+
+def bind_arguments(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
+    """Raise TypeError if the function does not take these arguments."""
+    signature = _signature(function)
+    if signature is not None:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{function.__qualname__}: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # one written in C may have none
+        return None

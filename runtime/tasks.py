@@ -1,0 +1,125 @@
+"""Tasks as classes."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+
+from routewright.runtime.naming import default_name
+from routewright.runtime.options import Options
+from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, send
+
+if TYPE_CHECKING:
+    from routewright.runtime.results import AsyncResult
+
+
+class Task:
+    """A task: subclass it, give it an `app` and a `run`, and send it by the class.
+
+    A worker makes one instance, and runs it in several threads at a time. The options are those of
+    `Options`; None leaves one to the route. A class without an `app` or a `run` of its own, or that
+    says `abstract = True`, is a base for others and no task.
+    """
+
+    app: ClassVar[Sender]
+    name: ClassVar[str]
+    abstract: ClassVar[bool] = True
+
+    priority: ClassVar[int | None] = None
+    serializer: ClassVar[str | None] = None
+    headers: ClassVar[Mapping[str, Any] | None] = None
+    expires: ClassVar[float | datetime | None] = None
+    mandatory: ClassVar[bool | None] = None
+    immediate: ClassVar[bool | None] = None
+    ignore_result: ClassVar[bool | None] = None
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Register the class with its app, if it is a task."""
+        super().__init_subclass__(**kwargs)
+        if "name" not in cls.__dict__:
+            cls.name = default_name(cls.__module__, cls.__qualname__)
+        if "abstract" not in cls.__dict__:
+            cls.abstract = not hasattr(cls, "app") or cls.run is Task.run
+        if not cls.abstract:
+            cls.app.register(cls)
+
+    def run(self, *args: Any, **kwargs: Any) -> Any:
+        """What the task does; its value is the result."""
+        raise NotImplementedError(f"task `{self.name}` has no run()")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the task here and now."""
+        return self.run(*args, **kwargs)
+
+    @classmethod
+    def delay(cls, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
+        """Send the task; see `apply_async`."""
+        return cls.apply_async(args, kwargs)
+
+    @classmethod
+    def apply_async(
+        cls,
+        args: Sequence[Any] | None = None,
+        kwargs: Mapping[str, Any] | None = None,
+        *,
+        task_id: str | None = None,
+        **options: Unpack[SendOptions],
+    ) -> AsyncResult[Any]:
+        """Send the task along its route.
+
+        Raises:
+            TypeError: `run` does not take these arguments.
+            InvalidOption: an option has a value that it cannot have.
+            UnknownTask: the topology declares no such task.
+            SendError: the task was not sent, or not surely; the subclass says which.
+        """
+        return send(cls, args, kwargs, task_id, Options(**options))
+
+    @classmethod
+    def declared(cls) -> Options:
+        """What the class says about sending."""
+        return Options(
+            priority=cls.priority,
+            serializer=cls.serializer,
+            headers=cls.headers,
+            expires=cls.expires,
+            mandatory=cls.mandatory,
+            immediate=cls.immediate,
+            ignore_result=cls.ignore_result,
+        )
+
+    @classmethod
+    def origin(cls) -> tuple[str, str]:
+        """Module and qualified name of the code."""
+        return cls.__module__, cls.__qualname__
+
+    @classmethod
+    def check(cls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError if `run` does not take these arguments."""
+        run = inspect.getattr_static(cls, "run")
+        if isinstance(run, staticmethod):
+            bind_arguments(run.__func__, args, kwargs)
+        elif inspect.isfunction(run):
+            bind_arguments(run, (None, *args), kwargs)
+
+    @classmethod
+    def execute(cls, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run the task, as a worker does."""
+        instance = _instances.get(cls)
+        if instance is None:  # an instance may be false
+            instance = cls._make()
+        return instance.run(*args, **kwargs)
+
+    @classmethod
+    def _make(cls) -> Task:
+        with _making:  # two threads may come with the first two messages
+            if cls not in _instances:
+                _instances[cls] = cls()
+            return _instances[cls]
+
+
+_instances: dict[type[Task], Task] = {}
+_making = threading.RLock()  # a constructor may run another task

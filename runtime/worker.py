@@ -1,0 +1,222 @@
+"""The worker of one group: it consumes the group's queues and runs the tasks.
+
+The thread that calls `run` is the only one to touch the network: it receives, replies,
+acknowledges and keeps the heartbeats going. The task threads run tasks and nothing else, so that a
+long one never costs the connection. Between them are two queues, and a waker for the way back.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection
+from queue import Empty, SimpleQueue
+from time import monotonic
+from typing import TypeVar
+
+from kombu.serialization import registry
+
+from routewright.runtime.app import App
+from routewright.runtime.broker import LinkLost
+from routewright.runtime.consumer import Consumer, Delivery, consumer_of
+from routewright.runtime.errors import BrokerUnreachable, MissingQueue
+from routewright.runtime.perform import Settlement, perform
+from routewright.runtime.route import Group
+from routewright.runtime.waker import Waker
+
+BACKOFF = (0.5, 30.0)  # seconds; the first pause between two attempts at connecting, and the last
+
+T = TypeVar("T")
+
+logger = logging.getLogger("routewright.worker")
+
+
+class Worker:
+    """Runs the tasks that arrive in the queues of one group.
+
+    A message is acknowledged when its task is over and its result is sent; a worker that dies
+    before that leaves the message to another, so a task may run more than once.
+
+    Args:
+        app: whose tasks to run, and whose broker to consume from.
+        group: the queues, how many tasks to run at a time, and how many messages each queue's
+            consumer holds.
+        grace: seconds that running tasks are given to finish after `stop`.
+    """
+
+    def __init__(self, app: App, group: Group, *, grace: float = 30.0) -> None:
+        self.app = app
+        self.group = group
+        self.grace = grace
+        self._accept = accepted(app, group)
+        self._ready: SimpleQueue[Delivery | None] = SimpleQueue()
+        self._done: SimpleQueue[Settlement] = SimpleQueue()
+        self._unsettled = 0  # deliveries that have not come back from the task threads
+        self._stopping = False
+        self._connected_once = False
+        self._waker = Waker()
+
+    def stop(self) -> None:
+        """Make `run` stop consuming, wait for the running tasks and return.
+
+        It may be called from another thread or from a signal handler.
+        """
+        self._stopping = True
+        self._waker.wake()
+
+    def run(self) -> None:
+        """Consume until `stop` is called; reconnect for as long as it takes.
+
+        Raises:
+            MissingQueue: a queue does not exist at the start. (Later, it is waited for.)
+        """
+        logger.info(
+            "group %s: queues %s; %d at a time; broker %s",
+            self.group.name,
+            ", ".join(self.group.queues),
+            self.group.concurrency,
+            self.app.broker.name,
+        )
+        for number in range(self.group.concurrency):
+            # Daemons: a task that outlives the grace period must not keep the process.
+            threading.Thread(target=self._work, name=f"task-{number}", daemon=True).start()
+        try:
+            while not self._stopping:
+                consumer = self._connect()
+                if consumer is not None:
+                    self._use(consumer)
+        finally:
+            for _ in range(self.group.concurrency):
+                self._ready.put(None)
+            self._waker.close()
+        logger.info("group %s: stopped", self.group.name)
+
+    def _connect(self) -> Consumer | None:
+        pause, longest = BACKOFF
+        while not self._stopping:
+            try:
+                consumer = consumer_of(self.app.broker)(
+                    self.app.broker,
+                    self.group.queues,
+                    self._receive,
+                    waker=self._waker,
+                    prefetch=self.group.prefetch,
+                )
+            except (BrokerUnreachable, MissingQueue, LinkLost) as error:
+                if isinstance(error, MissingQueue) and not self._connected_once:
+                    raise
+                logger.error("%s; next attempt in %g s", error, pause)  # noqa: TRY400  one line each
+                self._waker.wait(pause)
+                pause = min(pause * 2, longest)
+            else:
+                self._connected_once = True
+                logger.info("connected to %s", self.app.broker.name)
+                return consumer
+        return None
+
+    def _use(self, consumer: Consumer) -> None:
+        """Serve until told to stop, then wind down; or until the connection is lost."""
+        try:
+            while not self._stopping:
+                self._settle(consumer)
+                consumer.wait(consumer.patience(busy=self._unsettled > 0))
+            self._wind_down(consumer)
+        except LinkLost as error:
+            # What it delivered will be delivered again; tasks that run on cannot be acknowledged.
+            logger.warning(
+                "lost the connection to %s with %d messages unsettled: %s",
+                self.app.broker.name,
+                self._unsettled,
+                error,
+            )
+            consumer.discard()
+        except BaseException:
+            consumer.discard()
+            raise
+        else:
+            consumer.close()
+
+    def _wind_down(self, consumer: Consumer) -> None:
+        # First what waits in here, lest a task thread start it; then the same for what arrives
+        # until the broker has heard that we stop. Only then is there time to wait.
+        handed_back = self._hand_back(consumer)
+        consumer.cancel()
+        handed_back += self._hand_back(consumer)
+        self._settle(consumer)
+        logger.info(
+            "stopping: %d messages handed back, %d tasks running", handed_back, self._unsettled
+        )
+        deadline = monotonic() + self.grace
+        while self._unsettled and (remaining := deadline - monotonic()) > 0:
+            consumer.wait(min(consumer.patience(busy=True), remaining))
+            self._settle(consumer)
+        if self._unsettled:
+            logger.warning(
+                "%d tasks still run after %g s; they will run again elsewhere",
+                self._unsettled,
+                self.grace,
+            )
+
+    def _receive(self, delivery: Delivery) -> None:
+        self._unsettled += 1
+        self._ready.put(delivery)
+
+    def _hand_back(self, consumer: Consumer) -> int:
+        count = 0
+        while (delivery := _next(self._ready)) is not None:
+            self._unsettled -= 1
+            consumer.reject(delivery, requeue=True)
+            count += 1
+        return count
+
+    def _settle(self, consumer: Consumer) -> None:
+        """Reply, then acknowledge: the other way round, a crash between them loses the result."""
+        while (settlement := _next(self._done)) is not None:
+            self._unsettled -= 1
+            if settlement.reply is not None and settlement.reply_to is not None:
+                consumer.publish(settlement.reply_to, settlement.reply)
+            if settlement.accepted:
+                consumer.ack(settlement.delivery)
+            else:
+                consumer.reject(settlement.delivery, requeue=False)
+
+    def _work(self) -> None:
+        """A task thread: run what is ready, hand back what came of it."""
+        while (delivery := self._ready.get()) is not None:
+            if delivery.source.lost:  # the broker gives it to somebody else
+                settlement = Settlement(delivery, accepted=False)
+            else:
+                settlement = self._perform(delivery)
+            self._done.put(settlement)
+            self._waker.wake()
+
+    def _perform(self, delivery: Delivery) -> Settlement:
+        try:
+            return perform(delivery, self.app.tasks, self._accept)
+        except BaseException:
+            logger.exception("a message of queue `%s` could not be handled", delivery.queue)
+            return Settlement(delivery, accepted=False)
+
+
+def accepted(app: App, group: Group) -> Collection[str]:
+    """The content types a group reads: JSON, and what the tasks of its queues are sent as.
+
+    A pickle runs code as it is read, so only the topology can allow it, never a task's attribute.
+    """
+    queues = set(group.queues)
+    routes = [route for route in app.router.tasks.values() if queues.intersection(route.queues)]
+    names = {"json", *(route.serializer.lower() for route in routes)}
+    for route in routes:
+        task = app.tasks.get(route.task)
+        declared = None if task is None else task.declared().serializer
+        if declared and declared.lower() != "pickle":
+            names.add(declared.lower())
+    types = registry.name_to_type
+    return frozenset(types[name] for name in names if name in types)
+
+
+def _next(queue: SimpleQueue[T]) -> T | None:
+    try:
+        return queue.get_nowait()
+    except Empty:
+        return None

@@ -1,0 +1,128 @@
+"""A small topology to send over: on a broker, in memory, or on each in turn."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from kombu.connection import Connection
+from kombu.entity import Exchange, Queue
+
+from routewright.runtime import App, AsyncResult, Group, Route, Router, Worker
+
+AMQP = pytest.param("amqp", marks=pytest.mark.broker)
+
+
+class Stage:
+    """An app of one exchange and one queue, whose tasks a test defines as it needs them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.queue = f"work-{uuid4().hex[:8]}"  # kombu's memory is shared by the whole process
+        self._exits = ExitStack()
+
+    def route(self, task: str, **options: Any) -> Route:
+        """A route to the queue, unless the options say otherwise."""
+        route = Route(task, "tasks", "work.do", (self.queue,))
+        return replace(route, **options)
+
+    def app(self, *routes: Route | str, **options: Any) -> App:
+        """An app with these tasks; closed after the test."""
+        router = Router[str](
+            topology="stage",
+            source="sha256:0",
+            target="rabbitmq-3.10",
+            vhost=None,
+            routes=[self.route(each) if isinstance(each, str) else each for each in routes],
+            groups=[Group("group", (self.queue,), concurrency=2, prefetch=4)],
+        )
+        app = App(router, self.url, **options)
+        self._exits.callback(app.close)
+        return app
+
+    def declare(self, *queues: str) -> None:
+        """Declare the exchange, and bind the queue (or these) to it."""
+        with self.connection() as connection:
+            channel: Any = connection.channel()
+            exchange = Exchange("tasks", "topic")
+            for name in queues or (self.queue,):
+                Queue(name, exchange, "work.#")(channel).declare()
+
+    @contextmanager
+    def connection(self) -> Iterator[Connection]:
+        connection = Connection(self.url)
+        try:
+            yield connection
+        finally:
+            connection.release()
+
+    def waiting(self, queue: str | None = None) -> int:
+        """How many messages are ready in the queue."""
+        with self.connection() as connection:
+            return int(connection.channel().queue_declare(queue or self.queue, passive=True)[1])
+
+    @contextmanager
+    def worker(self, app: App, **group: Any) -> Iterator[Worker]:
+        """A worker in a thread of this process."""
+        worker = Worker(app, replace(app.router.group("group"), **group), grace=10)
+        thread = threading.Thread(target=worker.run)
+        thread.start()
+        try:
+            yield worker
+        finally:
+            worker.stop()
+            thread.join(20)
+            assert not thread.is_alive()
+
+    def close(self) -> None:
+        self._exits.close()
+
+
+@pytest.fixture
+def memory() -> Iterator[Stage]:
+    """The topology in kombu's memory."""
+    stage = Stage("memory://")
+    yield stage
+    stage.close()
+
+
+@pytest.fixture
+def rabbit(broker: Any) -> Iterator[Stage]:
+    """The topology, declared on a virtual host of its own."""
+    stage = Stage(broker.url)
+    stage.declare()
+    yield stage
+    stage.close()
+
+
+@pytest.fixture(params=["memory", AMQP])
+def stage(request: pytest.FixtureRequest) -> Stage:
+    """The topology, in memory and on a broker."""
+    name = "memory" if request.param == "memory" else "rabbit"
+    found: Stage = request.getfixturevalue(name)
+    return found
+
+
+@pytest.fixture
+def eventually() -> Callable[..., None]:
+    """Wait for a condition; fail if it does not come about."""
+
+    def wait(condition: Callable[[], object], within: float = 20) -> None:
+        deadline = time.monotonic() + within
+        while not condition():
+            assert time.monotonic() < deadline, "it did not come about in time"
+            time.sleep(0.01)
+
+    return wait
+
+
+@pytest.fixture
+def outcomes() -> Callable[[list[AsyncResult[Any]]], list[Any]]:
+    """The values of results, each waited for."""
+    return lambda results: [result.get(timeout=20) for result in results]

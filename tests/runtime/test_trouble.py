@@ -1,0 +1,110 @@
+"""A broker in trouble: every call ends, none is told a lie, and nothing confirmed is lost."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from routewright.runtime import (
+    BrokerBlocked,
+    BrokerUnreachable,
+    Nacked,
+    Refused,
+    SendError,
+    Unroutable,
+)
+
+pytestmark = pytest.mark.broker
+Eventually = Callable[..., None]
+
+
+def test_a_broker_that_stops_and_starts_again_loses_no_task_and_no_result(
+    private_rabbitmq: Callable[..., Any], memory: Any, eventually: Eventually
+) -> None:
+    node = private_rabbitmq()
+    memory.url = node.url()
+    memory.declare()
+    app = memory.app("t", "blocked", confirm_timeout=0.5)
+    app.task(name="t")(lambda x: x)
+    pending = app.send_task("t", [1])
+    results = [pending]
+
+    def sent() -> bool:
+        try:
+            results.append(app.send_task("t", [2]))
+        except SendError:
+            return False
+        return True
+
+    node.stop()
+    with pytest.raises(BrokerUnreachable):
+        app.send_task("t", [3])
+    with memory.worker(app):
+        node.start()
+        eventually(sent)
+        assert [result.get(timeout=40) for result in results] == [1, 2]
+
+    # An alarm: the broker reads no publisher, and tells it so.
+    app.send_task("t", [4], ignore_result=True)
+    node.ctl("set_vm_memory_high_watermark", "0.0000001")
+    with pytest.raises(BrokerBlocked, match="memory or disk alarm"):
+        app.send_task("t", [4], ignore_result=True)
+    node.ctl("set_vm_memory_high_watermark", "0.6")
+    eventually(sent)
+
+
+def test_a_full_queue_that_rejects_is_said_in_the_call(rabbit: Any) -> None:
+    app = rabbit.app("t")
+    with rabbit.connection() as connection:
+        channel: Any = connection.channel()
+        channel.queue_delete(rabbit.queue)
+        limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
+        channel.queue_declare(rabbit.queue, durable=True, auto_delete=False, arguments=limits)
+        channel.queue_bind(rabbit.queue, "tasks", "work.#")
+    app.send_task("t", ignore_result=True)
+    for _ in range(2):
+        with pytest.raises(Nacked, match="a full queue"):
+            app.send_task("t", ignore_result=True)
+
+
+def test_a_user_who_may_not_publish_is_refused_in_the_call(rabbit: Any, broker: Any) -> None:
+    broker.node.ctl("set_permissions", "-p", broker.vhost, "guest", ".*", "^$", ".*")
+    app = rabbit.app("t")
+    with pytest.raises(Refused, match="ACCESS_REFUSED"):
+        app.send_task("t", ignore_result=True)
+
+
+def test_connections_that_keep_breaking_lose_nothing_that_was_confirmed(
+    rabbit: Any, broker: Any
+) -> None:
+    app = rabbit.app("t", rabbit.route("lost", routing_key="nowhere"))
+    app.task(name="t")(lambda thread, number: [thread, number])
+    results: list[Any] = []
+    surprises: list[BaseException] = []
+
+    def send(thread: int) -> None:
+        for number in range(60):
+            try:
+                results.append(app.send_task("t", [thread, number]))
+                app.send_task("lost")
+            except (Unroutable, BrokerUnreachable):
+                pass
+            except BaseException as error:  # noqa: BLE001  the test's own thread reports it
+                surprises.append(error)
+
+    with rabbit.worker(app):
+        threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(3):
+            broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "trouble")
+        for thread in threads:
+            thread.join()
+        assert surprises == []
+        values = Counter(tuple(result.get(timeout=30)) for result in results)
+    assert len(values) == len(results)
+    assert len(results) > 200
