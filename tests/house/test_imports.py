@@ -24,13 +24,10 @@ def _modules(folder: str) -> dict[str, Path]:
     return modules
 
 
-def _imports(name: str, file: Path, *, types: bool = True) -> Iterator[str]:
-    """What a module imports, wherever in its text; `from a import b` counts as `a.b`.
-
-    Without `types`, what only a type checker imports is left out.
-    """
+def _imports(name: str, file: Path) -> Iterator[str]:
+    """What a module imports, wherever in its text; `from a import b` counts as `a.b`."""
     package = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-    for node in _walk(ast.parse(file.read_text()), types=types):
+    for node in ast.walk(ast.parse(file.read_text())):
         match node:
             case ast.Import(names=names):
                 yield from (alias.name for alias in names)
@@ -40,24 +37,13 @@ def _imports(name: str, file: Path, *, types: bool = True) -> Iterator[str]:
                 yield from (f"{origin}.{alias.name}" for alias in names)
 
 
-def _walk(node: ast.AST, *, types: bool) -> Iterator[ast.AST]:
-    yield node
-    for child in ast.iter_child_nodes(node):
-        match child:
-            case ast.If(test=ast.Name(id="TYPE_CHECKING"), orelse=orelse) if not types:
-                for statement in orelse:
-                    yield from _walk(statement, types=types)
-            case _:
-                yield from _walk(child, types=types)
-
-
 def _graph(folder: str) -> dict[str, set[str]]:
-    """Which module needs which to be loaded, within a folder."""
+    """Which module names which, within a folder; for a type checker alone, too."""
     modules = _modules(folder)
     graph: dict[str, set[str]] = {}
     for name, file in modules.items():
         graph[name] = set()
-        for imported in _imports(name, file, types=False):
+        for imported in _imports(name, file):
             # `a.b` is a module of its own, or a name in `a`.
             target = imported if imported in modules else imported.rpartition(".")[0]
             graph[name] |= {target} & modules.keys() - {name}
