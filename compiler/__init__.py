@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,8 +24,11 @@ def compile_file(path: str | PathLike[str]) -> Compilation:
         OSError: the file cannot be read. Whatever is wrong inside of it is a diagnostic.
     """
     from routewright.compiler.pipeline import compile_bytes  # noqa: PLC0415
+    from routewright.compiler.read import MAX_BYTES  # noqa: PLC0415
 
-    return compile_bytes(str(path), Path(path).read_bytes())
+    with Path(path).open("rb") as file:
+        data = file.read(MAX_BYTES + 1)  # what is longer, perhaps without an end, is refused
+    return compile_bytes(os.fspath(path), data)
 
 
 def compile_text(text: str, name: str = "topology.yaml") -> Compilation:

@@ -14,6 +14,8 @@ from routewright.compiler.source import Extent, Source
 
 MAX_DEPTH = 40
 MAX_VALUES = 1_000_000
+MAX_NODES = 2 * MAX_VALUES  # with the keys
+_LONG = 1000  # so many characters count as one more value
 
 
 class Stop(Exception):
@@ -43,7 +45,7 @@ class _Measure:
 
     def of(self, node: yaml.Node, depth: int) -> tuple[int, int]:
         if isinstance(node, yaml.ScalarNode):
-            return 1, 0
+            return 1 + len(node.value) // _LONG, 0
         known = self._known.get(id(node))
         if known is None:
             known = self._known[id(node)] = self._take(node, depth)
@@ -64,7 +66,7 @@ class _Measure:
             values += inner_values
             levels = max(levels, inner_levels)
             if values > MAX_VALUES:
-                raise Stop(_too_many(self._source, extent_of(node)))
+                raise Stop(too_many(self._source, extent_of(node)))
         self._around.discard(id(node))
         return values, levels + 1
 
@@ -88,7 +90,7 @@ def too_deep(source: Source, place: Extent) -> Diagnostic:
     )
 
 
-def _too_many(source: Source, place: Extent) -> Diagnostic:
+def too_many(source: Source, place: Extent) -> Diagnostic:
     return Diagnostic(
         "too-many-values",
         f"with its aliases filled in, this has more than {MAX_VALUES:,} values",

@@ -126,6 +126,8 @@ class Builder:
 
     def _comment_follows(self, path: Path, before: Extent) -> bool:
         """Report `binding_key: #`, where the value that was meant has become a comment."""
+        if before.end_line >= len(self._source.lines):
+            return False  # the end of a last line that has none
         line = self._source.lines[before.end_line]
         rest = line[before.end_column :].lstrip(" \t:-?")
         pattern_wanted = path[-1:] in (("binding_key",), ("routing_key",))

@@ -14,8 +14,10 @@ if TYPE_CHECKING:
     from routewright.compiler.source import Span
 
 
+MOST_SUGGESTIONS = 100  # nobody reads more of them, and each takes time
+
 _NEAR = 3
-_MOST_COMPARED = 500
+_MOST_COMPARED = 200
 
 
 class Severity(StrEnum):
@@ -72,7 +74,12 @@ def in_file_order(diagnostics: Iterable[Diagnostic]) -> tuple[Diagnostic, ...]:
 def did_you_mean(name: str, known: Iterable[str], otherwise: str | None = None) -> str | None:
     """A help line that names the nearest known name, or what else there is to say."""
     # Comparing with every one of thousands of names, for each of thousands of errors, would take
-    # minutes; a misspelling changes the length by little.
-    likely = (other for other in known if abs(len(other) - len(name)) <= _NEAR)
+    # minutes. A misspelling changes the length by little, and one end hardly ever.
+    likely = (
+        other
+        for other in known
+        if abs(len(other) - len(name)) <= _NEAR
+        and (other[:1] == name[:1] or other[-2:] == name[-2:])
+    )
     near = get_close_matches(name, islice(likely, _MOST_COMPARED), 1)
     return f"did you mean `{near[0]}`?" if near else otherwise

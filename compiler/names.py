@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from routewright.compiler.diagnostics import Diagnostic, Note, did_you_mean
+from routewright.compiler.diagnostics import MOST_SUGGESTIONS, Diagnostic, Note, did_you_mean
 from routewright.compiler.source import Path, Source, Span
 from routewright.compiler.topology import PREDECLARED, Exchange, Queue
 
@@ -51,9 +51,10 @@ class Names:
         if span in self._told:
             return  # an exchange in `defaults` is one mistake, however many tasks use it
         self._told.add(span)
+        near = did_you_mean(name, known) if len(self._told) <= MOST_SUGGESTIONS else None
         self.report(
             f"unknown-{kind}",
             f"{role}, `{name}`, is not declared",
             span,
-            did_you_mean(name, known) or f"declare it under `{kind}s`",
+            near or f"declare it under `{kind}s`",
         )

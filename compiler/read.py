@@ -6,22 +6,26 @@ their line and column. The size of a file and the depth of its nodes are bounded
 
 from __future__ import annotations
 
-import gc
+import codecs
 from collections.abc import Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from routewright.compiler import traps
-from routewright.compiler.bounds import MAX_DEPTH, Stop, extent_of, measure, too_deep
+from routewright.compiler.bounds import (
+    MAX_DEPTH,
+    MAX_NODES,
+    Stop,
+    extent_of,
+    measure,
+    too_deep,
+    too_many,
+)
 from routewright.compiler.build import Builder
 from routewright.compiler.diagnostics import Diagnostic
 from routewright.compiler.source import Extent, Path, Source
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 MAX_BYTES = 16 * 1024 * 1024
 _MENDED_CHARACTERS = 4_000_000  # how much text is read again, all in all, to find further errors
@@ -37,17 +41,18 @@ def decode(name: str, data: bytes) -> tuple[Source, list[Diagnostic]]:
         return source, [
             Diagnostic(
                 "file-too-large",
-                f"the file has {len(data):,} bytes, and the most that is read is {MAX_BYTES:,}",
+                f"the file has more than the {MAX_BYTES:,} bytes that are read",
                 top,
                 help="split the topology into several files",
             )
         ]
+    data = data.removeprefix(codecs.BOM_UTF8)  # the codec utf-8-sig counts an error's place without
     try:
-        return Source(name, data.decode("utf-8-sig")), []
+        return Source(name, data.decode()), []
     except UnicodeDecodeError as error:
-        lines = Source(name, data[: error.start].decode("utf-8-sig")).lines
+        lines = Source(name, data[: error.start].decode()).lines
         place = Extent(len(lines) - 1, len(lines[-1]), len(lines) - 1, len(lines[-1]))
-        text = data.decode("utf-8-sig", errors="replace")
+        text = data.decode(errors="replace")
         source = Source(name, text)
         return source, [
             Diagnostic(
@@ -76,29 +81,18 @@ def read(source: Source, environment: Mapping[str, str]) -> Reading:
     found = traps.unprintable(source)
     if found:
         return Reading(None, found)
-    with _collector_paused():
-        node, found, mended = _compose(source)
-        if node is None:
-            return Reading(None, found or [_empty(source)])
-        try:
-            measure(source, node)
-        except Stop as stop:
-            return Reading(None, [*found, stop.diagnostic])
-        builder = Builder(source, environment, found, mended)
-        value = builder.build(node)
-        return Reading(value, found, frozenset(builder.unreadable))
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """No garbage is made here, and looking for it among a million nodes doubles the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
+    node, found, mended = _compose(source)
+    if node is None:
+        return Reading(None, found or [_empty(source)])
     try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
+        measure(source, node)
+    except Stop as stop:
+        return Reading(None, [*found, stop.diagnostic])
+    builder = Builder(source, environment, found, mended)
+    value = builder.build(node)
+    if value is None:
+        return Reading(None, found or [_empty(source)])
+    return Reading(value, found, frozenset(builder.unreadable))
 
 
 def _compose(
@@ -135,12 +129,16 @@ class _Loader(_CLoader):  # type: ignore[valid-type, misc]
         super().__init__(text)
         self._source = source
         self._depth = 0
+        self._nodes = 0
 
-    def descend_resolver(self, parent: yaml.Node | None, _index: object) -> None:
+    def descend_resolver(self, current_node: yaml.Node | None, current_index: object) -> None:  # noqa: ARG002
         """Called by the composer before each node; its own use for it is not needed here."""
         self._depth += 1
+        self._nodes += 1
         if self._depth > MAX_DEPTH:
-            raise Stop(too_deep(self._source, extent_of(parent)))
+            raise Stop(too_deep(self._source, extent_of(current_node)))
+        if self._nodes > MAX_NODES:
+            raise Stop(too_many(self._source, extent_of(current_node)))
 
     def ascend_resolver(self) -> None:
         """Called by the composer after each node."""

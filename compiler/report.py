@@ -11,7 +11,7 @@ import click
 
 from routewright.compiler.codes import CODES
 from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.snippet import snippet
+from routewright.compiler.snippet import printable, snippet
 from routewright.compiler.source import Source, Span
 
 _COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
@@ -60,13 +60,13 @@ def as_sarif(diagnostics: Sequence[Diagnostic], version: str) -> str:
 def _paragraph(found: Diagnostic, source: Source, style: Callable[..., str]) -> str:
     colour = _COLOURS[found.severity]
     title = style(f"{found.severity}[{found.code}]", fg=colour, bold=True)
-    lines = [f"{title}: {style(found.message, bold=True)}"]
+    lines = [f"{title}: {style(printable(found.message), bold=True)}"]
     if found.span:
         lines += snippet(source, found.span, lambda mark: style(mark, fg=colour, bold=True), "^")
     if found.help:
-        lines.append(f"  = {style('help', fg='cyan', bold=True)}: {found.help}")
+        lines.append(f"  = {style('help', fg='cyan', bold=True)}: {printable(found.help)}")
     for note in found.notes:
-        lines.append(f"  = {style('note', bold=True)}: {note.message}")
+        lines.append(f"  = {style('note', bold=True)}: {printable(note.message)}")
         if note.span:
             lines += snippet(source, note.span, lambda mark: style(mark, fg="blue"), "-")
     return "\n".join(lines) + "\n"

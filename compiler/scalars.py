@@ -48,7 +48,7 @@ def value_of(tag: str, text: str) -> Scalar:
         case _:
             raise Trap(
                 "unknown-tag",
-                f"`{text}` has the tag `{tag.replace(TAG, '!!')}`, which means nothing here",
+                f"`{_short(text)}` has a tag that means nothing here: `{tag.replace(TAG, '!!')}`",
                 "take the tag away; quotes make any value text",
             )
 
@@ -64,20 +64,22 @@ def _integer(text: str) -> int:
     if _SEXAGESIMAL.fullmatch(text):
         raise Trap(
             "sexagesimal-number",
-            f"`{text}` is a number to base 60 in YAML: {_base_60(text):g}",
-            f'write a duration as `90s` or `5m`, or quote text: `"{text}"`',
+            f"`{_short(text)}` is a number to base 60 in YAML: {_base_60(text):g}",
+            f'write a duration as `90s` or `5m`, or quote text: `"{_short(text)}"`',
         )
     if _OCTAL.fullmatch(text):
+        number = int(text.replace("_", ""), 8)
+        meaning = f": {number}" if _SMALLEST <= number <= _LARGEST else ""
         raise Trap(
             "octal-number",
-            f"`{text}` is an octal number in YAML: {int(text.replace('_', ''), 8)}",
-            f'write it without the leading zero, or quote text: `"{text}"`',
+            f"`{_short(text)}` is an octal number in YAML{meaning}",
+            f'write it without the leading zero, or quote text: `"{_short(text)}"`',
         )
     digits = text.replace("_", "")
     try:
         number = int(digits, 0)
     except ValueError:
-        if len(digits) > 20:  # noqa: PLR2004  Python refuses to convert thousands of digits
+        if digits.lstrip("+-").isdecimal():  # Python refuses to convert thousands of digits
             raise _too_large(text) from None
         raise _malformed(text, "number") from None
     if not _SMALLEST <= number <= _LARGEST:

@@ -77,7 +77,10 @@ class Source:
 
     def mark(self, extent: Extent) -> Span:
         """The part of an extent that lies on its first line."""
-        line = self.lines[extent.line] if extent.line < len(self.lines) else ""
+        if extent.line >= len(self.lines):  # libyaml ends the last line where nobody did
+            last = len(self.lines) - 1
+            extent = Extent(last, len(self.lines[-1]), last, len(self.lines[-1]))
+        line = self.lines[extent.line]
         end = extent.end_column if extent.end_line == extent.line else len(line.rstrip())
         end = max(end, extent.column + 1)  # what is missing still needs a caret
         return Span(self.name, extent.line + 1, extent.column + 1, end + 1)

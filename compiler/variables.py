@@ -11,6 +11,8 @@ if TYPE_CHECKING:
 _REFERENCE = re.compile(r"\$(?P<escaped>\$\{)|\$\{(?P<inside>[^}]*)(?P<closed>\}?)")
 _INSIDE = re.compile(r"(?P<name>[A-Za-z_][A-Za-z0-9_]*)(:-(?P<default>.*))?", re.DOTALL)
 
+MOST_CHARACTERS = 1000  # no name or number of a topology is longer, and many a file is repeated
+
 
 class VariableError(ValueError):
     """A reference to a variable that cannot be filled in; `code` is its diagnostic's."""
@@ -52,11 +54,14 @@ def substitute(text: str, environment: Mapping[str, str]) -> str:
                 f"the environment variable `{name}` is not set",
                 f"set it, or give it a default: `${{{name}:-...}}`",
             )
-        if not value.isprintable():
+        if not value.isprintable() or len(value) > MOST_CHARACTERS:
+            what = "a character that cannot be printed"
+            if len(value) > MOST_CHARACTERS:
+                what = f"more than {MOST_CHARACTERS:,} characters"
             raise VariableError(
                 "malformed-variable",
-                f"the environment variable `{name}` holds a character that cannot be printed",
-                "set it to plain text",
+                f"the environment variable `{name}`, or its default, holds {what}",
+                "set it to a short plain text",
             )
         return value
 

@@ -11,6 +11,8 @@ importing and then applying makes a second, redundant binding of it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 from routewright.compiler.emit.stamp import Stamp
 from routewright.compiler.topology import PREDECLARED, Arguments, Exchange, Topology
@@ -65,10 +67,15 @@ def definitions(topology: Topology, stamp: Stamp) -> str:
     sections = {
         "exchanges": exchanges,
         "queues": queues,
-        "bindings": sorted(bindings, key=_dumps),
+        "bindings": sorted(bindings, key=_order),
         "routewright": str(stamp),
     }
     return _dumps(sections, indent=2) + "\n"
+
+
+def _order(binding: Mapping[str, Any]) -> tuple[str, ...]:
+    ends = (binding["source"], binding["destination_type"], binding["destination"])
+    return (*ends, binding["routing_key"], _dumps(binding["arguments"]))
 
 
 def _dumps(value: object, indent: int | None = None) -> str:
