@@ -8,14 +8,19 @@ or to exchanges, matched nothing; the default exchange knows every queue by its 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 from routewright.compiler.headers import headers_match
-from routewright.compiler.patterns import TopicTable
+from routewright.compiler.keyspace import EVERY_KEY, key_classes
+from routewright.compiler.patterns import Pattern, exactly, topic
+from routewright.compiler.table import PatternTable
 from routewright.compiler.topology import Binding, Exchange, Queue, Task, Topology
+
+KNOWN_TYPES = ("direct", "topic", "fanout", "headers")
 
 Match = Callable[[str, Mapping[str, Any]], Iterable[Binding]]
 
@@ -81,16 +86,58 @@ class Routing:
             return Delivery((), Outcome.NO_EXCHANGE)
         if not exchange:
             return self._by_default_exchange(key)
+        return self._walk(first, lambda source: self._matching(source, key, headers or {}))
+
+    def classes(
+        self, exchange: str, within: Pattern = EVERY_KEY, headers: Mapping[str, Any] | None = None
+    ) -> Iterator[tuple[str, Delivery]]:
+        """Where every key within a pattern goes: for each class of keys, the smallest and its fate.
+
+        Raises:
+            Undecided: there are more classes than are looked at.
+        """
+        first = self._topology.exchange(exchange)
+        if first is None or not exchange:
+            raise ValueError(f"`{exchange}` has no bindings to look at")
+        for found in key_classes(self._cone(first, headers or {}), within):
+            matched: defaultdict[str, list[Binding]] = defaultdict(list)
+            for binding in found.values:
+                matched[binding.source.name].append(binding)
+            yield found.witness, self._walk(first, partial(_of_source, matched))
+
+    def _cone(self, first: Exchange, headers: Mapping[str, Any]) -> PatternTable[Binding]:
+        """The bindings of every exchange that a message may come to, as patterns of keys."""
+        table: PatternTable[Binding] = PatternTable()
+        waiting, seen = [first], {first.name}
+        while waiting:
+            source = waiting.pop()
+            following = [self._topology.exchange(source.alternate_exchange or "")]
+            for binding in self._outgoing[source.name]:
+                pattern = _pattern(binding, headers)
+                if pattern is not None:
+                    table.add(pattern, binding)
+                    if isinstance(binding.destination, Exchange):
+                        following.append(binding.destination)
+            for each in following:
+                if each is not None and each.name not in seen:
+                    seen.add(each.name)
+                    waiting.append(each)
+        return table
+
+    def _walk(
+        self, first: Exchange, matching: Callable[[Exchange], Iterable[Binding] | None]
+    ) -> Delivery:
+        """Follow a message through the graph, given which bindings of an exchange it matches."""
         queues: set[str] = set()
         hops: list[Hop] = []
         waiting, seen, undecided = [first], {first.name}, False
         while waiting:
             source = waiting.pop()
-            leaving = self._leaving(source, key, headers or {})
-            if leaving is None:
+            bindings = matching(source)
+            if bindings is None:
                 undecided = True
                 continue
-            for hop in leaving:
+            for hop in self._leaving(source, bindings):
                 hops.append(hop)
                 destination = hop.destination
                 if isinstance(destination, Queue):
@@ -110,19 +157,41 @@ class Routing:
             return Delivery((), Outcome.UNROUTABLE)
         return Delivery((key,), Outcome.DELIVERED, (Hop("", queue),))
 
-    def _leaving(self, source: Exchange, key: str, headers: Mapping[str, Any]) -> list[Hop] | None:
-        """The steps out of one exchange, or None when its type is unknown."""
+    def _matching(
+        self, source: Exchange, key: str, headers: Mapping[str, Any]
+    ) -> Iterable[Binding] | None:
+        """The bindings of one exchange that a message matches; None when its type is unknown."""
         if source.name not in self._tables:
             self._tables[source.name] = _table(source.type, self._outgoing[source.name])
         table = self._tables[source.name]
-        if table is None:
-            return None
-        hops = [Hop(source.name, it.destination, it) for it in table(key, headers)]
+        return None if table is None else table(key, headers)
+
+    def _leaving(self, source: Exchange, bindings: Iterable[Binding]) -> list[Hop]:
+        """The steps out of one exchange: by its bindings, or else to its alternate exchange."""
+        ordered = sorted(bindings, key=lambda it: (it.destination.name, it.key))
+        hops = [Hop(source.name, it.destination, it) for it in ordered]
         if not hops and source.alternate_exchange is not None:
             alternate = self._topology.exchange(source.alternate_exchange)
             if alternate is not None:
                 hops.append(Hop(source.name, alternate))
         return hops
+
+
+def _of_source(matched: Mapping[str, list[Binding]], source: Exchange) -> Iterable[Binding] | None:
+    return matched.get(source.name, ()) if source.type in KNOWN_TYPES else None
+
+
+def _pattern(binding: Binding, headers: Mapping[str, Any]) -> Pattern | None:
+    """The keys that a binding matches, of messages with these headers; None if there are none."""
+    match binding.source.type:
+        case "topic":
+            return topic(binding.key)
+        case "direct":
+            return exactly(binding.key)
+        case "headers" if not headers_match(binding.arguments, headers):
+            return None
+        case _:
+            return EVERY_KEY
 
 
 def _table(exchange_type: str, bindings: list[Binding]) -> Match | None:
@@ -134,9 +203,9 @@ def _table(exchange_type: str, bindings: list[Binding]) -> Match | None:
                 by_key[binding.key].append(binding)
             return lambda key, _headers: by_key.get(key, ())
         case "topic":
-            topics: TopicTable[Binding] = TopicTable()
+            topics: PatternTable[Binding] = PatternTable()
             for binding in bindings:
-                topics.add(binding.key, binding)
+                topics.add(topic(binding.key), binding)
             return lambda key, _headers: topics.lookup(key)
         case "fanout":
             return lambda _key, _headers: bindings

@@ -3,9 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.patterns import MANY, ONE, words
+from routewright.compiler.patterns import Wild, topic
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Topology
+
+_SIGNS = frozenset(wild.value for wild in Wild)
 
 
 def wildcard_inside_word(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
@@ -16,8 +18,8 @@ def wildcard_inside_word(topology: Topology, _routing: Routing) -> Iterator[Diag
     for binding in topology.bindings:
         if binding.source.type != "topic":
             continue
-        for word in words(binding.key):
-            if word not in (ONE, MANY) and (ONE in word or MANY in word):
+        for word in topic(binding.key):
+            if not isinstance(word, Wild) and not _SIGNS.isdisjoint(word):
                 yield Diagnostic(
                     "wildcard-inside-word",
                     f"`{word}` in the binding key `{binding.key}` is an ordinary word",
