@@ -6,6 +6,7 @@ the commands need is imported in them: starting a worker takes no pydantic and n
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from pathlib import Path
@@ -43,6 +44,9 @@ def main() -> None:
         routewright compile --apply       generate the router, declare the broker's objects
         routewright worker app:app --group NAME
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a narrow encoding is no reason for a traceback
+            stream.reconfigure(errors="backslashreplace")
 
 
 @main.command("compile")
@@ -124,6 +128,7 @@ def check_command(file: Path, form: str, strict: bool) -> None:
     """
     from routewright.compiler import report
     from routewright.compiler.diagnostics import has_errors
+    from routewright.compiler.snippet import printable
 
     compilation = _compiled(file)
     found = compilation.diagnostics
@@ -135,8 +140,59 @@ def check_command(file: Path, form: str, strict: bool) -> None:
         case _:
             if found:
                 click.echo(_text_of(compilation, sys.stdout.isatty()))
-            click.echo(f"{file}: {report.summary(found)}")
+            click.echo(f"{printable(compilation.source.name)}: {report.summary(found)}")
     sys.exit(FINDINGS if has_errors(found) or (strict and found) else FINE)
+
+
+@main.command("explain")
+@click.argument("arguments", nargs=-1, required=True, metavar="[FILE] TASK|KEY")
+@click.option("--exchange", metavar="NAME", help="Where a key is published.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str) -> None:
+    """Show every hop of a message from its exchange to its queues, and why.
+
+    TASK is a task of the topology; anything else is a routing KEY.
+
+    \b
+    Examples:
+        routewright explain media.CropImage
+        routewright explain shop.yaml order.created --exchange orders
+    """
+    from routewright.compiler import explain
+
+    match arguments:
+        case (name,):
+            file = Path("topology.yaml")
+        case (path, name):
+            file = Path(path)
+        case _:
+            raise click.UsageError("at most a FILE and a TASK or KEY")
+    compilation = _compiled(file)
+    topology = compilation.topology
+    if topology is None:
+        _print_diagnostics(compilation)
+        sys.exit(FINDINGS)
+    if name in topology.tasks and exchange is None:
+        explanation = explain.explain_task(topology, compilation.routing, name)
+    else:
+        where = _exchange_of(topology, name, exchange)
+        explanation = explain.explain_key(topology, compilation.routing, where, name)
+    if form == "json":
+        click.echo(explain.as_json(explanation, topology))
+    else:
+        from rich.console import Console
+
+        Console(soft_wrap=True, highlight=False, markup=False).print(
+            explain.as_tree(explanation, topology)
+        )
+    sys.exit(FINE if explanation.delivery.queues else FINDINGS)
 
 
 @main.command("worker")
@@ -199,6 +255,23 @@ def _compiled(file: Path) -> Compilation:
         return compile_file(file)
     except OSError as error:
         _give_up(f"cannot read {file}: {error.strerror or error}")
+
+
+def _exchange_of(topology: Topology, name: str, exchange: str | None) -> str:
+    """Where a key is published: where it is said to be, or where every task is."""
+    from routewright.compiler.diagnostics import did_you_mean
+
+    if exchange is not None:
+        if topology.exchange(exchange) is None:
+            known = did_you_mean(exchange, topology.exchanges) or "see `exchanges` in the file"
+            _give_up(f"there is no exchange `{exchange}`; {known}")
+        return exchange
+    published = {task.exchange.name for task in topology.tasks.values()}
+    candidates = published or set(topology.exchanges)
+    if len(candidates) != 1:
+        way_out = "for a key, say with --exchange where it is published"
+        _give_up(f"`{name}` is no task; {did_you_mean(name, topology.tasks) or way_out}")
+    return candidates.pop()
 
 
 def _print_diagnostics(compilation: Compilation) -> None:

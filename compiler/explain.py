@@ -1,0 +1,220 @@
+"""The way of one message, hop by hop: what `routewright explain` shows."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from rich.tree import Tree
+
+from routewright.compiler.routing import Delivery, Hop, Outcome, Routing
+from routewright.compiler.topology import Exchange, Queue, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """What becomes of a message that a queue gives up on.
+
+    `delivery` is None where the message comes back to a queue it has been in: a cycle.
+    """
+
+    exchange: str
+    routing_key: str
+    delivery: Delivery | None
+    from_there: Mapping[str, DeadLetter]
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """Where one message goes, and where it would go from the queues it reaches."""
+
+    exchange: str
+    routing_key: str
+    delivery: Delivery
+    dead_letters: Mapping[str, DeadLetter]
+    task: str | None = None
+
+
+def explain_task(topology: Topology, routing: Routing, name: str) -> Explanation:
+    """The way of a task's messages."""
+    task = topology.tasks[name]
+    delivery = routing.of_task(task)
+    dead = _dead_letters(topology, routing, delivery, task.routing_key, frozenset())
+    return Explanation(task.exchange.name, task.routing_key, delivery, dead, name)
+
+
+def explain_key(topology: Topology, routing: Routing, exchange: str, key: str) -> Explanation:
+    """The way of a message with a routing key and no headers."""
+    delivery = routing.route(exchange, key)
+    dead = _dead_letters(topology, routing, delivery, key, frozenset())
+    return Explanation(exchange, key, delivery, dead)
+
+
+def _dead_letters(
+    topology: Topology, routing: Routing, delivery: Delivery, key: str, before: frozenset[str]
+) -> dict[str, DeadLetter]:
+    found: dict[str, DeadLetter] = {}
+    for name in delivery.queues:
+        queue = topology.queues[name]
+        exchange = queue.dead_letter_exchange
+        if exchange is None:
+            continue
+        new_key = queue.dead_letter_routing_key
+        new_key = key if new_key is None else new_key
+        if name in before:
+            found[name] = DeadLetter(exchange, new_key, None, {})
+            continue
+        onward = routing.route(exchange, new_key)
+        behind = _dead_letters(topology, routing, onward, new_key, before | {name})
+        found[name] = DeadLetter(exchange, new_key, onward, behind)
+    return found
+
+
+def as_json(explanation: Explanation, topology: Topology) -> str:
+    """The explanation for programs."""
+    fields: dict[str, Any] = {
+        **({"task": explanation.task} if explanation.task else {}),
+        "exchange": explanation.exchange,
+        "routing_key": explanation.routing_key,
+        **_delivery_fields(explanation.delivery),
+        "consumers": {name: _consumers(topology, name) for name in explanation.delivery.queues},
+        "dead_letters": _dead_letter_fields(explanation.dead_letters),
+    }
+    return json.dumps(fields, indent=2)
+
+
+def _delivery_fields(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "queues": list(delivery.queues),
+        "outcome": str(delivery.outcome),
+        "hops": [
+            {
+                "exchange": hop.exchange,
+                "destination": hop.destination.name,
+                "destination_type": _kind(hop.destination),
+                "by": _by(hop),
+                **({"binding_key": hop.binding.key} if hop.binding else {}),
+            }
+            for hop in delivery.hops
+        ],
+    }
+
+
+def _dead_letter_fields(dead_letters: Mapping[str, DeadLetter]) -> dict[str, Any]:
+    return {
+        queue: {
+            "exchange": dead.exchange,
+            "routing_key": dead.routing_key,
+            **(_delivery_fields(dead.delivery) if dead.delivery else {"outcome": "cycle"}),
+            "dead_letters": _dead_letter_fields(dead.from_there),
+        }
+        for queue, dead in dead_letters.items()
+    }
+
+
+def as_tree(explanation: Explanation, topology: Topology) -> Tree:
+    """The explanation for people."""
+    what = f"task {explanation.task}: " if explanation.task else ""
+    tree = Tree(f"{what}{_published(explanation.exchange, explanation.routing_key, topology)}")
+    _grow(tree, explanation.exchange, explanation.delivery, explanation.dead_letters, topology)
+    return tree
+
+
+def _grow(
+    tree: Tree,
+    exchange: str,
+    delivery: Delivery,
+    dead_letters: Mapping[str, DeadLetter],
+    topology: Topology,
+) -> None:
+    leaving: defaultdict[str, list[Hop]] = defaultdict(list)
+    for hop in delivery.hops:
+        leaving[hop.exchange].append(hop)
+    _grow_exchange(tree, exchange, leaving, dead_letters, topology, set(), set())
+    if delivery.outcome is not Outcome.DELIVERED:
+        tree.add(_FATES[delivery.outcome])
+
+
+def _grow_exchange(
+    tree: Tree,
+    exchange: str,
+    leaving: Mapping[str, list[Hop]],
+    dead_letters: Mapping[str, DeadLetter],
+    topology: Topology,
+    seen: set[str],
+    filled: set[str],
+) -> None:
+    seen.add(exchange)
+    for hop in leaving.get(exchange, ()):
+        name = hop.destination.name
+        if isinstance(hop.destination, Queue):
+            again = ", which has it already" if name in filled else ""
+            filled.add(name)
+            branch = tree.add(f"{_how(hop)} -> queue `{name}`{again or _who(topology, name)}")
+            if not again and name in dead_letters:
+                _grow_dead_letter(branch, dead_letters[name], topology)
+        elif name in seen:
+            tree.add(f"{_how(hop)} -> exchange `{name}`, which has seen it already")
+        else:
+            branch = tree.add(f"{_how(hop)} -> exchange `{name}` ({hop.destination.type})")
+            _grow_exchange(branch, name, leaving, dead_letters, topology, seen, filled)
+
+
+def _grow_dead_letter(tree: Tree, dead: DeadLetter, topology: Topology) -> None:
+    where = _published(dead.exchange, dead.routing_key, topology)
+    if dead.delivery is None:
+        tree.add(f"given up on: {where}, and round again")
+        return
+    branch = tree.add(f"given up on: {where}")
+    _grow(branch, dead.exchange, dead.delivery, dead.from_there, topology)
+
+
+_FATES = {
+    Outcome.UNROUTABLE: "no queue: the broker returns a mandatory message and drops any other",
+    Outcome.UNDECIDED: "and perhaps more: a plugin's exchange decides by rules of its own",
+    Outcome.NO_EXCHANGE: "no such exchange: the broker closes the channel",
+}
+
+
+def _published(exchange: str, key: str, topology: Topology) -> str:
+    known = topology.exchange(exchange)
+    kind = f" ({known.type})" if known and exchange else ""
+    name = f"exchange `{exchange}`{kind}" if exchange else "the default exchange"
+    return f"`{key}` to {name}"
+
+
+def _kind(destination: Exchange | Queue) -> str:
+    return "queue" if isinstance(destination, Queue) else "exchange"
+
+
+def _by(hop: Hop) -> str:
+    if hop.binding:
+        return "binding"
+    return "alternate" if hop.exchange else "default"
+
+
+def _how(hop: Hop) -> str:
+    if hop.binding is None:
+        return "nothing matched, alternate" if hop.exchange else "by its name"
+    binding = hop.binding
+    if binding.source.type == "headers":
+        return f"headers {dict(binding.arguments)}"
+    return f"`{binding.key}`" if binding.source.type != "fanout" else "every message"
+
+
+def _consumers(topology: Topology, queue: str) -> list[str]:
+    return [
+        name
+        for name, group in topology.groups.items()
+        if any(it.name == queue for it in group.queues)
+    ]
+
+
+def _who(topology: Topology, queue: str) -> str:
+    groups = _consumers(topology, queue)
+    if groups:
+        return f", consumed by {', '.join(f'`{group}`' for group in groups)}"
+    return ", a tap" if topology.queues[queue].tap else ""
