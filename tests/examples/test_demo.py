@@ -149,10 +149,13 @@ def test_stopped_half_way_it_leaves_no_worker_and_no_message(
     checkout: Any, broker: Broker, number: signal.Signals, code: int
 ) -> None:
     demo = checkout.start_demo(broker.url)
-    while "--group slow" not in (line := demo.stdout.readline()):
-        assert line, demo.stderr.read()
-    demo.send_signal(number)
-    output, errors = demo.communicate(timeout=60)
+    try:
+        while "--group slow" not in (line := demo.stdout.readline()):
+            assert line, demo.stderr.read()
+        demo.send_signal(number)
+        output, errors = demo.communicate(timeout=60)
+    finally:
+        demo.kill()
     assert demo.returncode == code, output + errors
     assert checkout.workers() == []
     assert by_name(broker) == EMPTY
