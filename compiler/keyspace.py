@@ -8,21 +8,24 @@ from there on, so that each state is visited once, and by its smallest key.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from routewright.compiler.patterns import MAX_KEY_BYTES, Automaton, Pattern, Wild, unused_word
+from routewright.compiler.patterns import (
+    MAX_KEY_BYTES,
+    Automaton,
+    Pattern,
+    Undecided,
+    Wild,
+    unused_word,
+)
 from routewright.compiler.table import PatternTable
 
 Value = TypeVar("Value")
 
 MAX_STATES = 400_000
 EVERY_KEY: Pattern = (Wild.MANY,)
-
-
-class Undecided(Exception):
-    """There are more classes of keys than are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +37,20 @@ class KeyClass(Generic[Value]):
 
 
 def key_classes(
-    table: PatternTable[Value], within: Pattern = EVERY_KEY, max_states: int = MAX_STATES
+    table: PatternTable[Value], within: Sequence[Pattern] = ()
 ) -> Iterator[KeyClass[Value]]:
-    """The classes of the keys within a pattern, those with smaller witnesses first.
+    """The classes of the keys that match all of some patterns, those with smaller witnesses first.
 
     No key is in two classes and none is left out. Classes with the same values may come several
     times, with other witnesses: what tells two states apart may never matter again.
 
     Raises:
-        Undecided: there are more than `max_states` states; the classes given before are right.
+        Undecided: there are more than `MAX_STATES` states; the classes given before are right.
     """
-    limit = Automaton(within)
-    fresh = unused_word(table.literals | limit.literals)
+    limits = [Automaton(pattern) for pattern in within or (EVERY_KEY,)]
+    fresh = unused_word(table.literals.union(*(limit.literals for limit in limits)))
     seen: set[tuple[object, ...]] = set()
-    level = [("", table.start, limit.start)]
+    level = [("", table.start, tuple(limit.start for limit in limits))]
     depth = 0
     while level:
         following = []
@@ -58,16 +61,24 @@ def key_classes(
             if identity in seen or len(key.encode()) > MAX_KEY_BYTES:
                 continue
             seen.add(identity)
-            if len(seen) > max_states:
-                raise Undecided(f"the keys fall into more than {max_states:,} classes")
-            if writable and limit.accepts(inside):
+            if len(seen) > MAX_STATES:
+                raise Undecided(f"the keys fall into more than {MAX_STATES:,} classes")
+            places = list(zip(limits, inside, strict=True))
+            if writable and all(limit.accepts(place) for limit, place in places):
                 yield KeyClass(key, tuple(value for node in state for value in node.values))
-            wanted = limit.expected(inside)
-            if limit.takes_any(inside):
-                wanted = {*wanted, *table.expected(state), fresh}
-            for word in wanted:
+            for word in _next_words(table.expected(state), places, fresh):
                 after = table.step(state, word)
                 longer = f"{key}.{word}" if depth else word
-                following.append((longer, after, limit.step(inside, word)))
+                moved = tuple(limit.step(place, word) for limit, place in places)
+                if all(moved):
+                    following.append((longer, after, moved))
         level = following
         depth += 1
+
+
+def _next_words(expected: set[str], places: list[tuple[Automaton, int]], fresh: str) -> set[str]:
+    """The words worth trying: those that some pattern names, and one that stands for the rest."""
+    narrow = [limit.expected(place) for limit, place in places if not limit.takes_any(place)]
+    if narrow:
+        return set.intersection(*narrow)
+    return expected.union({fresh}, *(limit.expected(place) for limit, place in places))

@@ -20,6 +20,11 @@ from itertools import count
 from typing import NamedTuple, TypeAlias
 
 MAX_KEY_BYTES = 255
+MAX_STATES = 200_000
+
+
+class Undecided(Exception):
+    """An answer would take looking at more states than is sensible."""
 
 
 class Wild(Enum):
@@ -88,6 +93,9 @@ def witness(all_of: Iterable[Pattern], none_of: Iterable[Pattern] = ()) -> str |
     Fewest words first, then fewest characters; with words that no pattern names as short as can be,
     and never empty unless a pattern wants them so or no other key is short enough. None says that
     there is no such key.
+
+    Raises:
+        Undecided: the patterns are such that more than `MAX_STATES` states would be looked at.
     """
     search = _Search([Automaton(it) for it in all_of], [Automaton(it) for it in none_of])
     found = search.smallest(with_empty=False)
@@ -173,6 +181,8 @@ class _Search:
             if (states, unwritable) in seen:
                 continue
             seen.add((states, unwritable))
+            if len(seen) > MAX_STATES:
+                raise Undecided(f"more than {MAX_STATES:,} states of patterns")
             if not unwritable and self._accepts(states):
                 return ".".join(key)
             for word in alphabet:

@@ -8,7 +8,7 @@ or to exchanges, matched nothing; the default exchange knows every queue by its 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -61,10 +61,19 @@ class Routing:
     def __init__(self, topology: Topology) -> None:
         self._topology = topology
         self._outgoing: defaultdict[str, list[Binding]] = defaultdict(list)
+        self._incoming: defaultdict[str, list[Binding]] = defaultdict(list)
         for binding in topology.bindings:
             self._outgoing[binding.source.name].append(binding)
+            if isinstance(binding.destination, Queue):
+                self._incoming[binding.destination.name].append(binding)
         self._tables: dict[str, Match | None] = {}
+        self._cones: dict[str, PatternTable[Binding]] = {}
         self._of_tasks: dict[str, Delivery] = {}
+        self._of_exchanges: dict[str, dict[tuple[str, ...], tuple[str, Delivery]]] = {}
+
+    def bindings_to(self, queue: Queue) -> Sequence[Binding]:
+        """The bindings that lead to a queue."""
+        return self._incoming.get(queue.name, ())
 
     def of_task(self, task: Task) -> Delivery:
         """Where the messages of a task go."""
@@ -89,21 +98,54 @@ class Routing:
         return self._walk(first, lambda source: self._matching(source, key, headers or {}))
 
     def classes(
-        self, exchange: str, within: Pattern = EVERY_KEY, headers: Mapping[str, Any] | None = None
+        self,
+        exchange: str,
+        within: Sequence[Pattern] = (),
+        headers: Mapping[str, Any] | None = None,
     ) -> Iterator[tuple[str, Delivery]]:
-        """Where every key within a pattern goes: for each class of keys, the smallest and its fate.
+        """Where every key goes that matches all of some patterns.
+
+        For each class of keys that are routed alike, the smallest of them and its fate.
 
         Raises:
             Undecided: there are more classes than are looked at.
         """
         first = self._topology.exchange(exchange)
-        if first is None or not exchange:
-            raise ValueError(f"`{exchange}` has no bindings to look at")
-        for found in key_classes(self._cone(first, headers or {}), within):
+        if first is None:
+            return
+        if not exchange:
+            names: PatternTable[None] = PatternTable()
+            for name in self._topology.queues:
+                names.add(exactly(name), None)
+            for by_name in key_classes(names, within):
+                yield by_name.witness, self._by_default_exchange(by_name.witness)
+            return
+        if headers:
+            table = self._cone(first, headers)
+        else:
+            table = self._cones.get(exchange) or self._cone(first, {})
+            self._cones[exchange] = table
+        for found in key_classes(table, within):
             matched: defaultdict[str, list[Binding]] = defaultdict(list)
             for binding in found.values:
                 matched[binding.source.name].append(binding)
             yield found.witness, self._walk(first, partial(_of_source, matched))
+
+    def destinations(self, exchange: str) -> Mapping[tuple[str, ...], tuple[str, Delivery]]:
+        """Every set of queues that some key reaches, with the smallest such key and its fate.
+
+        Messages are taken to have no headers.
+
+        Raises:
+            Undecided: there are more classes of keys than are looked at.
+        """
+        known = self._of_exchanges.get(exchange)
+        if known is None:
+            known = {}
+            for witness, delivery in self.classes(exchange):
+                known.setdefault(delivery.queues, (witness, delivery))
+            self._of_exchanges[exchange] = known
+        return known
 
     def _cone(self, first: Exchange, headers: Mapping[str, Any]) -> PatternTable[Binding]:
         """The bindings of every exchange that a message may come to, as patterns of keys."""
@@ -113,7 +155,7 @@ class Routing:
             source = waiting.pop()
             following = [self._topology.exchange(source.alternate_exchange or "")]
             for binding in self._outgoing[source.name]:
-                pattern = _pattern(binding, headers)
+                pattern = pattern_of(binding, headers)
                 if pattern is not None:
                     table.add(pattern, binding)
                     if isinstance(binding.destination, Exchange):
@@ -181,7 +223,7 @@ def _of_source(matched: Mapping[str, list[Binding]], source: Exchange) -> Iterab
     return matched.get(source.name, ()) if source.type in KNOWN_TYPES else None
 
 
-def _pattern(binding: Binding, headers: Mapping[str, Any]) -> Pattern | None:
+def pattern_of(binding: Binding, headers: Mapping[str, Any]) -> Pattern | None:
     """The keys that a binding matches, of messages with these headers; None if there are none."""
     match binding.source.type:
         case "topic":

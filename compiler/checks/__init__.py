@@ -9,27 +9,38 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from routewright.compiler.checks.control_character_in_name import control_character_in_name
+from routewright.compiler.checks.dead_letter_goes_nowhere import dead_letter_goes_nowhere
 from routewright.compiler.checks.dead_letter_key_without_exchange import (
     dead_letter_key_without_exchange,
 )
+from routewright.compiler.checks.dead_letter_loop_drops import dead_letter_loop_drops
 from routewright.compiler.checks.dead_letters_not_at_least_once import (
     dead_letters_not_at_least_once,
 )
+from routewright.compiler.checks.endless_dead_letter_loop import endless_dead_letter_loop
 from routewright.compiler.checks.ignored_binding_arguments import ignored_binding_arguments
 from routewright.compiler.checks.ignored_binding_key import ignored_binding_key
 from routewright.compiler.checks.literal_wildcard import literal_wildcard
 from routewright.compiler.checks.malformed_x_match import malformed_x_match
 from routewright.compiler.checks.name_too_long import name_too_long
+from routewright.compiler.checks.overlapping_work_queues import overlapping_work_queues
 from routewright.compiler.checks.publish_to_internal_exchange import publish_to_internal_exchange
 from routewright.compiler.checks.queue_without_worker import queue_without_worker
 from routewright.compiler.checks.reserved_name import reserved_name
+from routewright.compiler.checks.shadowed_binding import shadowed_binding
 from routewright.compiler.checks.stream_as_work_queue import stream_as_work_queue
 from routewright.compiler.checks.task_delivered_more_than_once import task_delivered_more_than_once
+from routewright.compiler.checks.task_only_by_alternate_exchange import (
+    task_only_by_alternate_exchange,
+)
+from routewright.compiler.checks.too_many_key_classes import too_many_key_classes
 from routewright.compiler.checks.undecided_route import undecided_route
 from routewright.compiler.checks.unknown_argument import unknown_argument
 from routewright.compiler.checks.unknown_exchange_type import unknown_exchange_type
+from routewright.compiler.checks.unreachable_queue import unreachable_queue
 from routewright.compiler.checks.unroutable_task import unroutable_task
 from routewright.compiler.checks.unsupported_by_queue_type import unsupported_by_queue_type
+from routewright.compiler.checks.unused_exchange import unused_exchange
 from routewright.compiler.checks.wildcard_in_routing_key import wildcard_in_routing_key
 from routewright.compiler.checks.wildcard_inside_word import wildcard_inside_word
 from routewright.compiler.checks.wrong_argument_type import wrong_argument_type
@@ -62,6 +73,15 @@ CHECKS: tuple[Check, ...] = (
     undecided_route,
     task_delivered_more_than_once,
     queue_without_worker,
+    overlapping_work_queues,
+    too_many_key_classes,
+    shadowed_binding,
+    unreachable_queue,
+    unused_exchange,
+    task_only_by_alternate_exchange,
+    dead_letter_goes_nowhere,
+    endless_dead_letter_loop,
+    dead_letter_loop_drops,
     stream_as_work_queue,
 )
 

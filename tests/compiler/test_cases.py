@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from routewright.compiler import pipeline
+from routewright.compiler import keyspace, pipeline
 from routewright.compiler.codes import CODES
 from routewright.compiler.read import MAX_BYTES
 from routewright.compiler.report import as_text
@@ -26,6 +26,8 @@ def test_the_text_of_a_diagnostic_is_what_was_reviewed(
 ) -> None:
     if code == "too-many-errors":
         monkeypatch.setattr(pipeline, "MOST_SHOWN", 2)
+    if code == "too-many-key-classes":
+        monkeypatch.setattr(keyspace, "MAX_STATES", 2)
     compilation = compiled(code)
     text = as_text(compilation.diagnostics, compilation.source)
     expected = CASES / code / "expected.txt"

@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.deadletters import DeadLetters, round_of
+from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+
+def dead_letter_loop_drops(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+    """A message whose time runs out comes back to a queue it has been in, and is dropped there.
+
+    RabbitMQ drops a dead letter, without a word, that reaches a queue for the second time when
+    nobody rejected it on the way. Said of rounds in which no worker group consumes.
+    """
+    for loop in DeadLetters(topology, routing).loops():
+        if not loop.rejectable:
+            yield Diagnostic(
+                "dead-letter-loop-drops",
+                f"a message with the key `{loop.key}` that expires is dropped when it comes round: "
+                f"{round_of(loop)}",
+                topology.queues[loop.queues[0]].argument_span("x-dead-letter-exchange"),
+                help="let the last queue of the round dead-letter to somewhere else",
+                severity=Severity.WARNING,
+                witness=loop.key,
+            )

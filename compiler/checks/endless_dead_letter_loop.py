@@ -1,0 +1,28 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.deadletters import DeadLetters, round_of
+from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+
+def endless_dead_letter_loop(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+    """A message that is rejected again and again goes round for ever.
+
+    Dead letters of a queue come back to it, and somebody consumes on the way, who may reject. A
+    retry by way of a queue that waits is built like this: then something must count the rounds,
+    for RabbitMQ does not.
+    """
+    for loop in DeadLetters(topology, routing).loops():
+        if loop.rejectable:
+            yield Diagnostic(
+                "endless-dead-letter-loop",
+                f"a message with the key `{loop.key}` that is rejected comes round for ever: "
+                f"{round_of(loop)}",
+                topology.queues[loop.queues[0]].argument_span("x-dead-letter-exchange"),
+                help="let the consumer give up after some rounds; the header `x-death` counts them",
+                severity=Severity.WARNING,
+                witness=loop.key,
+            )

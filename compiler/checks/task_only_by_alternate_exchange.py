@@ -1,0 +1,43 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Note, Severity
+from routewright.compiler.patterns import Wild
+from routewright.compiler.routing import Delivery, Hop, Routing, pattern_of
+from routewright.compiler.topology import Topology
+
+
+def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+    """No binding matches a task's key, and an alternate exchange that takes every key hides it.
+
+    The message is not returned to its publisher: it lies with whatever nobody wanted.
+    """
+    for task in topology.tasks.values():
+        hidden = _caught(routing.of_task(task))
+        if hidden is not None:
+            yield Diagnostic(
+                "task-only-by-alternate-exchange",
+                f"no binding matches `{task.routing_key}` of task `{task.name}`; only the "
+                f"alternate exchange of `{hidden.exchange}` takes it, as it takes every key",
+                task.key_span,
+                help="bind a queue with this key, or change the key",
+                notes=(
+                    Note(
+                        f"`{hidden.destination.name}` is the alternate exchange",
+                        topology.exchanges[hidden.exchange].origin.span("alternate_exchange"),
+                    ),
+                ),
+                severity=Severity.WARNING,
+                witness=task.routing_key,
+            )
+
+
+def _caught(delivery: Delivery) -> Hop | None:
+    """The step to an alternate exchange, where all that follows it would take any key."""
+    alternate = next((hop for hop in delivery.hops if hop.exchange and not hop.binding), None)
+    if alternate is None or not delivery.queues:
+        return None
+    bindings = [hop.binding for hop in delivery.hops if hop.binding]
+    any_key = all(pattern_of(it, {}) == (Wild.MANY,) for it in bindings)
+    return alternate if any_key else None
