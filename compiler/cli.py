@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 FINE, FINDINGS, TROUBLE = 0, 1, 2
 
+_WIDE = 1000  # columns; a terminal wraps what does not fit, and nothing is cut off
+
 _TOPOLOGY = click.Path(dir_okay=False, path_type=Path)
 _file = click.argument("file", type=_TOPOLOGY, default=Path("topology.yaml"), metavar="[FILE]")
 _broker = click.option(
@@ -189,10 +191,40 @@ def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str)
     else:
         from rich.console import Console
 
-        Console(soft_wrap=True, highlight=False, markup=False).print(
+        Console(width=_WIDE, highlight=False, markup=False).print(
             explain.as_tree(explanation, topology)
         )
     sys.exit(FINE if explanation.delivery.queues else FINDINGS)
+
+
+@main.command("diff")
+@click.argument("old", type=_TOPOLOGY)
+@click.argument("new", type=_TOPOLOGY)
+@click.option("--vhost", help="The virtual host to read from definitions that have several.")
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+def diff_command(old: Path, new: Path, vhost: str | None, form: str) -> None:
+    """Show which keys go elsewhere in NEW than in OLD, or prove that none does.
+
+    Either may be a topology file, a generated definitions.json, or one exported from a broker. Each
+    class of keys is shown by its smallest. Exits with 1 if there is any.
+
+    \b
+    Examples:
+        routewright diff deployed.yaml topology.yaml
+        rabbitmqctl export_definitions live.json; routewright diff live.json topology.yaml
+    """
+    from routewright.compiler import compare
+
+    comparison = compare.compare(_topology_of(old, vhost), _topology_of(new, vhost))
+    click.echo(compare.as_json(comparison) if form == "json" else compare.as_text(comparison))
+    sys.exit(FINE if comparison.equivalent else FINDINGS)
 
 
 @main.command("worker")
@@ -255,6 +287,24 @@ def _compiled(file: Path) -> Compilation:
         return compile_file(file)
     except OSError as error:
         _give_up(f"cannot read {file}: {error.strerror or error}")
+
+
+def _topology_of(file: Path, vhost: str | None) -> Topology:
+    """The topology in a file of ours or of RabbitMQ's."""
+    from routewright.compiler.definitions import MalformedDefinitions, read_definitions
+
+    if file.suffix == ".json":
+        try:
+            return read_definitions(str(file), file.read_bytes(), vhost)
+        except MalformedDefinitions as error:
+            _give_up(str(error))
+        except OSError as error:
+            _give_up(f"cannot read {file}: {error.strerror or error}")
+    compilation = _compiled(file)
+    if compilation.topology is None:
+        _print_diagnostics(compilation)
+        sys.exit(TROUBLE)
+    return compilation.topology
 
 
 def _exchange_of(topology: Topology, name: str, exchange: str | None) -> str:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
+from math import prod
 from typing import Any
 
 X_MATCH = "x-match"
 X_MATCHES = ("all", "any", "all-with-x", "any-with-x")
+
+MAX_COMBINATIONS = 4096
+_ABSENT = object()
 
 _SMALL = 2**31  # py-amqp sends an integer beyond 32 bits as another type
 
@@ -38,3 +43,35 @@ def _type(value: Any) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return "int" if -_SMALL <= value < _SMALL else "long"
     return type(value).__name__
+
+
+class Undecidable(Exception):
+    """There are more combinations of headers than are looked at."""
+
+
+class _Other:
+    """A value that no binding names."""
+
+
+def all_headers(tables: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Headers for every way in which messages can match some bindings, without any first.
+
+    Bindings look at each header alone: whether it is there, and whether its value is one that they
+    name. So it is enough to try, of each header, its absence, each value named, and another one.
+
+    Raises:
+        Undecidable: there are more than `MAX_COMBINATIONS` combinations.
+    """
+    values: dict[str, list[Any]] = {}
+    for table in tables:
+        for name, value in table.items():
+            known = values.setdefault(name, [_ABSENT, _Other()])
+            if name != X_MATCH and not any(_same(value, it) for it in known if it is not _ABSENT):
+                known.append(value)
+    values.pop(X_MATCH, None)
+    if prod(len(known) for known in values.values()) > MAX_COMBINATIONS:
+        raise Undecidable(f"more than {MAX_COMBINATIONS:,} combinations of headers")
+    for chosen in product(*values.values()):
+        yield {
+            name: value for name, value in zip(values, chosen, strict=True) if value is not _ABSENT
+        }

@@ -110,9 +110,6 @@ class Routing:
         Raises:
             Undecided: there are more classes than are looked at.
         """
-        first = self._topology.exchange(exchange)
-        if first is None:
-            return
         if not exchange:
             names: PatternTable[None] = PatternTable()
             for name in self._topology.queues:
@@ -120,16 +117,15 @@ class Routing:
             for by_name in key_classes(names, within):
                 yield by_name.witness, self._by_default_exchange(by_name.witness)
             return
-        if headers:
-            table = self._cone(first, headers)
-        else:
-            table = self._cones.get(exchange) or self._cone(first, {})
-            self._cones[exchange] = table
+        table = None if headers else self._cones.get(exchange)
+        if table is None:
+            table = PatternTable()
+            for pattern, binding in self.cone(exchange, headers or {}):
+                table.add(pattern, binding)
+            if not headers:
+                self._cones[exchange] = table
         for found in key_classes(table, within):
-            matched: defaultdict[str, list[Binding]] = defaultdict(list)
-            for binding in found.values:
-                matched[binding.source.name].append(binding)
-            yield found.witness, self._walk(first, partial(_of_source, matched))
+            yield found.witness, self.deliver(exchange, found.values)
 
     def destinations(self, exchange: str) -> Mapping[tuple[str, ...], tuple[str, Delivery]]:
         """Every set of queues that some key reaches, with the smallest such key and its fate.
@@ -147,24 +143,33 @@ class Routing:
             self._of_exchanges[exchange] = known
         return known
 
-    def _cone(self, first: Exchange, headers: Mapping[str, Any]) -> PatternTable[Binding]:
-        """The bindings of every exchange that a message may come to, as patterns of keys."""
-        table: PatternTable[Binding] = PatternTable()
-        waiting, seen = [first], {first.name}
+    def cone(self, exchange: str, headers: Mapping[str, Any]) -> Iterator[tuple[Pattern, Binding]]:
+        """The bindings of every exchange that a message may come to, and the keys they match."""
+        first = self._topology.exchange(exchange)
+        waiting, seen = [first] if first else [], {exchange}
         while waiting:
             source = waiting.pop()
             following = [self._topology.exchange(source.alternate_exchange or "")]
             for binding in self._outgoing[source.name]:
                 pattern = pattern_of(binding, headers)
                 if pattern is not None:
-                    table.add(pattern, binding)
+                    yield pattern, binding
                     if isinstance(binding.destination, Exchange):
                         following.append(binding.destination)
             for each in following:
                 if each is not None and each.name not in seen:
                     seen.add(each.name)
                     waiting.append(each)
-        return table
+
+    def deliver(self, exchange: str, bindings: Iterable[Binding]) -> Delivery:
+        """Where a message goes that matches just these bindings, whichever exchanges it meets."""
+        first = self._topology.exchange(exchange)
+        if first is None:
+            return Delivery((), Outcome.NO_EXCHANGE)
+        matched: defaultdict[str, list[Binding]] = defaultdict(list)
+        for binding in bindings:
+            matched[binding.source.name].append(binding)
+        return self._walk(first, partial(_of_source, matched))
 
     def _walk(
         self, first: Exchange, matching: Callable[[Exchange], Iterable[Binding] | None]

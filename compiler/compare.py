@@ -1,0 +1,185 @@
+"""Two topologies compared by what they do: which keys go elsewhere, with the smallest of each kind.
+
+Both graphs are walked side by side with all keys at a time, so that "equivalent" is proved and not
+sampled. What a file or a broker calls its exchanges in between does not matter: compared is what
+reaches which queue from the exchanges that messages are published to.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from routewright.compiler.headers import Undecidable, all_headers
+from routewright.compiler.keyspace import key_classes
+from routewright.compiler.patterns import Undecided
+from routewright.compiler.routing import Delivery, Outcome, Routing
+from routewright.compiler.table import PatternTable
+from routewright.compiler.topology import Binding, Exchange, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A class of keys that go elsewhere: the smallest, the queues before and after, the tasks."""
+
+    exchange: str
+    witness: str
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    headers: Mapping[str, Any] = field(default_factory=dict)
+    tasks: tuple[str, ...] = ()
+
+    @property
+    def kind(self) -> str:
+        """`lost`, `gained`, `doubled` (more queues than before) or `moved`."""
+        if not self.after:
+            return "lost"
+        if not self.before:
+            return "gained"
+        return "doubled" if set(self.before) < set(self.after) else "moved"
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Every difference, by exchange and by key; and the exchanges of which nothing is proved."""
+
+    differences: tuple[Difference, ...]
+    undecided: tuple[str, ...] = ()
+
+    @property
+    def equivalent(self) -> bool:
+        """Whether it is proved that every key goes where it went."""
+        return not self.differences and not self.undecided
+
+
+def compare(old: Topology, new: Topology) -> Comparison:
+    """What publishing to any exchange does in one topology and not in the other."""
+    routings = Routing(old), Routing(new)
+    differences: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Difference] = {}
+    undecided: list[str] = []
+    for exchange in sorted({*_entries(old, new), *_entries(new, old)}):
+        try:
+            for found in _of_exchange(exchange, old, new, *routings):
+                differences.setdefault((exchange, found.before, found.after), found)
+        except (Undecided, Undecidable):
+            undecided.append(exchange)
+    for queue in sorted(old.queues.keys() ^ new.queues.keys()):  # by the default exchange
+        before, after = ((queue,), ()) if queue in old.queues else ((), (queue,))
+        differences["", before, after] = Difference("", queue, before, after)
+    tasks = _tasks(old, new, *routings)
+    return Comparison(
+        tuple(replace(it, tasks=tasks.get(at, ())) for at, it in differences.items()),
+        tuple(undecided),
+    )
+
+
+def _entries(topology: Topology, other: Topology) -> Iterator[str]:
+    """The exchanges to compare: those on both sides, and those that only messages lead to."""
+    ends = [binding.destination for binding in topology.bindings]
+    led_to = {end.name for end in ends if isinstance(end, Exchange)}
+    led_to |= {it.alternate_exchange or "" for it in topology.exchanges.values()}
+    led_to |= {it.dead_letter_exchange or "" for it in topology.queues.values()}
+    sent_to = {task.exchange.name for task in topology.tasks.values()}
+    bound = {it.source.name for it in topology.bindings} - topology.exchanges.keys()
+    for name in {*topology.exchanges, *bound}:
+        declared = topology.exchanges.get(name)
+        inner = name in led_to or (declared is not None and declared.internal)
+        if name and (other.exchange(name) is not None or name in sent_to or not inner):
+            yield name
+
+
+def _of_exchange(
+    exchange: str, old: Topology, new: Topology, before: Routing, after: Routing
+) -> Iterator[Difference]:
+    bindings = [*old.bindings, *new.bindings]
+    for headers in all_headers(it.arguments for it in bindings if it.source.type == "headers"):
+        for key, was, now in _classes(before, after, exchange, headers):
+            if Outcome.UNDECIDED in (was.outcome, now.outcome):
+                raise Undecidable(exchange)
+            if was.queues != now.queues:
+                yield Difference(exchange, key, was.queues, now.queues, headers)
+
+
+def _classes(
+    before: Routing, after: Routing, exchange: str, headers: Mapping[str, Any]
+) -> Iterator[tuple[str, Delivery, Delivery]]:
+    """For each class of keys that neither side tells apart: the smallest, and its two fates."""
+    table: PatternTable[tuple[bool, Binding]] = PatternTable()
+    for is_new, routing in ((False, before), (True, after)):
+        for pattern, binding in routing.cone(exchange, headers):
+            table.add(pattern, (is_new, binding))
+    for found in key_classes(table):
+        yield (
+            found.witness,
+            before.deliver(exchange, [it for is_new, it in found.values if not is_new]),
+            after.deliver(exchange, [it for is_new, it in found.values if is_new]),
+        )
+
+
+def _tasks(
+    old: Topology, new: Topology, before: Routing, after: Routing
+) -> dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[str, ...]]:
+    """The tasks of either side, by how the routing of their key has changed."""
+    concerned: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[str, ...]] = {}
+    for name, task in sorted({**old.tasks, **new.tasks}.items()):
+        where = task.exchange.name, task.routing_key, {"task": name, "lang": "py", **task.headers}
+        was, now = before.route(*where).queues, after.route(*where).queues
+        if was != now:
+            at = (task.exchange.name, was, now)
+            concerned[at] = (*concerned.get(at, ()), name)
+    return concerned
+
+
+def as_json(comparison: Comparison) -> str:
+    """The comparison for programs."""
+    return json.dumps(
+        {
+            "equivalent": comparison.equivalent,
+            "differences": [
+                {
+                    "exchange": it.exchange,
+                    "witness": it.witness,
+                    "kind": it.kind,
+                    "before": list(it.before),
+                    "after": list(it.after),
+                    **({"headers": _printed(it.headers)} if it.headers else {}),
+                    **({"tasks": list(it.tasks)} if it.tasks else {}),
+                }
+                for it in comparison.differences
+            ],
+            "undecided": list(comparison.undecided),
+        },
+        indent=2,
+    )
+
+
+def as_text(comparison: Comparison) -> str:
+    """The comparison for people, a line for each class of keys."""
+    if comparison.equivalent:
+        return "equivalent (proved): every key goes where it went"
+    lines = []
+    for it in comparison.differences:
+        where = f"exchange `{it.exchange}`" if it.exchange else "the default exchange"
+        headers = f" with headers {_printed(it.headers)}" if it.headers else ""
+        lines.append(
+            f"{it.kind}: `{it.witness}` on {where}{headers}: "
+            f"{_listed(it.before)} before, {_listed(it.after)} after"
+        )
+        lines += [f"    concerns task {task}" for task in it.tasks]
+    lines += [
+        f"undecided: the keys of exchange `{exchange}` fall into too many classes, or meet an "
+        "exchange of a plugin's type"
+        for exchange in comparison.undecided
+    ]
+    return "\n".join(lines)
+
+
+def _listed(queues: tuple[str, ...]) -> str:
+    return ", ".join(f"`{queue}`" for queue in queues) or "no queue"
+
+
+def _printed(headers: Mapping[str, Any]) -> dict[str, Any]:
+    plain = (str, int, float, bool)
+    return {name: it if isinstance(it, plain) else "another value" for name, it in headers.items()}
