@@ -63,6 +63,7 @@ _SHAPE = {
     "duration-without-unit": "A duration is a bare number, which could be seconds or milliseconds.",
     "malformed-name": "The topology's name cannot be the name of a Python package, which it is the "
     "first part of.",
+    "malformed-assertion": "An assertion makes several claims at once, or none.",
     "unknown-target": "`target` is nothing that Routewright compiles for.",
 }
 
@@ -82,6 +83,8 @@ _RESOLVING = {
     "argument-given-twice": "An argument stands under `arguments` and as an option of its own.",
     "task-without-exchange": "A task has no exchange, and there is none in `defaults`.",
     "task-without-routing-key": "A task goes to a direct or topic exchange without a routing key.",
+    "assertion-without-exchange": "An assertion says nothing of the exchange whose keys it is "
+    "about, and there is none in `defaults`.",
     "repeated-queue": "A worker group lists a queue twice.",
 }
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from routewright.compiler.arguments import argument
+from routewright.compiler.assertions import resolve_assertions
 from routewright.compiler.bindings import resolve_bindings
 from routewright.compiler.diagnostics import Diagnostic, Note
 from routewright.compiler.names import Names
@@ -47,6 +48,7 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
     bindings = resolve_bindings(spec, names)
     tasks = [_task(name, it, spec.defaults, names) for name, it in spec.tasks.items()]
     groups = [_group(name, it, names) for name, it in spec.workers.items()]
+    assertions = resolve_assertions(spec, names)
     if found:
         return None, found
     return (
@@ -59,6 +61,7 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
             bindings,
             {task.name: task for task in tasks if task},
             {group.name: group for group in groups},
+            assertions,
         ),
         [],
     )

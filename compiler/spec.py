@@ -8,9 +8,17 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from routewright.compiler.durations import Duration
@@ -163,6 +171,32 @@ class WorkerGroupSpec(Written):
     prefetch: Annotated[int, Field(ge=1, le=65535)] | None = None
 
 
+def _one_or_more(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+class AssertionSpec(Written):
+    """What must hold of all keys; just one of `reach`, `never`, `routable` and `never_both`."""
+
+    exchange: str | None = None
+    keys: Annotated[Names, BeforeValidator(_one_or_more)] = ("#",)
+    reach: Names | None = None
+    never: Names | None = None
+    routable: bool | None = None
+    never_both: Names | None = None
+
+    @model_validator(mode="after")
+    def _one_claim(self) -> Self:
+        claims = (self.reach, self.never, self.routable or None, self.never_both)
+        if sum(claim is not None for claim in claims) != 1:
+            raise PydanticCustomError(
+                "malformed-assertion",
+                "an assertion makes one claim",
+                {"help": "write one of `reach`, `never`, `routable: true` and `never_both`"},
+            )
+        return self
+
+
 class TopologySpec(Written):
     """The whole file."""
 
@@ -174,3 +208,4 @@ class TopologySpec(Written):
     queues: dict[str, Annotated[QueueSpec, BeforeValidator(_nothing_is_empty)]] = {}
     tasks: dict[str, Annotated[TaskSpec, BeforeValidator(_nothing_is_empty)]] = {}
     workers: dict[str, WorkerGroupSpec] = {}
+    assertions: Annotated[tuple[AssertionSpec, ...], Field(strict=False)] = ()

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TypeAlias
+from typing import Literal, TypeAlias
 
 from routewright.compiler.arguments import option_path
 from routewright.compiler.source import NOWHERE, Origin, Span
@@ -141,6 +141,21 @@ class WorkerGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class Assertion:
+    """What must hold of every key that matches one of `keys`, published to an exchange.
+
+    `reach`: it reaches just the `queues`. `never`: none of them. `routable`: some queue at all.
+    `never_both`: no two of them.
+    """
+
+    exchange: Exchange
+    keys: tuple[str, ...]
+    claim: Literal["reach", "never", "routable", "never_both"]
+    queues: tuple[Queue, ...] = ()
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Topology:
     """Everything declared, by name, and the bindings in the order of the file."""
 
@@ -152,6 +167,7 @@ class Topology:
     bindings: tuple[Binding, ...] = ()
     tasks: Mapping[str, Task] = field(default_factory=dict)
     groups: Mapping[str, WorkerGroup] = field(default_factory=dict)
+    assertions: tuple[Assertion, ...] = ()
 
     def exchange(self, name: str) -> Exchange | None:
         """The exchange of that name: a declared one, or one that every broker has."""

@@ -18,6 +18,7 @@ from routewright.compiler.checks.dead_letters_not_at_least_once import (
     dead_letters_not_at_least_once,
 )
 from routewright.compiler.checks.endless_dead_letter_loop import endless_dead_letter_loop
+from routewright.compiler.checks.failed_assertion import failed_assertion
 from routewright.compiler.checks.ignored_binding_arguments import ignored_binding_arguments
 from routewright.compiler.checks.ignored_binding_key import ignored_binding_key
 from routewright.compiler.checks.literal_wildcard import literal_wildcard
@@ -83,6 +84,7 @@ CHECKS: tuple[Check, ...] = (
     endless_dead_letter_loop,
     dead_letter_loop_drops,
     stream_as_work_queue,
+    failed_assertion,
 )
 
 

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.headers import Undecidable, all_headers
+from routewright.compiler.patterns import Undecided, topic
+from routewright.compiler.routing import Delivery, Outcome, Routing
+from routewright.compiler.topology import Assertion, Topology
+
+
+def failed_assertion(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+    """An assertion of the file does not hold.
+
+    The claim is followed for every key that it speaks of, and with every combination of headers
+    that some binding tells apart. The key shown is the smallest that breaks it. Where an answer
+    would take looking at more classes of keys than is sensible, or an exchange of a plugin's type
+    is on the way, the assertion is called undecided, which is a warning.
+    """
+    for assertion in topology.assertions:
+        try:
+            broken = next(_broken(assertion, topology, routing), None)
+        except (Undecided, Undecidable) as error:
+            yield _undecided(assertion, str(error))
+            continue
+        if broken is None:
+            continue
+        key, delivery = broken
+        if delivery.outcome is Outcome.UNDECIDED:
+            yield _undecided(assertion, f"`{key}` meets an exchange of a plugin's type")
+            continue
+        queues = ", ".join(f"`{name}`" for name in delivery.queues) or "no queue"
+        yield Diagnostic(
+            "failed-assertion",
+            f"`{key}` on exchange `{assertion.exchange.name}` reaches {queues}, {_but(assertion)}",
+            assertion.origin.span(assertion.claim),
+            help=f"`explain {key!r} --exchange {assertion.exchange.name}` shows the way",
+            witness=key,
+        )
+
+
+def _broken(
+    assertion: Assertion, topology: Topology, routing: Routing
+) -> Iterator[tuple[str, Delivery]]:
+    """The keys that break an assertion, or of which nothing is known; smaller ones first."""
+    tables = [it.arguments for it in topology.bindings if it.source.type == "headers"]
+    for headers in all_headers(tables):
+        for keys in assertion.keys:
+            for key, delivery in routing.classes(assertion.exchange.name, [topic(keys)], headers):
+                if delivery.outcome is Outcome.UNDECIDED or not _holds(assertion, delivery):
+                    yield key, delivery
+
+
+def _holds(assertion: Assertion, delivery: Delivery) -> bool:
+    named = {queue.name for queue in assertion.queues}
+    reached = set(delivery.queues)
+    match assertion.claim:
+        case "reach":
+            return reached == named
+        case "never":
+            return not reached & named
+        case "routable":
+            return bool(reached)
+        case "never_both":
+            return len(reached & named) <= 1
+
+
+def _but(assertion: Assertion) -> str:
+    names = ", ".join(f"`{queue.name}`" for queue in assertion.queues)
+    match assertion.claim:
+        case "reach":
+            return f"and should reach just {names or 'none'}"
+        case "never":
+            return f"and should never reach {names}"
+        case "routable":
+            return "and should reach one"
+        case "never_both":
+            return f"and should reach no two of {names}"
+
+
+def _undecided(assertion: Assertion, why: str) -> Diagnostic:
+    return Diagnostic(
+        "failed-assertion",
+        f"whether this holds is undecided: {why}",
+        assertion.origin.span(assertion.claim),
+        help="narrow the keys that it speaks of",
+        severity=Severity.WARNING,
+    )
