@@ -31,7 +31,7 @@ def _bindings(spec: TopologySpec, names: Names) -> Iterator[Binding]:
 
 def _short_form(spec: QueueSpec, queue: Queue, path: Path, names: Names) -> Iterator[Binding]:
     """`{exchange: tasks, binding_key: "video.#"}`, written on the queue itself."""
-    if spec.exchange is None and spec.binding_key is None:
+    if spec.carve_out_of is not None or (spec.exchange is None and spec.binding_key is None):
         return
     if spec.bindings:
         names.report(

@@ -85,6 +85,12 @@ _RESOLVING = {
     "task-without-routing-key": "A task goes to a direct or topic exchange without a routing key.",
     "assertion-without-exchange": "An assertion says nothing of the exchange whose keys it is "
     "about, and there is none in `defaults`.",
+    "malformed-carve-out": "A carve-out does not say which keys, or of which exchange. It takes "
+    "`carve_out_of` and `binding_key`, and `exchange` where the original queue is bound to more "
+    "than one.",
+    "impossible-carve-out": "A carve-out cannot be made of exchanges and bindings, or would not do "
+    "what it says: keys that the original queue does not get, keys that two carve-outs want, or a "
+    "binding beside them that matches a part of the keys. What is declared is proved for all keys.",
     "repeated-queue": "A worker group lists a queue twice.",
 }
 

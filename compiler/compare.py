@@ -2,7 +2,9 @@
 
 Both graphs are walked side by side with all keys at a time, so that "equivalent" is proved and not
 sampled. What a file or a broker calls its exchanges in between does not matter: compared is what
-reaches which queue from the exchanges that messages are published to.
+reaches which queue from the exchanges that messages are published to. Where one side lacks such an
+exchange, and the other's has an alternate exchange that both have, as the front of a carve-out has,
+it is that one that messages went to before.
 """
 
 from __future__ import annotations
@@ -107,14 +109,15 @@ def _classes(
 ) -> Iterator[tuple[str, Delivery, Delivery]]:
     """For each class of keys that neither side tells apart: the smallest, and its two fates."""
     table: PatternTable[tuple[bool, Binding]] = PatternTable()
-    for is_new, routing in ((False, before), (True, after)):
-        for pattern, binding in routing.cone(exchange, headers):
+    was_at, is_at = before.standing_in(exchange, after), after.standing_in(exchange, before)
+    for is_new, routing, start in ((False, before, was_at), (True, after, is_at)):
+        for pattern, binding in routing.cone(start, headers):
             table.add(pattern, (is_new, binding))
     for found in key_classes(table):
         yield (
             found.witness,
-            before.deliver(exchange, [it for is_new, it in found.values if not is_new]),
-            after.deliver(exchange, [it for is_new, it in found.values if is_new]),
+            before.deliver(was_at, [it for is_new, it in found.values if not is_new]),
+            after.deliver(is_at, [it for is_new, it in found.values if is_new]),
         )
 
 
@@ -124,8 +127,10 @@ def _tasks(
     """The tasks of either side, by how the routing of their key has changed."""
     concerned: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[str, ...]] = {}
     for name, task in sorted({**old.tasks, **new.tasks}.items()):
-        where = task.exchange.name, task.routing_key, {"task": name, "lang": "py", **task.headers}
-        was, now = before.route(*where).queues, after.route(*where).queues
+        exchange, key = task.exchange.name, task.routing_key
+        headers = {"task": name, "lang": "py", **task.headers}
+        was = before.route(before.standing_in(exchange, after), key, headers).queues
+        now = after.route(after.standing_in(exchange, before), key, headers).queues
         if was != now:
             at = (task.exchange.name, was, now)
             concerned[at] = (*concerned.get(at, ()), name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from routewright import __version__
+from routewright.compiler.carving import carve
 from routewright.compiler.checks import check
 from routewright.compiler.diagnostics import Diagnostic, has_errors, in_file_order
 from routewright.compiler.emit import Stamp, emit
@@ -89,8 +90,9 @@ def compile_bytes(
     topology, found = resolve(spec, source)
     if topology is None:
         return Compilation(source, _shown(found))
+    topology, found = carve(topology)
     routing = Routing(topology)
-    found = check(topology, routing)
+    found += check(topology, routing)
     files = {} if has_errors(found) else emit(topology, _stamp(name, data), routing.reach)
     return Compilation(source, _shown(found), topology, files, routing)
 

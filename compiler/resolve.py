@@ -8,6 +8,7 @@ from typing import Any
 from routewright.compiler.arguments import argument
 from routewright.compiler.assertions import resolve_assertions
 from routewright.compiler.bindings import resolve_bindings
+from routewright.compiler.carve_outs import resolve_carve_outs
 from routewright.compiler.diagnostics import Diagnostic, Note
 from routewright.compiler.names import Names
 from routewright.compiler.source import Origin, Path, Source
@@ -30,7 +31,7 @@ from routewright.compiler.topology import (
 
 _OTHER_OPTIONS = {
     *("type", "durable", "auto_delete", "exchange", "binding_key", "bindings", "tap"),
-    *("dead_letter", "max_age", "arguments"),
+    *("carve_out_of", "dead_letter", "max_age", "arguments"),
 }
 ARGUMENT_OPTIONS = tuple(name for name in QueueSpec.model_fields if name not in _OTHER_OPTIONS)
 
@@ -46,6 +47,7 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
     for queue in queues.values():
         _look_up_dead_letter(queue, names)
     bindings = resolve_bindings(spec, names)
+    carve_outs = resolve_carve_outs(spec, bindings, names)
     tasks = [_task(name, it, spec.defaults, names) for name, it in spec.tasks.items()]
     groups = [_group(name, it, names) for name, it in spec.workers.items()]
     assertions = resolve_assertions(spec, names)
@@ -62,6 +64,7 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
             {task.name: task for task in tasks if task},
             {group.name: group for group in groups},
             assertions,
+            carve_outs,
         ),
         [],
     )

@@ -75,6 +75,17 @@ class Routing:
         """The bindings that lead to a queue."""
         return self._incoming.get(queue.name, ())
 
+    def standing_in(self, exchange: str, other: Routing) -> str:
+        """The exchange to ask in place of one that only the other topology has.
+
+        If that one stands in front of an exchange of this topology, as its alternate, it is this.
+        """
+        theirs = other._topology.exchange(exchange)
+        if theirs is None or self._topology.exchange(exchange) is not None:
+            return exchange
+        behind = theirs.alternate_exchange
+        return behind if behind and self._topology.exchange(behind) is not None else exchange
+
     def of_task(self, task: Task) -> Delivery:
         """Where the messages of a task go."""
         delivery = self._of_tasks.get(task.name)

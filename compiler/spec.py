@@ -118,6 +118,7 @@ class QueueSpec(Written):
     exchange: str | None = None  # with binding_key: the short form of one binding
     binding_key: str | None = None
     bindings: Bindings = ()
+    carve_out_of: str | None = None  # with binding_key: these keys of another queue come here
     tap: bool = False
     message_ttl: Duration | None = None
     expires: Duration | None = None

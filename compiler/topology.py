@@ -141,6 +141,17 @@ class WorkerGroup:
 
 
 @dataclass(frozen=True, slots=True)
+class CarveOut:
+    """Keys of an exchange that a queue gets instead of another one, which got them before."""
+
+    queue: Queue
+    original: Queue
+    exchange: Exchange
+    key: str
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Assertion:
     """What must hold of every key that matches one of `keys`, published to an exchange.
 
@@ -168,6 +179,7 @@ class Topology:
     tasks: Mapping[str, Task] = field(default_factory=dict)
     groups: Mapping[str, WorkerGroup] = field(default_factory=dict)
     assertions: tuple[Assertion, ...] = ()
+    carve_outs: tuple[CarveOut, ...] = ()  # as declared; `carve` makes exchanges of them
 
     def exchange(self, name: str) -> Exchange | None:
         """The exchange of that name: a declared one, or one that every broker has."""
