@@ -41,6 +41,7 @@ from routewright.compiler.checks.unknown_exchange_type import unknown_exchange_t
 from routewright.compiler.checks.unreachable_queue import unreachable_queue
 from routewright.compiler.checks.unroutable_task import unroutable_task
 from routewright.compiler.checks.unsupported_by_queue_type import unsupported_by_queue_type
+from routewright.compiler.checks.unsupported_by_target import unsupported_by_target
 from routewright.compiler.checks.unused_exchange import unused_exchange
 from routewright.compiler.checks.wildcard_in_routing_key import wildcard_in_routing_key
 from routewright.compiler.checks.wildcard_inside_word import wildcard_inside_word
@@ -53,6 +54,7 @@ from routewright.compiler.topology import Topology
 Check = Callable[[Topology, Routing], Iterator[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
+    unsupported_by_target,
     reserved_name,
     name_too_long,
     control_character_in_name,

@@ -1,0 +1,105 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.routing import Routing
+from routewright.compiler.source import Span
+from routewright.compiler.targets import (
+    NO_TRANSIENT_QUEUES,
+    SINCE,
+    VIRTUAL,
+    VIRTUAL_TYPES,
+    release,
+)
+from routewright.compiler.topology import Exchange, Queue, Topology
+
+
+def unsupported_by_target(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """The topology uses what its `target` cannot do.
+
+    An older RabbitMQ refuses what came later (quorum queues with 3.8, streams with 3.9, a time to
+    live on quorum queues and dead letters at least once with 3.10), and 4.3 refuses queues that
+    are not durable. On Redis and in memory kombu plays the broker: it has no headers exchanges, no
+    bindings between exchanges and no alternate exchanges, and it ignores the arguments of queues,
+    which is a warning.
+    """
+    if topology.target in VIRTUAL:
+        yield from _on_virtual_transport(topology)
+        return
+    known = release(topology.target)
+    if known is None:
+        return
+    for feature, span in _features(topology):
+        since = SINCE[feature]
+        if known < since:
+            yield Diagnostic(
+                "unsupported-by-target",
+                f"`{feature}` came with RabbitMQ {since[0]}.{since[1]}, and the target is "
+                f"`{topology.target}`",
+                span,
+                help="take it away, or set `target` to what the broker is",
+            )
+    if known >= NO_TRANSIENT_QUEUES and not topology.target.endswith("x"):
+        for queue in topology.queues.values():
+            if not queue.durable:
+                yield Diagnostic(
+                    "unsupported-by-target",
+                    f"queue `{queue.name}` is not durable, which `{topology.target}` refuses",
+                    queue.origin.span("durable"),
+                    help="take `durable: false` away",
+                )
+
+
+def _features(topology: Topology) -> Iterator[tuple[str, Span | None]]:
+    """What is used of the features that some release lacks, and where."""
+    for queue in topology.queues.values():
+        for argument, value in queue.arguments.items():
+            span = queue.argument_span(argument)
+            for feature in (
+                argument,
+                f"{argument}: {value}",
+                f"{argument} on a {queue.type} queue",
+            ):
+                if feature in SINCE:
+                    yield feature, span
+    for binding in topology.bindings:
+        feature = f"x-match: {binding.arguments.get('x-match')}"
+        if feature in SINCE:
+            yield feature, binding.origin.span("arguments", "x-match")
+
+
+def _on_virtual_transport(topology: Topology) -> Iterator[Diagnostic]:
+    target = topology.target
+    for exchange in topology.exchanges.values():
+        if exchange.type not in VIRTUAL_TYPES:
+            yield _lacking(target, f"{exchange.type} exchanges", exchange.origin.span("type"))
+        if exchange.alternate_exchange is not None:
+            span = exchange.origin.span("alternate_exchange")
+            yield _lacking(target, "alternate exchanges", span)
+    for binding in topology.bindings:
+        if isinstance(binding.destination, Exchange):
+            span = binding.origin.span("exchange")
+            yield _lacking(target, "bindings between exchanges", span)
+    for queue in topology.queues.values():
+        yield from _ignored(target, queue)
+
+
+def _ignored(target: str, queue: Queue) -> Iterator[Diagnostic]:
+    for argument in queue.arguments:
+        yield Diagnostic(
+            "unsupported-by-target",
+            f"`{argument}` of queue `{queue.name}` has no effect on `{target}`",
+            queue.argument_span(argument),
+            help="take it away, or use a RabbitMQ",
+            severity=Severity.WARNING,
+        )
+
+
+def _lacking(target: str, what: str, span: Span | None) -> Diagnostic:
+    return Diagnostic(
+        "unsupported-by-target",
+        f"`{target}` has no {what}",
+        span,
+        help="use a RabbitMQ, or bind the queues to a direct, topic or fanout exchange",
+    )
