@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.names import Names
-from routewright.compiler.patterns import intersects, topic
+from routewright.compiler.patterns import Undecided, intersects, topic
 from routewright.compiler.routing import pattern_of
 from routewright.compiler.source import Origin
 from routewright.compiler.spec import QueueSpec, TopologySpec
@@ -60,11 +60,18 @@ def _carve_out(
 
 def _exchange_of(original: Queue, key: str, bindings: tuple[Binding, ...]) -> Exchange | None:
     """The one exchange whose bindings lead some of the keys to the original queue."""
-    sources = {
+    try:
+        sources = _sources(original, key, bindings)
+    except Undecided:
+        return None
+    return sources.popitem()[1] if len(sources) == 1 else None
+
+
+def _sources(original: Queue, key: str, bindings: tuple[Binding, ...]) -> dict[str, Exchange]:
+    return {
         binding.source.name: binding.source
         for binding in bindings
         if binding.destination is original
         and (pattern := pattern_of(binding, {})) is not None
         and intersects(pattern, topic(key))
     }
-    return sources.popitem()[1] if len(sources) == 1 else None

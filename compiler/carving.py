@@ -21,12 +21,12 @@ from routewright.compiler.patterns import (
     Undecided,
     covers,
     intersects,
-    matches,
     topic,
     witness,
 )
 from routewright.compiler.routing import Routing, pattern_of
 from routewright.compiler.table import PatternTable
+from routewright.compiler.templates import patterns
 from routewright.compiler.topology import Binding, CarveOut, Exchange, Task, Topology
 
 
@@ -37,11 +37,14 @@ def carve(topology: Topology) -> tuple[Topology, list[Diagnostic]]:
         by_exchange[carve_out.exchange.name].append(carve_out)
     carved, found = topology, []
     for carve_outs in by_exchange.values():
-        problems = list(_problems(topology, carve_outs))
-        if not problems:
-            lowered = _lowered(carved, carve_outs)
-            problems = list(_disproved(topology, lowered, carve_outs))
-            carved = lowered
+        try:
+            problems = list(_problems(topology, carve_outs))
+            if not problems:
+                lowered = _lowered(carved, carve_outs)
+                problems = list(_disproved(topology, lowered, carve_outs))
+                carved = lowered
+        except Undecided as error:
+            problems = [_refused(carve_outs[0], f"nothing can be proved: {error}")]
         found += problems
     return carved, found
 
@@ -90,7 +93,9 @@ def _lowered(topology: Topology, carve_outs: list[CarveOut]) -> Topology:
 
     def sent(task: Task) -> Task:
         ours = task.exchange == exchange and any(
-            matches(topic(it.key), task.routing_key) for it in carve_outs
+            intersects(topic(it.key), keys)
+            for it in carve_outs
+            for keys in patterns(task.routing_key, task.parameters)
         )
         return replace(task, exchange=front) if ours else task
 
@@ -140,18 +145,15 @@ def _disproved(
     for is_new, routing, start in ((False, old, exchange), (True, new, front)):
         for pattern, binding in routing.cone(start, {}):
             table.add(pattern, (is_new, binding))
-    try:
-        for found in key_classes(table):
-            carved = [it for it in found.values if isinstance(it, CarveOut)]
-            bound = [it for it in found.values if not isinstance(it, CarveOut)]
-            was = set(old.deliver(exchange, [it for is_new, it in bound if not is_new]).queues)
-            now = set(new.deliver(front, [it for is_new, it in bound if is_new]).queues)
-            wrong = _what_is_wrong(carved, was, now)
-            if wrong:
-                yield _refused(carved[0] if carved else carve_outs[0], wrong, found.witness)
-                return
-    except Undecided as error:
-        yield _refused(carve_outs[0], f"nothing can be proved: {error}")
+    for found in key_classes(table):
+        carved = [it for it in found.values if isinstance(it, CarveOut)]
+        bound = [it for it in found.values if not isinstance(it, CarveOut)]
+        was = set(old.deliver(exchange, [it for is_new, it in bound if not is_new]).queues)
+        now = set(new.deliver(front, [it for is_new, it in bound if is_new]).queues)
+        wrong = _what_is_wrong(carved, was, now)
+        if wrong:
+            yield _refused(carved[0] if carved else carve_outs[0], wrong, found.witness)
+            return
 
 
 def _what_is_wrong(carved: list[CarveOut], was: set[str], now: set[str]) -> str | None:

@@ -182,19 +182,19 @@ def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str)
         _print_diagnostics(compilation)
         sys.exit(FINDINGS)
     if name in topology.tasks and exchange is None:
-        explanation = explain.explain_task(topology, compilation.routing, name)
+        ways = explain.explain_task(topology, compilation.routing, name)
     else:
         where = _exchange_of(topology, name, exchange)
-        explanation = explain.explain_key(topology, compilation.routing, where, name)
+        ways = [explain.explain_key(topology, compilation.routing, where, name)]
     if form == "json":
-        click.echo(explain.as_json(explanation, topology))
+        click.echo(explain.as_json(ways, topology))
     else:
         from rich.console import Console
 
-        Console(width=_WIDE, highlight=False, markup=False).print(
-            explain.as_tree(explanation, topology)
-        )
-    sys.exit(FINE if explanation.delivery.queues else FINDINGS)
+        console = Console(width=_WIDE, highlight=False, markup=False)
+        for way in ways:
+            console.print(explain.as_tree(way, topology))
+    sys.exit(FINE if all(way.delivery.queues for way in ways) else FINDINGS)
 
 
 @main.command("diff")

@@ -91,6 +91,11 @@ _RESOLVING = {
     "impossible-carve-out": "A carve-out cannot be made of exchanges and bindings, or would not do "
     "what it says: keys that the original queue does not get, keys that two carve-outs want, or a "
     "binding beside them that matches a part of the keys. What is declared is proved for all keys.",
+    "malformed-placeholder": "A routing key has a placeholder as a part of a word. A placeholder "
+    "is a whole word: `orders.{region}.created`.",
+    "unused-parameter": "A task lists values for a placeholder that its routing key does not have.",
+    "malformed-parameter": "A value of a placeholder cannot be one word of a routing key: it is "
+    "empty, has a dot, or is a wildcard.",
     "repeated-queue": "A worker group lists a queue twice.",
 }
 

@@ -38,12 +38,15 @@ class Explanation:
     task: str | None = None
 
 
-def explain_task(topology: Topology, routing: Routing, name: str) -> Explanation:
-    """The way of a task's messages."""
+def explain_task(topology: Topology, routing: Routing, name: str) -> list[Explanation]:
+    """The ways of a task's messages: one for each set of queues that its keys may reach."""
     task = topology.tasks[name]
-    delivery = routing.of_task(task)
-    dead = _dead_letters(topology, routing, delivery, task.routing_key, frozenset())
-    return Explanation(task.exchange.name, task.routing_key, delivery, dead, name)
+    ways: dict[tuple[str, ...], Explanation] = {}
+    for key, delivery in routing.ways(task):
+        if delivery.queues not in ways:
+            dead = _dead_letters(topology, routing, delivery, key, frozenset())
+            ways[delivery.queues] = Explanation(task.exchange.name, key, delivery, dead, name)
+    return list(ways.values())
 
 
 def explain_key(topology: Topology, routing: Routing, exchange: str, key: str) -> Explanation:
@@ -73,9 +76,14 @@ def _dead_letters(
     return found
 
 
-def as_json(explanation: Explanation, topology: Topology) -> str:
-    """The explanation for programs."""
-    fields: dict[str, Any] = {
+def as_json(ways: list[Explanation], topology: Topology) -> str:
+    """The explanation for programs; of a task whose key has placeholders, further `ways` too."""
+    first, *others = (_fields(way, topology) for way in ways)
+    return json.dumps({**first, **({"ways": [first, *others]} if others else {})}, indent=2)
+
+
+def _fields(explanation: Explanation, topology: Topology) -> dict[str, Any]:
+    return {
         **({"task": explanation.task} if explanation.task else {}),
         "exchange": explanation.exchange,
         "routing_key": explanation.routing_key,
@@ -83,7 +91,6 @@ def as_json(explanation: Explanation, topology: Topology) -> str:
         "consumers": {name: _consumers(topology, name) for name in explanation.delivery.queues},
         "dead_letters": _dead_letter_fields(explanation.dead_letters),
     }
-    return json.dumps(fields, indent=2)
 
 
 def _delivery_fields(delivery: Delivery) -> dict[str, Any]:

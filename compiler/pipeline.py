@@ -93,7 +93,7 @@ def compile_bytes(
     topology, found = carve(topology)
     routing = Routing(topology)
     found += check(topology, routing)
-    files = {} if has_errors(found) else emit(topology, _stamp(name, data), routing.reach)
+    files = {} if has_errors(found) else emit(topology, _stamp(name, data), routing)
     return Compilation(source, _shown(found), topology, files, routing)
 
 

@@ -9,8 +9,9 @@ from routewright.compiler.arguments import argument
 from routewright.compiler.assertions import resolve_assertions
 from routewright.compiler.bindings import resolve_bindings
 from routewright.compiler.carve_outs import resolve_carve_outs
-from routewright.compiler.diagnostics import Diagnostic, Note
+from routewright.compiler.diagnostics import Diagnostic, Note, did_you_mean
 from routewright.compiler.names import Names
+from routewright.compiler.patterns import has_wildcard
 from routewright.compiler.source import Origin, Path, Source
 from routewright.compiler.spec import (
     ExchangeSpec,
@@ -20,6 +21,7 @@ from routewright.compiler.spec import (
     TopologySpec,
     WorkerGroupSpec,
 )
+from routewright.compiler.templates import misplaced, placeholders, with_task
 from routewright.compiler.topology import (
     KEYED_TYPES,
     Exchange,
@@ -175,10 +177,12 @@ def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Tas
             "add `routing_key: ...`",
         )
         return None
+    key = with_task(key or "", name)
+    _look_up_placeholders(key, spec, path, names)
     return Task(
         name,
         exchange,
-        key or "",
+        key,
         headers=chosen["headers"] or {},
         priority=chosen["priority"],
         serializer=chosen["serializer"] or "json",
@@ -187,8 +191,38 @@ def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Tas
         ignore_result=chosen["ignore_result"] is True,
         expires=None if expires is None else expires / 1000,
         multicast=spec.multicast,
+        parameters=spec.parameters,
         origin=Origin(names.source, path),
     )
+
+
+def _look_up_placeholders(key: str, spec: TaskSpec, path: Path, names: Names) -> None:
+    where = (*path, "routing_key")
+    word = misplaced(key)
+    if word is not None:
+        names.report(
+            "malformed-placeholder",
+            f"`{word}` has a placeholder inside of it, and a placeholder is a whole word",
+            names.source.span(where),
+            "put dots around it",
+        )
+    known = placeholders(key)
+    for name, values in spec.parameters.items():
+        if name not in known:
+            names.report(
+                "unused-parameter",
+                f"the routing key `{key}` has no placeholder `{{{name}}}`",
+                names.source.key_span((*path, "parameters", name)),
+                did_you_mean(name, known) or "take the parameter away",
+            )
+        for index, value in enumerate(values):
+            if not value or "." in value or has_wildcard(value):
+                names.report(
+                    "malformed-parameter",
+                    f"`{value}` cannot be a word of a routing key",
+                    names.source.span((*path, "parameters", name, index)),
+                    "a value has no dots, is not empty, and is neither `*` nor `#`",
+                )
 
 
 def _task_exchange(

@@ -16,8 +16,9 @@ from typing import Any
 
 from routewright.compiler.headers import headers_match
 from routewright.compiler.keyspace import EVERY_KEY, key_classes
-from routewright.compiler.patterns import Pattern, exactly, topic
+from routewright.compiler.patterns import Pattern, Undecided, exactly, topic
 from routewright.compiler.table import PatternTable
+from routewright.compiler.templates import patterns, placeholders
 from routewright.compiler.topology import Binding, Exchange, Queue, Task, Topology
 
 KNOWN_TYPES = ("direct", "topic", "fanout", "headers")
@@ -68,7 +69,7 @@ class Routing:
                 self._incoming[binding.destination.name].append(binding)
         self._tables: dict[str, Match | None] = {}
         self._cones: dict[str, PatternTable[Binding]] = {}
-        self._of_tasks: dict[str, Delivery] = {}
+        self._of_tasks: dict[str, Sequence[tuple[str, Delivery]]] = {}
         self._of_exchanges: dict[str, dict[tuple[str, ...], tuple[str, Delivery]]] = {}
 
     def bindings_to(self, queue: Queue) -> Sequence[Binding]:
@@ -86,18 +87,34 @@ class Routing:
         behind = theirs.alternate_exchange
         return behind if behind and self._topology.exchange(behind) is not None else exchange
 
-    def of_task(self, task: Task) -> Delivery:
-        """Where the messages of a task go."""
-        delivery = self._of_tasks.get(task.name)
-        if delivery is None:
-            headers = {"lang": "py", "task": task.name, **task.headers}  # as in Celery's protocol
-            delivery = self.route(task.exchange.name, task.routing_key, headers)
-            self._of_tasks[task.name] = delivery
-        return delivery
+    def ways(self, task: Task) -> Sequence[tuple[str, Delivery]]:
+        """Where the messages of a task go: its key and its fate.
+
+        Of a key with placeholders, the smallest key and the fate of each class of keys that they
+        may make of it; where there are too many, the key itself and that it is undecided.
+        """
+        ways = self._of_tasks.get(task.name)
+        if ways is None:
+            try:
+                ways = tuple(self._ways(task))
+            except Undecided:
+                ways = ((task.routing_key, Delivery((), Outcome.UNDECIDED)),)
+            self._of_tasks[task.name] = ways
+        return ways
+
+    def _ways(self, task: Task) -> Iterator[tuple[str, Delivery]]:
+        exchange, key = task.exchange.name, task.routing_key
+        headers = {"lang": "py", "task": task.name, **task.headers}  # as in Celery's protocol
+        if not placeholders(key):
+            yield key, self.route(exchange, key, headers)
+            return
+        by_headers = any(it.type == "headers" for it in self._topology.exchanges.values())
+        for pattern in patterns(key, task.parameters):
+            yield from self.classes(exchange, [pattern], headers if by_headers else None)
 
     def reach(self, task: Task) -> tuple[str, ...]:
-        """The sorted names of the queues that the messages of a task reach."""
-        return self.of_task(task).queues
+        """The sorted names of the queues that the messages of a task reach, with whatever key."""
+        return tuple(sorted({name for _, it in self.ways(task) for name in it.queues}))
 
     def route(self, exchange: str, key: str, headers: Mapping[str, Any] | None = None) -> Delivery:
         """Where a message with this routing key and these headers goes."""

@@ -161,6 +161,7 @@ class SendingSpec(Written):
 
 
 class TaskSpec(SendingSpec):
+    parameters: dict[str, Names] = {}  # what the placeholders of the routing key may be
     multicast: bool = False
 
 

@@ -103,7 +103,7 @@ class Task:
 
     name: str
     exchange: Exchange
-    routing_key: str = ""
+    routing_key: str = ""  # perhaps with placeholders, as `orders.{region}.created`
     headers: Arguments = field(default_factory=dict)
     priority: int | None = None  # 0 the highest, 9 the lowest; None is the broker's own default
     serializer: str = "json"
@@ -112,6 +112,7 @@ class Task:
     ignore_result: bool = False
     expires: float | None = None  # seconds
     multicast: bool = False  # may run once in each of several work queues
+    parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what they may be
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
 
     @property

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import DuplicateTask as DuplicateTask
     from routewright.runtime.errors import EncodeError as EncodeError
     from routewright.runtime.errors import InvalidOption as InvalidOption
+    from routewright.runtime.errors import InvalidParameter as InvalidParameter
     from routewright.runtime.errors import MalformedMessage as MalformedMessage
     from routewright.runtime.errors import MissingQueue as MissingQueue
     from routewright.runtime.errors import Nacked as Nacked
@@ -63,6 +64,7 @@ __all__ = [
     "EncodeError",
     "Group",
     "InvalidOption",
+    "InvalidParameter",
     "MalformedMessage",
     "MissingQueue",
     "Nacked",

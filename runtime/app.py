@@ -158,9 +158,10 @@ class App:
 
         Raises:
             UnknownTask: the topology declares no such task.
+            InvalidParameter: the routing key has a placeholder that the call does not fill.
             InvalidOption, SendError: as of `Task.apply_async`.
         """
-        route = self.router.resolve(name)
+        route = self.router.resolve(name).filled(kwargs)
         options = choose(route, declared, called)
         if options.headers:
             check_headers(dict(options.headers))

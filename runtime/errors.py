@@ -31,6 +31,10 @@ class DuplicateTask(RoutewrightError):
     """Two different tasks of one app share a name."""
 
 
+class InvalidParameter(RoutewrightError, ValueError):
+    """A keyword argument of a call cannot be the word of the routing key that it stands for."""
+
+
 class InvalidOption(RoutewrightError, ValueError):
     """An option of an app, a task or a call has a value that it cannot have."""
 

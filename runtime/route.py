@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
-from routewright.runtime.errors import UnknownGroup, UnknownTask
+from routewright.runtime.errors import InvalidParameter, UnknownGroup, UnknownTask
+
+MAX_KEY_BYTES = 255  # of an AMQP short string
 
 TaskName = TypeVar("TaskName", bound=str)
 
@@ -18,6 +20,10 @@ class Route:
 
     `queues` are those the compiler proved the key to reach, in sorted order. `priority` is 0 (the
     highest) to 9 (the lowest), or None for the broker's default. `expires` is in seconds.
+
+    A routing key may have placeholders, as `orders.{region}.created`: `parameters` has the values
+    that each may take, or none where any plain word will do. `queues` are then those of all keys
+    together, and `queues_by_key`, where every placeholder's values are listed, those of each.
     """
 
     task: str
@@ -31,6 +37,50 @@ class Route:
     immediate: bool = False
     ignore_result: bool = False
     expires: float | None = None
+    parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    queues_by_key: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+    def filled(self, kwargs: Mapping[str, Any]) -> Route:
+        """The route of one call: its key with the call's keyword arguments for placeholders.
+
+        Raises:
+            InvalidParameter: an argument is missing, or is not one of the words that it may be.
+        """
+        if not self.parameters:
+            return self
+        values = {f"{{{name}}}": self._word(name, kwargs) for name in self.parameters}
+        key = ".".join(values.get(word, word) for word in self.routing_key.split("."))
+        if len(key.encode()) > MAX_KEY_BYTES:
+            raise InvalidParameter(
+                f"task `{self.task}`: the routing key has {len(key.encode())} bytes, and the most "
+                f"is {MAX_KEY_BYTES}"
+            )
+        queues = self.queues_by_key.get(key, self.queues)
+        return replace(self, routing_key=key, queues=queues, parameters={}, queues_by_key={})
+
+    def _word(self, name: str, kwargs: Mapping[str, Any]) -> str:
+        known = self.parameters[name]
+        if name not in kwargs:
+            raise InvalidParameter(
+                f"task `{self.task}`: its routing key `{self.routing_key}` wants the keyword "
+                f"argument `{name}`"
+            )
+        value = kwargs[name]
+        if not isinstance(value, str):
+            raise InvalidParameter(
+                f"task `{self.task}`: `{name}` is a word of its routing key, and no text but of "
+                f"type {type(value).__name__}"
+            )
+        if known and value not in known:
+            raise InvalidParameter(
+                f"task `{self.task}`: `{name}` is {value!r}, and its routing key is compiled for "
+                f"{', '.join(known)}"
+            )
+        if not value or "." in value or value in ("*", "#"):
+            raise InvalidParameter(
+                f"task `{self.task}`: `{name}` is {value!r}, which is no word of a routing key"
+            )
+        return value
 
 
 @dataclass(frozen=True, slots=True)

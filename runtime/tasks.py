@@ -74,6 +74,7 @@ class Task:
             TypeError: `run` does not take these arguments.
             InvalidOption: an option has a value that it cannot have.
             UnknownTask: the topology declares no such task.
+            InvalidParameter: the routing key has a placeholder that the call does not fill.
             SendError: the task was not sent, or not surely; the subclass says which.
         """
         return send(cls, args, kwargs, task_id, Options(**options))

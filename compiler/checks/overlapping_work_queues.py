@@ -34,8 +34,9 @@ def _told_of_tasks(topology: Topology, routing: Routing) -> set[tuple[str, str]]
     return {
         pair
         for task in topology.tasks.values()
+        for _, delivery in routing.ways(task)
         for pair in combinations(
-            [name for name in routing.reach(task) if not topology.queues[name].tap], 2
+            [name for name in delivery.queues if not topology.queues[name].tap], 2
         )
     }
 

@@ -17,7 +17,7 @@ def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagn
     if not topology.groups:
         return
     consumed = {queue.name for group in topology.groups.values() for queue in group.queues}
-    working = {name for task in topology.tasks.values() for name in routing.of_task(task).queues}
+    working = {name for task in topology.tasks.values() for name in routing.reach(task)}
     kept = _dead_letter_queues(topology)
     for name, queue in topology.queues.items():
         if name in consumed or queue.tap or (name in kept and name not in working):

@@ -14,19 +14,22 @@ def task_delivered_more_than_once(topology: Topology, routing: Routing) -> Itera
     true`; a queue that only wants to see the messages, for audit or replay, says `tap: true`.
     """
     for task in topology.tasks.values():
-        delivery = routing.of_task(task)
-        work = [name for name in delivery.queues if not topology.queues[name].tap]
-        if len(work) > 1 and not task.multicast:
+        told: set[tuple[str, ...]] = set()
+        for key, delivery in () if task.multicast else routing.ways(task):
+            work = tuple(name for name in delivery.queues if not topology.queues[name].tap)
+            if len(work) < 2 or work in told:  # noqa: PLR2004  two is one too many
+                continue
+            told.add(work)
             names = ", ".join(f"`{name}`" for name in work)
             yield Diagnostic(
                 "task-delivered-more-than-once",
-                f"`{task.routing_key}` reaches {len(work)} work queues, {names}, and task "
-                f"`{task.name}` would run in each",
+                f"`{key}` reaches {len(work)} work queues, {names}, and task `{task.name}` would "
+                "run in each",
                 task.key_span,
                 help="narrow one of the binding keys; or say `multicast: true` on the task, or "
                 "`tap: true` on a queue that only watches",
                 notes=tuple(_bindings_into(set(work), delivery)),
-                witness=task.routing_key,
+                witness=key,
             )
 
 

@@ -14,11 +14,12 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
     The message is not returned to its publisher: it lies with whatever nobody wanted.
     """
     for task in topology.tasks.values():
-        hidden = _caught(routing.of_task(task))
+        caught = ((key, _caught(delivery)) for key, delivery in routing.ways(task))
+        key, hidden = next(((key, hop) for key, hop in caught if hop), ("", None))
         if hidden is not None:
             yield Diagnostic(
                 "task-only-by-alternate-exchange",
-                f"no binding matches `{task.routing_key}` of task `{task.name}`; only the "
+                f"no binding matches `{key}` of task `{task.name}`; only the "
                 f"alternate exchange of `{hidden.exchange}` takes it, as it takes every key",
                 task.key_span,
                 help="bind a queue with this key, or change the key",
@@ -29,7 +30,7 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
                     ),
                 ),
                 severity=Severity.WARNING,
-                witness=task.routing_key,
+                witness=key,
             )
 
 

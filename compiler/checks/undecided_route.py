@@ -14,11 +14,11 @@ def undecided_route(topology: Topology, routing: Routing) -> Iterator[Diagnostic
     a task behind one: it may reach any of the queues bound there, several of them, or none.
     """
     for task in topology.tasks.values():
-        if routing.of_task(task).outcome is Outcome.UNDECIDED:
+        if any(it.outcome is Outcome.UNDECIDED for _, it in routing.ways(task)):
             yield Diagnostic(
                 "undecided-route",
                 f"where task `{task.name}` goes cannot be known: there is an exchange of a "
-                "plugin's type on its way",
+                "plugin's type on its way, or its key may be too many things",
                 task.exchange_span,
                 help="use an exchange of the broker's own types where that will do",
                 severity=Severity.WARNING,

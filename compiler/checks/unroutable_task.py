@@ -20,33 +20,34 @@ def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic
     without a word otherwise.
     """
     lost = [
-        task
+        (task, key)
         for task in topology.tasks.values()
-        if routing.of_task(task).outcome is Outcome.UNROUTABLE
+        for key, delivery in routing.ways(task)
+        if delivery.outcome is Outcome.UNROUTABLE
     ]
     bound: defaultdict[str, list[str]] = defaultdict(list)
     for binding in topology.bindings if lost else ():
         bound[binding.source.name].append(binding.key)
-    for number, task in enumerate(lost):
-        near = _nearest(topology, task, bound) if number < MOST_SUGGESTIONS else None
+    for number, (task, key) in enumerate(lost):
+        near = _nearest(topology, task, key, bound) if number < MOST_SUGGESTIONS else None
         yield Diagnostic(
             "unroutable-task",
-            f"no binding of exchange `{task.exchange.name}` leads `{task.routing_key}` to a queue"
+            f"no binding of exchange `{task.exchange.name}` leads `{key}` to a queue"
             if task.exchange.name
-            else f"the default exchange leads `{task.routing_key}` to no queue of that name",
+            else f"the default exchange leads `{key}` to no queue of that name",
             task.key_span,
             help=near or f"bind a queue to `{task.exchange.name}` with this key, or change the key"
             if task.exchange.name
             else near or "write the name of a queue",
-            witness=task.routing_key,
+            witness=key,
         )
 
 
-def _nearest(topology: Topology, task: Task, bound: dict[str, list[str]]) -> str | None:
+def _nearest(topology: Topology, task: Task, key: str, bound: dict[str, list[str]]) -> str | None:
     if not task.exchange.name:
-        return did_you_mean(task.routing_key, topology.queues)
+        return did_you_mean(key, topology.queues)
     patterns = islice(bound.get(task.exchange.name, ()), _MOST_COMPARED)
-    near = next(_near_keys(task.routing_key, patterns), None)
+    near = next(_near_keys(key, patterns), None)
     return f"did you mean `{near}`?" if near else None
 
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from routewright.compiler.emit.declarations import declarations
 from routewright.compiler.emit.definitions import definitions
 from routewright.compiler.emit.names import names
 from routewright.compiler.emit.package import package
 from routewright.compiler.emit.router import router
 from routewright.compiler.emit.stamp import Stamp, is_generated
-from routewright.compiler.topology import Task, Topology
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
 
 __all__ = ["Stamp", "emit", "is_generated"]
 
 
-def emit(
-    topology: Topology, stamp: Stamp, reach: Callable[[Task], tuple[str, ...]]
-) -> dict[str, str]:
+def emit(topology: Topology, stamp: Stamp, routing: Routing) -> dict[str, str]:
     """The text of each generated file, by its name; nothing is written.
 
     The same arguments give the same bytes, in every Python and on every machine.
@@ -25,7 +22,7 @@ def emit(
     Args:
         topology: what the files say.
         stamp: where they say they come from.
-        reach: gives the sorted names of the queues that a task's messages reach.
+        routing: knows what the messages of each task reach.
     """
     return {
         "__init__.py": package(topology, stamp),
@@ -33,5 +30,5 @@ def emit(
         "definitions.json": definitions(topology, stamp),
         "names.py": names(topology, stamp),
         "py.typed": "",
-        "router.py": router(topology, stamp, reach),
+        "router.py": router(topology, stamp, routing),
     }

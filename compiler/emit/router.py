@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 
 from routewright.compiler.emit.literal import Call
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp
+from routewright.compiler.routing import Routing
+from routewright.compiler.templates import placeholders
 from routewright.compiler.topology import Task, Topology
 from routewright.runtime.route import Group, Route
 
 
-def router(topology: Topology, stamp: Stamp, reach: Callable[[Task], tuple[str, ...]]) -> str:
-    """The module of the compiled routes; `reach` gives the names of a task's queues, sorted."""
-    routes = [_route(task, reach(task)) for _, task in sorted(topology.tasks.items())]
+def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
+    """The module of the compiled routes."""
+    routes = [_route(task, routing) for _, task in sorted(topology.tasks.items())]
     groups = [
         Group(name, tuple(queue.name for queue in group.queues), group.concurrency, group.prefetch)
         for name, group in sorted(topology.groups.items())
@@ -29,12 +30,16 @@ def router(topology: Topology, stamp: Stamp, reach: Callable[[Task], tuple[str, 
     )
 
 
-def _route(task: Task, queues: tuple[str, ...]) -> Route:
+def _route(task: Task, routing: Routing) -> Route:
+    wanted = placeholders(task.routing_key)
+    by_key: dict[str, tuple[str, ...]] = {}
+    if wanted and task.parameters.keys() >= set(wanted):
+        by_key = {key: delivery.queues for key, delivery in routing.ways(task)}
     return Route(
         task.name,
         exchange=task.exchange.name,
         routing_key=task.routing_key,
-        queues=queues,
+        queues=routing.reach(task),
         headers=task.headers,
         priority=task.priority,
         serializer=task.serializer,
@@ -42,6 +47,8 @@ def _route(task: Task, queues: tuple[str, ...]) -> Route:
         immediate=task.immediate,
         ignore_result=task.ignore_result,
         expires=task.expires,
+        parameters={name: task.parameters.get(name, ()) for name in wanted},
+        queues_by_key=by_key,
     )
 
 

@@ -10,6 +10,7 @@ from private_nodes import Broker
 
 from routewright.compiler.broker import ConflictsFound, apply_topology
 from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 pytestmark = pytest.mark.broker
@@ -19,7 +20,7 @@ Declared = Callable[[Broker], dict[str, Any]]
 
 def _emitted(topology: Topology) -> dict[str, Any]:
     """The topology in the shape that the broker exports."""
-    files = emit(topology, Stamp("t.yaml", "sha256:0", "0"), lambda _: ())
+    files = emit(topology, Stamp("t.yaml", "sha256:0", "0"), Routing(topology))
     sections = json.loads(files["definitions.json"])
     return {
         section: sorted(

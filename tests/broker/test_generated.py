@@ -14,6 +14,7 @@ from private_nodes import Broker
 
 from routewright.compiler.broker import apply_topology
 from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.routing import Routing
 from routewright.compiler.topology import PREDECLARED, Binding, Queue, Topology
 
 pytestmark = pytest.mark.broker
@@ -32,7 +33,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Topolo
     def load(topology: Topology) -> Any:
         name = f"generated_{tmp_path.name}_routing".replace("-", "_")
         (tmp_path / name).mkdir()
-        for file, text in emit(topology, STAMP, lambda _: ()).items():
+        for file, text in emit(topology, STAMP, Routing(topology)).items():
             (tmp_path / name / file).write_text(text, encoding="utf-8")
         for module in (name, f"{name}.declarations", f"{name}.names", f"{name}.router"):
             monkeypatch.delitem(sys.modules, module, raising=False)
@@ -44,7 +45,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Topolo
 def _import(broker: Broker, topology: Topology, folder: Path) -> None:
     topology = replace(topology, vhost=broker.vhost)
     file = folder / "definitions.json"
-    file.write_text(emit(topology, STAMP, lambda _: ())["definitions.json"], encoding="utf-8")
+    file.write_text(emit(topology, STAMP, Routing(topology))["definitions.json"], encoding="utf-8")
     broker.node.ctl("import_definitions", str(file))
 
 
@@ -119,7 +120,7 @@ def test_an_import_after_an_apply_has_nothing_to_do(
 def test_the_management_api_takes_the_definitions(
     broker: Broker, media: Topology, declared: Declared
 ) -> None:
-    files = emit(replace(media, vhost=broker.vhost), STAMP, lambda _: ())
+    files = emit(replace(media, vhost=broker.vhost), STAMP, Routing(media))
     broker.node.api("POST", "/definitions", json.loads(files["definitions.json"]))
     there = declared(broker)
     assert not apply_topology(media, broker.url).created

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.routing import Routing
 from routewright.compiler.topology import (
     PREDECLARED,
     Binding,
@@ -57,7 +58,7 @@ def write() -> Callable[[Topology, Path], None]:
 
     def write(topology: Topology, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in emit(topology, _STAMP, lambda task: (task.routing_key,)).items():
+        for name, text in emit(topology, _STAMP, Routing(topology)).items():
             (folder / name).write_text(text, encoding="utf-8")
 
     return write

@@ -3,7 +3,6 @@
 import math
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from hypothesis import strategies as st
 
 from routewright.compiler.emit import Stamp, emit
 from routewright.compiler.emit.literal import LINE_LENGTH, Call, Subscript, literal
+from routewright.compiler.routing import Routing
 from routewright.compiler.topology import (
     PREDECLARED,
     Binding,
@@ -93,12 +93,12 @@ def _ruff(folder: Path, *command: str) -> None:
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(topology=topologies(), source=names, reach=st.lists(names, max_size=2))
+@given(topology=topologies(), source=names)
 def test_ruff_finds_nothing_to_format_or_to_say(
-    tmp_path_factory: pytest.TempPathFactory, topology: Topology, source: str, reach: list[str]
+    tmp_path_factory: pytest.TempPathFactory, topology: Topology, source: str
 ) -> None:
     folder = tmp_path_factory.mktemp("generated")
-    files = emit(topology, Stamp(source, "sha256:0", "0.1.0"), lambda _: tuple(reach))
+    files = emit(topology, Stamp(source, "sha256:0", "0.1.0"), Routing(topology))
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
         if name.endswith(".py"):
@@ -148,5 +148,4 @@ def test_the_same_topology_gives_the_same_bytes_in_any_order(media: Topology, st
         dict(reversed([*media.tasks.items()])),
         dict(reversed([*media.groups.items()])),
     )
-    reach: Callable[[Task], tuple[str, ...]] = lambda _: ("video",)  # noqa: E731
-    assert emit(media, stamp, reach) == emit(backwards, stamp, reach)
+    assert emit(media, stamp, Routing(media)) == emit(backwards, stamp, Routing(backwards))
