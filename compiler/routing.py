@@ -116,6 +116,10 @@ class Routing:
         """The sorted names of the queues that the messages of a task reach, with whatever key."""
         return tuple(sorted({name for _, it in self.ways(task) for name in it.queues}))
 
+    def is_tap(self, queue: str) -> bool:
+        """Whether a queue only gets copies."""
+        return self._topology.queues[queue].tap
+
     def route(self, exchange: str, key: str, headers: Mapping[str, Any] | None = None) -> Delivery:
         """Where a message with this routing key and these headers goes."""
         first = self._topology.exchange(exchange)

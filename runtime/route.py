@@ -18,8 +18,9 @@ TaskName = TypeVar("TaskName", bound=str)
 class Route:
     """Where the messages of one task go, and how they are sent.
 
-    `queues` are those the compiler proved the key to reach, in sorted order. `priority` is 0 (the
-    highest) to 9 (the lowest), or None for the broker's default. `expires` is in seconds.
+    `queues` are those the compiler proved the key to reach, in sorted order, and `taps` those of
+    them that only get a copy and run no task. `priority` is 0 (the highest) to 9 (the lowest), or
+    None for the broker's default. `expires` is in seconds.
 
     A routing key may have placeholders, as `orders.{region}.created`: `parameters` has the values
     that each may take, or none where any plain word will do. `queues` are then those of all keys
@@ -37,6 +38,7 @@ class Route:
     immediate: bool = False
     ignore_result: bool = False
     expires: float | None = None
+    taps: tuple[str, ...] = ()
     parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     queues_by_key: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

@@ -47,6 +47,7 @@ def _route(task: Task, routing: Routing) -> Route:
         immediate=task.immediate,
         ignore_result=task.ignore_result,
         expires=task.expires,
+        taps=tuple(name for name in routing.reach(task) if routing.is_tap(name)),
         parameters={name: task.parameters.get(name, ()) for name in wanted},
         queues_by_key=by_key,
     )

@@ -69,7 +69,7 @@ def live(broker: Broker, text: str) -> Iterator[Live]:
 
 def deaths(message: Any) -> list[tuple[str, str, int]]:
     """The queues that a message died in, the latest first: name, reason and how often."""
-    header = message.headers.get("x-death", [])
+    header = (message.headers or {}).get("x-death", [])
     return [(it["queue"], it["reason"], it["count"]) for it in header]
 
 
