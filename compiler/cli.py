@@ -326,11 +326,12 @@ def _exchange_of(topology: Topology, name: str, exchange: str | None) -> str:
 
 def _print_diagnostics(compilation: Compilation) -> None:
     from routewright.compiler import report
+    from routewright.compiler.snippet import printable
 
     if compilation.diagnostics:
         click.echo(_text_of(compilation, sys.stderr.isatty()), err=True)
         counts = report.summary(compilation.diagnostics)
-        click.echo(f"{compilation.source.name}: {counts}", err=True)
+        click.echo(f"{printable(compilation.source.name)}: {counts}", err=True)
 
 
 def _text_of(compilation: Compilation, on_terminal: bool) -> str:
@@ -341,6 +342,7 @@ def _text_of(compilation: Compilation, on_terminal: bool) -> str:
 
 
 def _write(directory: Path, compilation: Compilation) -> None:
+    from routewright.compiler.snippet import printable
     from routewright.compiler.write import ForeignFile, write
 
     try:
@@ -350,10 +352,11 @@ def _write(directory: Path, compilation: Compilation) -> None:
     except OSError as error:
         _give_up(f"cannot write {directory}: {error.strerror or error}")
     what = f"{len(changed)} of {len(compilation.files)} files written" if changed else "up to date"
-    click.echo(f"{compilation.source.name}: {directory}: {what}")
+    click.echo(printable(f"{compilation.source.name}: {directory}: {what}"))
 
 
 def _compare(directory: Path, compilation: Compilation) -> None:
+    from routewright.compiler.snippet import printable
     from routewright.compiler.write import ForeignFile, differences
 
     try:
@@ -366,7 +369,7 @@ def _compare(directory: Path, compilation: Compilation) -> None:
         click.echo("".join(stale), nl=False)
         click.echo(f"{directory} is stale: run `routewright compile`", err=True)
         sys.exit(FINDINGS)
-    click.echo(f"{compilation.source.name}: {directory}: up to date")
+    click.echo(printable(f"{compilation.source.name}: {directory}: up to date"))
 
 
 def _apply(topology: Topology, broker: str, timeout: float) -> None:
@@ -379,7 +382,10 @@ def _apply(topology: Topology, broker: str, timeout: float) -> None:
     except ConflictsFound as error:
         for conflict in error.conflicts:
             click.echo(f"conflict: {conflict}", err=True)
-        click.echo("The broker was not changed.", err=True)
+        click.echo(
+            "The broker was not changed. It names one argument of an object; there may be more.",
+            err=True,
+        )
         sys.exit(FINDINGS)
     except BrokerError as error:
         _give_up(str(error))
@@ -388,7 +394,9 @@ def _apply(topology: Topology, broker: str, timeout: float) -> None:
 
 
 def _give_up(message: str) -> NoReturn:
-    click.echo(f"routewright: {message}", err=True)
+    from routewright.compiler.snippet import printable
+
+    click.echo(printable(f"routewright: {message}"), err=True)
     sys.exit(TROUBLE)
 
 

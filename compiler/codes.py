@@ -28,6 +28,9 @@ _READING = {
     "with `*` must be quoted.",
     "hash-starts-comment": "A value begins with `#` after a space. In YAML that begins a comment, "
     "so that `binding_key: #` is empty; the binding key `#` must be quoted.",
+    "unquoted-variable": "`${NAME}` stands without quotes within `{...}` or `[...]`, where YAML "
+    "takes its brace for the beginning of a mapping. Quoted it is text; `!!int` or `!!bool` before "
+    "the quotes make it a number or a boolean.",
     "duplicate-key": "A mapping has the same key twice. Most YAML parsers keep the last one "
     "without a word.",
     "sexagesimal-number": "A value such as `1:30` is a number to base 60 in YAML 1.1: 90.",
@@ -49,7 +52,8 @@ _READING = {
     "unset-variable": "`${NAME}` names an environment variable that is not set, without a default.",
     "malformed-variable": "`${...}` is neither `${NAME}` nor `${NAME:-default}`, or the variable "
     "holds what a name cannot.",
-    "too-many-errors": "There are more errors than are shown (a thousand).",
+    "too-many-errors": "There are more errors than are shown (a thousand), or than it is sensible "
+    "to look for.",
 }
 
 _SHAPE = {

@@ -6,8 +6,8 @@ dropped if nobody rejected it on its way round; if somebody did, it goes on, for
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections import defaultdict, deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
@@ -17,6 +17,7 @@ from routewright.compiler.routing import Delivery, Routing, pattern_of
 from routewright.compiler.topology import Exchange, Queue, Topology
 
 _MOST_KEYS = 1000  # of one queue, that are followed
+_MOST_QUEUES = 8  # that the keys of a dead letter are followed back through
 
 Keys: TypeAlias = tuple[Pattern, ...]
 """The keys that match all of some patterns."""
@@ -40,11 +41,12 @@ class DeadLetters:
     def __init__(self, topology: Topology, routing: Routing) -> None:
         self._topology = topology
         self._routing = routing
-        self._published = _published(topology)
+        plain, dead = _following(topology)
+        self._published = _published(topology, plain, dead)
         self._before: defaultdict[str, list[Queue]] = defaultdict(list)
         for queue in topology.queues.values():
             if queue.dead_letter_exchange:
-                for exchange in _leads_to(topology, {queue.dead_letter_exchange}):
+                for exchange in _closure({queue.dead_letter_exchange}, plain):
                     self._before[exchange].append(queue)
 
     def routes(self, queue: Queue) -> Iterator[tuple[str, Delivery]]:
@@ -65,14 +67,18 @@ class DeadLetters:
         """Every round that dead letters go, once, with the first key found to go it."""
         consumed = {it.name for group in self._topology.groups.values() for it in group.queues}
         told: set[frozenset[str]] = set()
+        on_a_round: set[str] = set()
         for queue in self._topology.queues.values():
+            if queue.name in on_a_round:
+                continue
             for key, _ in self.routes(queue):
-                for way in self._rounds(queue, key, ()):
-                    if frozenset(way) not in told:
-                        told.add(frozenset(way))
-                        # Without worker groups nobody knows who consumes, so somebody may.
-                        rejectable = not self._topology.groups or not consumed.isdisjoint(way)
-                        yield Loop(way, key, rejectable)
+                way = self._round(queue, key)
+                if way is not None and frozenset(way) not in told:
+                    told.add(frozenset(way))
+                    on_a_round.update(way)
+                    # Without worker groups nobody knows who consumes, so somebody may.
+                    rejectable = not self._topology.groups or not consumed.isdisjoint(way)
+                    yield Loop(way, key, rejectable)
 
     def _keys_into(self, queue: Queue, after: frozenset[str]) -> Iterator[Keys]:
         """The keys that messages have which reach a queue, `after` others that they came through.
@@ -86,7 +92,7 @@ class DeadLetters:
             if binding.source.name in self._published:
                 yield (pattern,)
             for earlier in self._before.get(binding.source.name, ()):
-                if earlier.name not in after:
+                if earlier.name not in after and len(after) < _MOST_QUEUES:
                     for keys in self._dead_keys(earlier, after | {queue.name}):
                         yield tuple(dict.fromkeys((*keys, pattern)))
 
@@ -97,65 +103,78 @@ class DeadLetters:
         else:
             yield from self._keys_into(queue, after)
 
-    def _rounds(self, queue: Queue, key: str, before: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
-        """The ways from a queue, by dead letters alone, back to the first one."""
-        exchange, own = queue.dead_letter_exchange, queue.dead_letter_routing_key
-        if exchange is None:
-            return
-        key = key if own is None else own
-        way = (*before, queue.name)
-        for name in self._routing.route(exchange, key).queues:
-            if name == way[0]:
-                yield way
-            elif name not in way:
-                yield from self._rounds(self._topology.queues[name], key, way)
+    def _round(self, first: Queue, key: str) -> tuple[str, ...] | None:
+        """The shortest way from a queue, by dead letters alone, back to it."""
+        waiting: deque[tuple[tuple[str, ...], str]] = deque([((first.name,), key)])
+        seen: set[tuple[str, str]] = set()
+        while waiting:
+            way, key = waiting.popleft()
+            queue = self._topology.queues[way[-1]]
+            exchange, own = queue.dead_letter_exchange, queue.dead_letter_routing_key
+            if exchange is None:
+                continue
+            key = key if own is None else own
+            for name in self._routing.route(exchange, key).queues:
+                if name == first.name:
+                    return way
+                if (name, key) not in seen:
+                    seen.add((name, key))
+                    waiting.append(((*way, name), key))
+        return None
 
 
 def round_of(loop: Loop) -> str:
     """The queues of a round, for a message."""
-    return " -> ".join(f"`{name}`" for name in (*loop.queues, loop.queues[0]))
+    shown = (*loop.queues[:_MOST_QUEUES], *(("...",) if len(loop.queues) > _MOST_QUEUES else ()))
+    return " -> ".join(f"`{name}`" for name in (*shown, loop.queues[0]))
 
 
-def _published(topology: Topology) -> set[str]:
+Edges: TypeAlias = dict[str, set[str]]
+"""From the name of an exchange to those of others."""
+
+
+def _following(topology: Topology) -> tuple[Edges, Edges]:
+    """Where messages go on from an exchange: to other exchanges, and as dead letters besides."""
+    plain: Edges = defaultdict(set)
+    dead: Edges = defaultdict(set)
+    for binding in topology.bindings:
+        end = binding.destination
+        if isinstance(end, Exchange):
+            plain[binding.source.name].add(end.name)
+        elif end.dead_letter_exchange:
+            dead[binding.source.name].add(end.dead_letter_exchange)
+    for exchange in topology.exchanges.values():
+        if exchange.alternate_exchange:
+            plain[exchange.name].add(exchange.alternate_exchange)
+    for name, further in plain.items():
+        dead[name] |= further
+    return plain, dead
+
+
+def _published(topology: Topology, plain: Edges, dead: Edges) -> set[str]:
     """The exchanges that get messages from outside, or from one that does.
 
     Those that tasks are sent to; in a file without tasks, those that no dead letter goes to. What
     no message would get to then, as a round of dead letters without a beginning, is taken to begin
     at the exchange that stands first in the file.
     """
-    dead = {queue.dead_letter_exchange or "" for queue in topology.queues.values()}
+    for_dead = {queue.dead_letter_exchange or "" for queue in topology.queues.values()}
     tasks = {task.exchange.name for task in topology.tasks.values()}
-    published = _leads_to(topology, tasks or topology.exchanges.keys() - dead)
-    met = _with_dead_letters(topology, published)
+    first = tasks or topology.exchanges.keys() - for_dead
+    published, met = _closure(first, plain), _closure(first, dead)
     for name in topology.exchanges:
         if name not in met:
-            published |= _leads_to(topology, {name})
-            met = _with_dead_letters(topology, published)
+            published |= _closure({name}, plain)
+            met |= _closure({name}, dead)
     return published
 
 
-def _with_dead_letters(topology: Topology, exchanges: set[str]) -> set[str]:
-    """Some exchanges, and all that the dead letters of their queues come to in the end."""
-    met: set[str] = set()
-    while met != exchanges:
-        met = exchanges
-        ends = [it.destination for it in topology.bindings if it.source.name in met]
-        dead = {it.dead_letter_exchange for it in ends if isinstance(it, Queue)}
-        exchanges = met | _leads_to(topology, {name for name in dead if name})
-    return met
-
-
-def _leads_to(topology: Topology, first: set[str]) -> set[str]:
-    """Some exchanges, and those that they lead to by bindings or as alternate exchanges."""
-    following: defaultdict[str, set[str]] = defaultdict(set)
-    for binding in topology.bindings:
-        if isinstance(binding.destination, Exchange):
-            following[binding.source.name].add(binding.destination.name)
-    for exchange in topology.exchanges.values():
-        following[exchange.name].add(exchange.alternate_exchange or "")
-    reached, waiting = set(first), list(first)
+def _closure(first: Iterable[str], edges: Edges) -> set[str]:
+    """Some exchanges, and all that they lead to."""
+    reached = set(first)
+    waiting = list(reached)
     while waiting:
-        for name in following.get(waiting.pop(), set()) - reached - {""}:
+        for name in edges.get(waiting.pop(), set()) - reached:
             reached.add(name)
             waiting.append(name)
     return reached

@@ -13,6 +13,8 @@ from rich.tree import Tree
 from routewright.compiler.routing import Delivery, Hop, Outcome, Routing
 from routewright.compiler.topology import Exchange, Queue, Topology
 
+_MOST_ROUNDS = 10  # queues that a dead letter is followed through
+
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
@@ -60,6 +62,8 @@ def _dead_letters(
     topology: Topology, routing: Routing, delivery: Delivery, key: str, before: frozenset[str]
 ) -> dict[str, DeadLetter]:
     found: dict[str, DeadLetter] = {}
+    if len(before) > _MOST_ROUNDS:
+        return found
     for name in delivery.queues:
         queue = topology.queues[name]
         exchange = queue.dead_letter_exchange

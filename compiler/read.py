@@ -115,11 +115,13 @@ def _compose(
             loader.dispose()
         found.append(refusal.diagnostic)
         budget -= len(text)
-        if refusal.mend_at is None or refusal.mend_at in mended or budget < 0:
+        if refusal.mend_at is None or refusal.mend_at in mended:
             return None, found, mended
+        if budget < 0:
+            return None, [*found, _more(source, found[-1])], mended
         mended.add(refusal.mend_at)
         at = source.offset(*refusal.mend_at)
-        text = f"{text[:at]}x{text[at + 1 :]}"
+        text = f"{text[:at]}{'x' * refusal.mended}{text[at + refusal.mended :]}"
 
 
 class _Loader(_CLoader):  # type: ignore[valid-type, misc]
@@ -143,6 +145,15 @@ class _Loader(_CLoader):  # type: ignore[valid-type, misc]
     def ascend_resolver(self) -> None:
         """Called by the composer after each node."""
         self._depth -= 1
+
+
+def _more(source: Source, last: Diagnostic) -> Diagnostic:
+    return Diagnostic(
+        "too-many-errors",
+        "reading on to find further errors would take too long",
+        last.span or source.span(()),
+        help="mend the first ones and run again",
+    )
 
 
 def _empty(source: Source) -> Diagnostic:

@@ -87,6 +87,10 @@ class Routing:
         behind = theirs.alternate_exchange
         return behind if behind and self._topology.exchange(behind) is not None else exchange
 
+    def bindings_from(self, exchange: str) -> Sequence[Binding]:
+        """The bindings that lead away from an exchange."""
+        return self._outgoing.get(exchange, ())
+
     def ways(self, task: Task) -> Sequence[tuple[str, Delivery]]:
         """Where the messages of a task go: its key and its fate.
 

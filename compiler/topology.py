@@ -118,14 +118,15 @@ class Task:
     @property
     def key_span(self) -> Span | None:
         """Where the routing key is written, or the task's name where `defaults` has it."""
-        return self._span_of("routing_key")
+        return self.span_of("routing_key")
 
     @property
     def exchange_span(self) -> Span | None:
         """Where the exchange is written, or the task's name where `defaults` has it."""
-        return self._span_of("exchange")
+        return self.span_of("exchange")
 
-    def _span_of(self, option: str) -> Span | None:
+    def span_of(self, option: str) -> Span | None:
+        """Where an option is written, or the task's name where `defaults` has it."""
         origin = self.origin
         return origin.span(option) if origin.has(option) else origin.key_span()
 

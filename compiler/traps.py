@@ -24,6 +24,7 @@ _UNPRINTABLE = re.compile(
 )
 _MOST_UNPRINTABLE = 20  # a binary file has thousands, and twenty say as much
 _COMMENT_FOR_VALUE = re.compile(r"[:\[,-][ \t]+(#[^\s,\]}]*)")
+_VARIABLE = re.compile(r"\$\{[^}]*\}")
 _TOKEN = re.compile(r"[^\s,\]}]*")
 
 
@@ -33,6 +34,7 @@ class Refusal:
 
     diagnostic: Diagnostic
     mend_at: tuple[int, int] | None = None  # line and column, from 0
+    mended: int = 1  # how many characters
 
 
 def unprintable(source: Source) -> list[Diagnostic]:
@@ -68,6 +70,7 @@ def explain(source: Source, error: yaml.MarkedYAMLError) -> Refusal:
             return _documents(source, line, column)
     if context and error.context and "flow" in error.context:
         refusal = _comment(source, context.line, context.column, line)
+        refusal = refusal or _variable(source, line, column)
         if refusal:
             return refusal
     if character == "\t":
@@ -108,6 +111,25 @@ def _comment(source: Source, first: int, column: int, last: int) -> Refusal | No
         if match:
             return Refusal(
                 hash_starts_comment(source, line, match.start(1)), (line, match.start(1))
+            )
+    return None
+
+
+def _variable(source: Source, line: int, column: int) -> Refusal | None:
+    """`${NAME}` without quotes within brackets, where its own brace begins a mapping."""
+    for match in _VARIABLE.finditer(source.lines[line] if line < len(source.lines) else ""):
+        if match.start() <= column <= match.end():
+            token = match[0]
+            return Refusal(
+                Diagnostic(
+                    "unquoted-variable",
+                    f"`{token}` stands within brackets, where YAML takes its `{{` for a mapping",
+                    source.mark(Extent(line, match.start(), line, match.end())),
+                    help=f'quote it: `"{token}"`, or for a number `!!int "{token}"`; outside of '
+                    "brackets it needs no quotes",
+                ),
+                (line, match.start()),
+                len(token),
             )
     return None
 

@@ -88,7 +88,7 @@ def _wrong_type(
         "wrong-type",
         f"`{_name(path)}` is {_described(value)}, and {wanted} is expected",
         source.span(path),
-        help=_way_out(wanted, value),
+        help=_way_out(wanted, value, source.written(path)),
     )
 
 
@@ -107,6 +107,7 @@ def _out_of_range(
         "out-of-range",
         f"`{_name(path)}` is {error['input']}, and must be {limit}",
         source.span(path),
+        help=f"write a number of {limit}",
     )
 
 
@@ -174,13 +175,18 @@ def _described(value: object) -> str:
             return "a mapping"
 
 
-def _way_out(wanted: str, value: object) -> str | None:
+def _way_out(wanted: str, value: object, written: str) -> str | None:
     match wanted, value:
         case "a list", str():
-            return f"write `[{value}]`"
+            return f"write `[{value[:40]}]`"
+        case "text", list() | dict():
+            return "write one value"
+        case "a whole number" | "a number" | "`true` or `false`", str() if "${" in written:
+            kind = "bool" if wanted.startswith("`") else "int"
+            return f"write `!!{kind} {written}`; quotes alone make it text"
         case "a whole number", str() if value.isdigit():
             return "take the quotes away"
         case "a mapping", None:
-            return "write `{}` or take the key away"
+            return "write what belongs here, or take the key away"
         case _:
             return None

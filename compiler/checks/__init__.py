@@ -27,17 +27,21 @@ from routewright.compiler.checks.name_too_long import name_too_long
 from routewright.compiler.checks.overlapping_work_queues import overlapping_work_queues
 from routewright.compiler.checks.publish_to_internal_exchange import publish_to_internal_exchange
 from routewright.compiler.checks.queue_without_worker import queue_without_worker
+from routewright.compiler.checks.reserved_header import reserved_header
 from routewright.compiler.checks.reserved_name import reserved_name
 from routewright.compiler.checks.shadowed_binding import shadowed_binding
 from routewright.compiler.checks.stream_as_work_queue import stream_as_work_queue
+from routewright.compiler.checks.tap_in_worker_group import tap_in_worker_group
 from routewright.compiler.checks.task_delivered_more_than_once import task_delivered_more_than_once
 from routewright.compiler.checks.task_only_by_alternate_exchange import (
     task_only_by_alternate_exchange,
 )
+from routewright.compiler.checks.task_without_work_queue import task_without_work_queue
 from routewright.compiler.checks.too_many_key_classes import too_many_key_classes
 from routewright.compiler.checks.undecided_route import undecided_route
 from routewright.compiler.checks.unknown_argument import unknown_argument
 from routewright.compiler.checks.unknown_exchange_type import unknown_exchange_type
+from routewright.compiler.checks.unknown_serializer import unknown_serializer
 from routewright.compiler.checks.unreachable_queue import unreachable_queue
 from routewright.compiler.checks.unroutable_task import unroutable_task
 from routewright.compiler.checks.unsupported_by_queue_type import unsupported_by_queue_type
@@ -75,6 +79,10 @@ CHECKS: tuple[Check, ...] = (
     unroutable_task,
     undecided_route,
     task_delivered_more_than_once,
+    task_without_work_queue,
+    reserved_header,
+    unknown_serializer,
+    tap_in_worker_group,
     queue_without_worker,
     overlapping_work_queues,
     too_many_key_classes,

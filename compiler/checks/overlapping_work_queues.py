@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, islice
 
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
 from routewright.compiler.patterns import Undecided
 from routewright.compiler.routing import Delivery, Routing
 from routewright.compiler.topology import Queue, Topology
+
+_MOST_PAIRS = 1000  # of one set of queues; a key that reaches so many is told of well enough
 
 
 def overlapping_work_queues(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -23,7 +25,7 @@ def overlapping_work_queues(topology: Topology, routing: Routing) -> Iterator[Di
             continue  # said by `too_many_key_classes`
         for witness, delivery in destinations.values():
             work = [name for name in delivery.queues if not topology.queues[name].tap]
-            for pair in combinations(work, 2):
+            for pair in islice(combinations(work, 2), _MOST_PAIRS):
                 if pair not in told:
                     told.add(pair)
                     yield _overlap(exchange, witness, pair, delivery)
@@ -35,8 +37,9 @@ def _told_of_tasks(topology: Topology, routing: Routing) -> set[tuple[str, str]]
         pair
         for task in topology.tasks.values()
         for _, delivery in routing.ways(task)
-        for pair in combinations(
-            [name for name in delivery.queues if not topology.queues[name].tap], 2
+        for pair in islice(
+            combinations([name for name in delivery.queues if not routing.is_tap(name)], 2),
+            _MOST_PAIRS,
         )
     }
 

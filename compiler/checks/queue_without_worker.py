@@ -18,7 +18,7 @@ def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagn
         return
     consumed = {queue.name for group in topology.groups.values() for queue in group.queues}
     working = {name for task in topology.tasks.values() for name in routing.reach(task)}
-    kept = _dead_letter_queues(topology)
+    kept = _dead_letter_queues(topology, routing)
     for name, queue in topology.queues.items():
         if name in consumed or queue.tap or (name in kept and name not in working):
             continue
@@ -30,20 +30,17 @@ def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagn
         )
 
 
-def _dead_letter_queues(topology: Topology) -> set[str]:
+def _dead_letter_queues(topology: Topology, routing: Routing) -> set[str]:
     """The queues behind dead-letter exchanges, over bindings of exchanges to exchanges too."""
     queues = {
         queue.dead_letter_routing_key
         for queue in topology.queues.values()
         if queue.dead_letter_exchange == "" and queue.dead_letter_routing_key
     }
-    waiting = {queue.dead_letter_exchange for queue in topology.queues.values()} - {None, ""}
+    waiting = {queue.dead_letter_exchange or "" for queue in topology.queues.values()} - {""}
     seen = set(waiting)
     while waiting:
-        exchange = waiting.pop()
-        for binding in topology.bindings:
-            if binding.source.name != exchange:
-                continue
+        for binding in routing.bindings_from(waiting.pop()):
             destination = binding.destination
             if not isinstance(destination, Exchange):
                 queues.add(destination.name)

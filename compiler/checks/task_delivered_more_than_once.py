@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import islice
 
 from routewright.compiler.diagnostics import Diagnostic, Note
 from routewright.compiler.routing import Delivery, Routing
 from routewright.compiler.topology import Queue, Topology
+
+_MOST_NOTES = 5
 
 
 def task_delivered_more_than_once(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -20,7 +23,8 @@ def task_delivered_more_than_once(topology: Topology, routing: Routing) -> Itera
             if len(work) < 2 or work in told:  # noqa: PLR2004  two is one too many
                 continue
             told.add(work)
-            names = ", ".join(f"`{name}`" for name in work)
+            names = ", ".join(f"`{name}`" for name in work[:_MOST_NOTES])
+            names += f" and {len(work) - _MOST_NOTES} more" if len(work) > _MOST_NOTES else ""
             yield Diagnostic(
                 "task-delivered-more-than-once",
                 f"`{key}` reaches {len(work)} work queues, {names}, and task `{task.name}` would "
@@ -28,7 +32,7 @@ def task_delivered_more_than_once(topology: Topology, routing: Routing) -> Itera
                 task.key_span,
                 help="narrow one of the binding keys; or say `multicast: true` on the task, or "
                 "`tap: true` on a queue that only watches",
-                notes=tuple(_bindings_into(set(work), delivery)),
+                notes=tuple(islice(_bindings_into(set(work), delivery), _MOST_NOTES)),
                 witness=key,
             )
 

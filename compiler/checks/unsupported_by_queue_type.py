@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.arguments import CLASSIC, QUEUE_ARGUMENTS, QUEUE_TYPES
+from routewright.compiler.arguments import CLASSIC, QUEUE_ARGUMENTS, QUEUE_TYPES, QUORUM
 from routewright.compiler.diagnostics import Diagnostic
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Queue, Topology
@@ -14,10 +14,19 @@ def unsupported_by_queue_type(topology: Topology, _routing: Routing) -> Iterator
     RabbitMQ refuses the declaration with 406. Quorum queues and streams are always durable, never
     deleted by themselves, and know neither priorities nor lazy mode; streams know no time to live
     of a message, no dead letters and no single active consumer; classic queues have no delivery
-    limit.
+    limit. An `overflow` of `reject-publish-dlx` on a quorum queue is taken and not heeded: the
+    broker says so in its log alone.
     """
     for queue in topology.queues.values():
         yield from _flags(queue)
+        if queue.type == QUORUM and queue.arguments.get("x-overflow") == "reject-publish-dlx":
+            yield Diagnostic(
+                "unsupported-by-queue-type",
+                "a quorum queue does not know `reject-publish-dlx`, and would drop its oldest "
+                "messages",
+                queue.argument_span("x-overflow"),
+                help="write `reject-publish`",
+            )
         for argument in queue.arguments:
             rule = QUEUE_ARGUMENTS.get(argument)
             if rule and queue.type in QUEUE_TYPES and queue.type not in rule.queue_types:

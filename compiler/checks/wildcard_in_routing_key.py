@@ -21,6 +21,5 @@ def wildcard_in_routing_key(topology: Topology, _routing: Routing) -> Iterator[D
                 f"the routing key `{task.routing_key}` of task `{task.name}` has a wildcard, "
                 "which is an ordinary word there",
                 task.key_span,
-                help="write the key of this task, such as "
-                f"`{task.routing_key.replace('#', 'compress').replace('*', 'compress')}`",
+                help="write the key in full; only binding keys are patterns",
             )

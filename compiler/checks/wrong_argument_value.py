@@ -8,6 +8,8 @@ from routewright.compiler.diagnostics import Diagnostic, did_you_mean
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Argument, Topology
 
+_DURATIONS = ("x-message-ttl", "x-expires")  # in milliseconds
+_DAY = 86_400_000
 _AGE = re.compile(r"0*[1-9][0-9]*[YMDhms]")
 
 
@@ -32,15 +34,22 @@ def wrong_argument_value(topology: Topology, _routing: Routing) -> Iterator[Diag
                 )
 
 
+def shown(argument: str, value: int) -> str:
+    """A number as it is written in the file, where durations have a unit."""
+    if argument not in _DURATIONS:
+        return str(value)
+    return f"`{value // _DAY}d`" if value >= _DAY else f"`{value}ms`"
+
+
 def _what_is_wrong(argument: str, rule: Rule, value: Argument) -> tuple[str, str] | None:
     """What to say of a value of the right type, and the way out; None where it is fine."""
     match value:
         case bool():
             return None
         case int() if value < rule.least:
-            return f"and the least is {rule.least}", f"write {rule.least} or more"
+            return f"and the least is {rule.least}", f"write {shown(argument, rule.least)} or more"
         case int() if value > rule.most:
-            return f"and the most is {rule.most}", f"write {rule.most} or less"
+            return f"and the most is {rule.most}", f"write {shown(argument, rule.most)} or less"
         case str() if rule.choices and value not in rule.choices:
             choices = ", ".join(f"`{choice}`" for choice in rule.choices)
             way_out = did_you_mean(value, rule.choices) or "choose one of these"

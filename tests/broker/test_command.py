@@ -71,7 +71,7 @@ def test_a_queue_with_another_priority_is_told_with_both_values_and_nothing_is_c
     assert result.returncode == 1
     assert result.stderr == (
         "conflict: queue `image`: `x-max-priority` is `5` on the broker and `9` in the topology\n"
-        "The broker was not changed.\n"
+        "The broker was not changed. It names one argument of an object; there may be more.\n"
     )
     assert keys(broker) == set()
     assert [queue["name"] for queue in broker.queues("name")] == ["image"]

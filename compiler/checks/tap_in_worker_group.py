@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+
+def tap_in_worker_group(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """A worker group consumes a queue that only watches.
+
+    A worker runs what it gets, so that each task whose copy is there would run once more.
+    """
+    for group in topology.groups.values():
+        for index, queue in enumerate(group.queues):
+            if queue.tap:
+                yield Diagnostic(
+                    "tap-in-worker-group",
+                    f"worker group `{group.name}` consumes `{queue.name}`, which is a tap",
+                    group.origin.span("queues", index),
+                    help="take it out of the group, or take `tap: true` away",
+                )

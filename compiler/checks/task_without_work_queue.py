@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.routing import Outcome, Routing
+from routewright.compiler.topology import Topology
+
+
+def task_without_work_queue(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+    """A task's message reaches only queues that watch, so that the task never runs.
+
+    The broker confirms such a message: it has been delivered, to `tap` queues alone.
+    """
+    for task in topology.tasks.values():
+        for key, delivery in routing.ways(task):
+            if delivery.outcome is Outcome.DELIVERED and all(map(routing.is_tap, delivery.queues)):
+                names = ", ".join(f"`{name}`" for name in delivery.queues)
+                yield Diagnostic(
+                    "task-without-work-queue",
+                    f"`{key}` of task `{task.name}` reaches only queues that watch, {names}",
+                    task.key_span,
+                    help="bind a work queue with this key, or take `tap: true` away",
+                    witness=key,
+                )
+                break

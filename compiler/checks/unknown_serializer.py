@@ -1,0 +1,27 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Severity, did_you_mean
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+SERIALIZERS = ("json", "msgpack", "pickle", "yaml")
+
+
+def unknown_serializer(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """A task is sent by a serializer that kombu does not bring.
+
+    Sending it raises an error unless the application registers a serializer of that name.
+    """
+    for task in topology.tasks.values():
+        if task.serializer.lower() not in SERIALIZERS:
+            yield Diagnostic(
+                "unknown-serializer",
+                f"task `{task.name}` is sent by `{task.serializer}`, which is no serializer of "
+                "kombu's",
+                task.span_of("serializer"),
+                help=did_you_mean(task.serializer, SERIALIZERS)
+                or "register it with kombu, in the sender and in the worker",
+                severity=Severity.WARNING,
+            )
