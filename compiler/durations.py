@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
+
+MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ closes the channel on more
 
 _MILLISECONDS = {"ms": 1, "s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 _PART = re.compile(r"([0-9]{1,15})(ms|s|m|h|d)")
@@ -35,5 +37,31 @@ def milliseconds(written: Any) -> int:
     )
 
 
+def _whole_seconds(length: int) -> int:
+    if length % 1000:
+        raise PydanticCustomError(
+            "malformed-duration",
+            "`{length}ms` is no whole number of seconds, which the broker counts here",
+            {"length": length, "help": "write it in seconds: `60s`"},
+        )
+    return length
+
+
+def _expiration(length: int) -> int:
+    if length > MAX_EXPIRATION:
+        raise PydanticCustomError(
+            "malformed-duration",
+            "a message cannot expire so late: AMQP has 32 bits for its milliseconds",
+            {"help": "write `49d` or less"},
+        )
+    return length
+
+
 Duration = Annotated[int, BeforeValidator(milliseconds)]
 """A duration in the file, milliseconds in the program."""
+
+Seconds = Annotated[Duration, AfterValidator(_whole_seconds)]
+"""A duration that the broker counts in whole seconds."""
+
+Expiration = Annotated[Duration, AfterValidator(_expiration)]
+"""How long a message may wait for a worker."""

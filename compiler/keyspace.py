@@ -24,7 +24,7 @@ from routewright.compiler.table import PatternTable
 
 Value = TypeVar("Value")
 
-MAX_STATES = 400_000
+MAX_STATES = 200_000
 EVERY_KEY: Pattern = (Wild.MANY,)
 
 

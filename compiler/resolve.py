@@ -96,7 +96,7 @@ def _queue(name: str, spec: QueueSpec, source: Source, found: list[Diagnostic]) 
         options["x-dead-letter-exchange"] = (where, spec.dead_letter.exchange)
         options["x-dead-letter-routing-key"] = (where, spec.dead_letter.routing_key)
     if spec.max_age is not None:  # the broker counts it in whole seconds
-        options["x-max-age"] = (("max_age",), f"{max(spec.max_age // 1000, 1)}s")
+        options["x-max-age"] = (("max_age",), f"{spec.max_age // 1000}s")
     return Queue(
         name,
         spec.durable,

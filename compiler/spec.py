@@ -21,7 +21,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from routewright.compiler.durations import Duration
+from routewright.compiler.durations import Duration, Expiration, Seconds
 
 _MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _TARGET = re.compile(r"rabbitmq-[34](\.(x|[0-9]{1,3}))?|redis|memory")
@@ -132,7 +132,7 @@ class QueueSpec(Written):
     single_active_consumer: bool | None = None
     max_in_memory_length: int | None = None
     max_in_memory_bytes: int | None = None
-    max_age: Duration | None = None
+    max_age: Seconds | None = None
     stream_max_segment_size_bytes: int | None = None
     initial_cluster_size: int | None = None
     quorum_initial_group_size: int | None = None
@@ -157,7 +157,7 @@ class SendingSpec(Written):
     mandatory: bool | None = None
     immediate: bool | None = None
     ignore_result: bool | None = None
-    expires: Duration | None = None
+    expires: Expiration | None = None
 
 
 class TaskSpec(SendingSpec):
