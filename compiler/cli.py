@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -119,20 +120,24 @@ def compile_command(
     show_default=True,
     help="For people, for programs, or for code-scanning services.",
 )
+@click.option("--app", metavar="MODULE:APP", help="Compare with the tasks of an application, too.")
 @click.option("--strict", is_flag=True, help="Let warnings count as errors do.")
-def check_command(file: Path, form: str, strict: bool) -> None:
+def check_command(file: Path, form: str, app: str | None, strict: bool) -> None:
     """Say everything that is wrong with a topology, and write nothing.
 
     \b
     Examples:
         routewright check
         routewright check shop.yaml --format sarif > shop.sarif
+        routewright check --app shop.tasks:app
     """
     from routewright.compiler import report
     from routewright.compiler.diagnostics import has_errors
     from routewright.compiler.snippet import printable
 
     compilation = _compiled(file)
+    if app is not None and compilation.topology is not None:
+        compilation = _with_app(compilation, compilation.topology, app)
     found = compilation.diagnostics
     match form:
         case "json":
@@ -322,6 +327,21 @@ def _exchange_of(topology: Topology, name: str, exchange: str | None) -> str:
         way_out = "for a key, say with --exchange where it is published"
         _give_up(f"`{name}` is no task; {did_you_mean(name, topology.tasks) or way_out}")
     return candidates.pop()
+
+
+def _with_app(compilation: Compilation, topology: Topology, app: str) -> Compilation:
+    """A compilation with what does not agree with an application among its diagnostics."""
+    from routewright.compiler.app_checks import check_app
+    from routewright.compiler.diagnostics import in_file_order
+    from routewright.runtime.command import load_app
+    from routewright.runtime.errors import RoutewrightError
+
+    try:
+        loaded = load_app(app)
+    except RoutewrightError as error:
+        _give_up(str(error))
+    found = check_app(topology, compilation.routing, loaded)
+    return replace(compilation, diagnostics=in_file_order([*compilation.diagnostics, *found]))
 
 
 def _print_diagnostics(compilation: Compilation) -> None:

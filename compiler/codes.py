@@ -104,9 +104,21 @@ _RESOLVING = {
 }
 
 
+_OF_APPS = {
+    "unrouted-task": "With `check --app`: the application registers a task that the topology does "
+    "not declare. Sending it raises `UnknownTask`.",
+    "unregistered-task": "With `check --app`: the topology declares a task, and no code of the "
+    "application has its name. A worker would refuse its messages.",
+    "contradicting-attribute": "With `check --app`: an attribute of a task's code says otherwise "
+    "than the topology. The code wins.",
+}
+
+
 def _of_checks() -> dict[str, str]:
     return {check.__name__.replace("_", "-"): inspect.getdoc(check) or "" for check in CHECKS}
 
 
-CODES: Mapping[str, str] = MappingProxyType({**_READING, **_SHAPE, **_RESOLVING, **_of_checks()})
+CODES: Mapping[str, str] = MappingProxyType(
+    {**_READING, **_SHAPE, **_RESOLVING, **_of_checks(), **_OF_APPS}
+)
 """What each code means, in the order of the stages that find it."""

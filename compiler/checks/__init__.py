@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from routewright.compiler.checks.control_character_in_name import control_character_in_name
+from routewright.compiler.checks.dead_binding import dead_binding
 from routewright.compiler.checks.dead_letter_goes_nowhere import dead_letter_goes_nowhere
 from routewright.compiler.checks.dead_letter_key_without_exchange import (
     dead_letter_key_without_exchange,
@@ -87,6 +88,7 @@ CHECKS: tuple[Check, ...] = (
     overlapping_work_queues,
     too_many_key_classes,
     shadowed_binding,
+    dead_binding,
     unreachable_queue,
     unused_exchange,
     task_only_by_alternate_exchange,

@@ -199,3 +199,19 @@ def test_help_teaches_with_an_example() -> None:
 @pytest.mark.parametrize("arguments", [("worker",), ("compile", "--nonsense"), ("nonsense",)])
 def test_a_wrong_use_exits_with_2(arguments: tuple[str, ...]) -> None:
     assert run(*arguments).exit_code == 2
+
+
+def test_check_compares_the_topology_with_an_application(monkeypatch: pytest.MonkeyPatch) -> None:
+    run("compile")
+    monkeypatch.syspath_prepend(str(Path.cwd()))
+    for module in ("shop_routing", "shop_routing.names", "shop_routing.router", "shop"):
+        monkeypatch.delitem(sys.modules, module, raising=False)
+    app = "from routewright.runtime import App\nfrom shop_routing import router\n"
+    app += 'app = App(router, "memory://")\n@app.task(name="shop.Chrge")\ndef charge(): ...\n'
+    Path("shop.py").write_text(app)
+    result = run("check", "--app", "shop:app", "--format", "json")
+    assert result.exit_code == 1
+    codes = {found["code"] for found in json.loads(result.stdout)["diagnostics"]}
+    assert codes == {"unrouted-task", "unregistered-task"}
+    missing = run("check", "--app", "shop:nothing")
+    assert (missing.exit_code, missing.stderr.count("\n")) == (2, 1)

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+
+def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+    """No task of the file comes by a binding of an exchange that tasks are sent to.
+
+    It may be left over from a task that is gone, or misspelt. Nothing is said of bindings to queues
+    that only watch, nor of those that dead letters or an alternate exchange may come by, nor where
+    a plugin's exchange decides.
+    """
+    used = {
+        id(hop.binding)
+        for task in topology.tasks.values()
+        for _, delivery in routing.ways(task)
+        for hop in delivery.hops
+    }
+    published = {task.exchange.name for task in topology.tasks.values()}
+    others = {it.dead_letter_exchange for it in topology.queues.values()}
+    others |= {it.alternate_exchange for it in topology.exchanges.values()}
+    for binding in topology.bindings:
+        source = binding.source.name
+        watched = binding.destination.name in topology.queues and routing.is_tap(
+            binding.destination.name
+        )
+        if id(binding) in used or source not in published or source in others or watched:
+            continue
+        if binding.source.type.startswith("x-"):
+            continue
+        what = f"`{binding.key}`" if binding.key else "this binding"
+        yield Diagnostic(
+            "dead-binding",
+            f"no task comes by {what} from exchange `{source}` to `{binding.destination.name}`",
+            binding.origin.span("binding_key"),
+            help="take it away, unless somebody else publishes such keys",
+            severity=Severity.WARNING,
+        )

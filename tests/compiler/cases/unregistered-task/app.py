@@ -1,0 +1,13 @@
+"""An application that does not agree with its topology."""
+
+from routewright.runtime import App
+from routewright.runtime.route import Router
+
+app = App(
+    Router(topology="t", source="", target="memory", vhost=None, routes=(), groups=()),
+    "memory://",
+)
+
+
+@app.task(name="a.Crop")
+def crop() -> None: ...
