@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.routing import Routing
+from routewright.compiler.routing import Outcome, Routing
 from routewright.compiler.topology import Topology
 
 
@@ -21,6 +21,12 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
         for hop in delivery.hops
     }
     published = {task.exchange.name for task in topology.tasks.values()}
+    # A task that misses its binding is told of already, and this would be the same once more.
+    published -= {
+        task.exchange.name
+        for task in topology.tasks.values()
+        if any(it.outcome is Outcome.UNROUTABLE for _, it in routing.ways(task))
+    }
     others = {it.dead_letter_exchange for it in topology.queues.values()}
     others |= {it.alternate_exchange for it in topology.exchanges.values()}
     for binding in topology.bindings:
