@@ -55,12 +55,18 @@ class VirtualLink:
         """Put the message into each queue of the route.
 
         Raises:
-            Unroutable: the route reaches no queue, and `mandatory` is set.
+            Unroutable: the route reaches no queue, and `mandatory` is set; or its queue is not
+                known.
             EncodeError: a header of the user's cannot be sent.
             LinkLost: the connection broke.
         """
         if mandatory and not route.queues:
             raise Unroutable(f"{described(route)}: the route reaches no queue")
+        if route.varies:
+            raise Unroutable(
+                f"{described(route)}: its queue depends on a placeholder that may be any word, and"
+                " on this transport nobody decides it; list the words under `parameters`"
+            )
         self.busy = True
         try:
             for queue in route.queues:

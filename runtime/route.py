@@ -25,6 +25,8 @@ class Route:
     A routing key may have placeholders, as `orders.{region}.created`: `parameters` has the values
     that each may take, or none where any plain word will do. `queues` are then those of all keys
     together, and `queues_by_key`, where every placeholder's values are listed, those of each.
+    Where they are not and the keys reach different queues, `varies` is set: which queues a key
+    reaches is then for the broker to say.
     """
 
     task: str
@@ -41,6 +43,7 @@ class Route:
     taps: tuple[str, ...] = ()
     parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     queues_by_key: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    varies: bool = False
 
     def filled(self, kwargs: Mapping[str, Any]) -> Route:
         """The route of one call: its key with the call's keyword arguments for placeholders.

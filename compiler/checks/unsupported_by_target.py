@@ -12,10 +12,11 @@ from routewright.compiler.targets import (
     VIRTUAL_TYPES,
     release,
 )
+from routewright.compiler.templates import placeholders
 from routewright.compiler.topology import Exchange, Queue, Topology
 
 
-def unsupported_by_target(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+def unsupported_by_target(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     """The topology uses what its `target` cannot do.
 
     An older RabbitMQ refuses what came later (quorum queues with 3.8, streams with 3.9, a time to
@@ -25,7 +26,7 @@ def unsupported_by_target(topology: Topology, _routing: Routing) -> Iterator[Dia
     which is a warning.
     """
     if topology.target in VIRTUAL:
-        yield from _on_virtual_transport(topology)
+        yield from _on_virtual_transport(topology, routing)
         return
     known = release(topology.target)
     if known is None:
@@ -69,8 +70,18 @@ def _features(topology: Topology) -> Iterator[tuple[str, Span | None]]:
             yield feature, binding.origin.span("arguments", "x-match")
 
 
-def _on_virtual_transport(topology: Topology) -> Iterator[Diagnostic]:
+def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     target = topology.target
+    for task in topology.tasks.values():
+        listed = task.parameters.keys() >= set(placeholders(task.routing_key))
+        if not listed and len({it.queues for _, it in routing.ways(task)}) > 1:
+            yield Diagnostic(
+                "unsupported-by-target",
+                f"the queue of task `{task.name}` depends on a placeholder that may be any word, "
+                f"and `{target}` has nobody to decide it",
+                task.key_span,
+                help="list what it may be under `parameters`",
+            )
     for exchange in topology.exchanges.values():
         if exchange.type not in VIRTUAL_TYPES:
             yield _lacking(target, f"{exchange.type} exchanges", exchange.origin.span("type"))

@@ -50,6 +50,7 @@ def _route(task: Task, routing: Routing) -> Route:
         taps=tuple(name for name in routing.reach(task) if routing.is_tap(name)),
         parameters={name: task.parameters.get(name, ()) for name in wanted},
         queues_by_key=by_key,
+        varies=not by_key and len({it.queues for _, it in routing.ways(task)}) > 1,
     )
 
 

@@ -6,6 +6,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from kombu.connection import Connection
@@ -131,3 +132,37 @@ def test_explain_shows_each_way_of_a_task() -> None:
         ("orders.eu.created", ["eu"]),
         ("orders.us.created", ["us"]),
     ]
+
+
+VARYING = """
+topology: varying
+defaults: {exchange: mail}
+exchanges: {mail: {type: topic}}
+queues:
+  ann: {exchange: mail, binding_key: "mail.ann"}
+  bob: {exchange: mail, binding_key: "mail.bob"}
+tasks:
+  shop.Mail: {routing_key: "mail.{user}", parameters: {user: [ann, bob]}}
+"""
+
+
+def test_without_a_broker_to_decide_a_queue_it_must_be_listed() -> None:
+    compilation = compile_text(
+        VARYING.replace(", parameters: {user: [ann, bob]}", "").replace(
+            "topology:", "target: memory\ntopology:"
+        )
+    )
+    codes = {found.code for found in compilation.diagnostics}
+    assert codes == {"unsupported-by-target", "unroutable-task"}
+
+
+def test_in_memory_a_call_reaches_the_queue_of_its_own_key_alone() -> None:
+    names: dict[str, Any] = {}
+    text = compile_text(VARYING).files["router.py"]
+    exec(text.replace("from .names import TaskName", "TaskName = str"), names)
+    with App(names["router"], "memory://") as app:
+        app.send_task("shop.Mail", kwargs={"user": "bob"}, ignore_result=True)
+        with app.broker.connect() as connection:
+            channel: Any = connection.default_channel
+            assert channel.basic_get("bob", no_ack=True) is not None
+            assert channel.basic_get("ann", no_ack=True) is None
