@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import EncodeError as EncodeError
     from routewright.runtime.errors import InvalidOption as InvalidOption
     from routewright.runtime.errors import InvalidParameter as InvalidParameter
+    from routewright.runtime.errors import LoginRefused as LoginRefused
     from routewright.runtime.errors import MalformedMessage as MalformedMessage
     from routewright.runtime.errors import MissingQueue as MissingQueue
     from routewright.runtime.errors import Nacked as Nacked
@@ -65,6 +66,7 @@ __all__ = [
     "Group",
     "InvalidOption",
     "InvalidParameter",
+    "LoginRefused",
     "MalformedMessage",
     "MissingQueue",
     "Nacked",

@@ -13,7 +13,7 @@ from routewright.runtime.broker import Broker
 from routewright.runtime.errors import DuplicateTask
 from routewright.runtime.functions import BindingDecorator, Decorator, FunctionTask, task
 from routewright.runtime.message import Message, running
-from routewright.runtime.options import Options, choose
+from routewright.runtime.options import Options, choose, read_options
 from routewright.runtime.outgoing import check_headers
 from routewright.runtime.publisher import Publisher
 from routewright.runtime.replies import ReplyQueue
@@ -141,7 +141,7 @@ class App:
             kwargs or {},
             task_id=task_id,
             declared=Options(),
-            called=Options(**options),
+            called=read_options("send_task", options, "args", "kwargs", "task_id"),
         )
 
     def send(

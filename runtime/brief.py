@@ -1,4 +1,4 @@
-"""A short text of any value, for headers and logs; it never raises and never costs much."""
+"""A short text of any value, for headers and logs: one printable line, that costs little."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ _BRACKETS: dict[type, tuple[str, str]] = {
 
 
 def brief(value: object, limit: int = LIMIT) -> str:
-    """`repr(value)`, at most `limit` characters long; a container is only read that far."""
+    """`repr(value)`, at most `limit` characters long; a container is only read that far.
+
+    It never raises.
+    """
     parts: list[str] = []
     room = limit
     try:
@@ -27,11 +30,18 @@ def brief(value: object, limit: int = LIMIT) -> str:
                 break
     except Exception:  # noqa: BLE001  a container changed meanwhile, or lies about itself
         parts.append("...")
-    text = "".join(parts)
-    if len(text) > limit:
-        text = text[: limit - 3] + "..."
-    # A custom `__repr__` may return surrogates, which no header can carry.
-    return text.encode("utf-8", "backslashreplace").decode()
+    text = in_line("".join(parts)[: limit + 1])  # a custom `__repr__` may return anything
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def in_line(text: str) -> str:
+    """The text on one line: what is not printable is escaped, as `repr` does it.
+
+    A message could otherwise forge lines of the log, or send escapes to the terminal that shows it.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 def _parts(value: Any, limit: int, depth: int) -> Iterator[str]:

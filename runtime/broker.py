@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import amqp
-from amqp.exceptions import AMQPError
+from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
-from routewright.runtime.errors import BrokerUnreachable, InvalidOption
+from routewright.runtime.brief import in_line
+from routewright.runtime.errors import BrokerUnreachable, InvalidOption, LoginRefused
 
 SILENCE = 10.0  # seconds; how long a broker may take over one answer before it counts as gone
 POLLING = 0.005  # seconds between two looks into an empty queue of the in-memory transport
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# An "@" after the authority: a password holds a bare "/", "?" or "#", and would end up elsewhere.
+_STRAY_AT = re.compile(r"[^:]+://[^/?#]*[/?#].*@", re.DOTALL)
 
 logger = logging.getLogger("routewright.broker")
 
@@ -50,6 +56,7 @@ class Broker:
     ) -> None:
         self._url = url
         self._ssl = ssl if isinstance(ssl, bool) else dict(ssl)
+        _check(url)
         try:
             first = Connection(url)
             self._hosts = max(len(first.alt), 1)
@@ -73,18 +80,14 @@ class Broker:
         """Whether it is a real AMQP broker, not one of kombu's virtual transports."""
         return self._driver == "amqp"
 
-    @property
-    def low_priority_first(self) -> bool:
-        """Whether 0 is served first, as kombu's Redis transport does and AMQP does not."""
-        return not self.is_amqp
-
     def connect(
         self, *, heartbeat: float = 0, on_blocked: Callable[[str], None] | None = None
     ) -> Connection:
         """A new, established connection; `heartbeat` is in seconds, 0 for none.
 
         Raises:
-            BrokerUnreachable: no host could be reached in time, or it refused us.
+            BrokerUnreachable: no host could be reached in time.
+            LoginRefused: the broker refuses the user or the virtual host.
         """
         options: dict[str, Any] = {  # kombu's own annotations are narrower than what it takes
             "ssl": self._ssl,
@@ -100,7 +103,9 @@ class Broker:
         except Exception as error:
             discard(connection)
             text = str(error) or type(error).__name__
-            raise BrokerUnreachable(f"cannot connect to {self.name}: {text}") from error
+            refused = isinstance(error.__cause__ or error, (AccessRefused, NotAllowed))
+            kind = LoginRefused if refused else BrokerUnreachable
+            raise kind(f"cannot connect to {self.name}: {text}") from error
         return connection
 
     def _transport_options(self, on_blocked: Callable[[str], None] | None) -> dict[str, Any]:
@@ -112,6 +117,20 @@ class Broker:
                 "on_blocked": on_blocked,
             }
         return {"polling_interval": POLLING} if self._driver == "memory" else {}
+
+
+def _check(url: str) -> None:
+    """Refuse what kombu would read otherwise than it was meant, and so show the password."""
+    for one in url.split(";"):
+        if not _SCHEME.match(one):
+            raise InvalidOption(
+                "the broker URL (or one of its alternatives) has no scheme, amqp://"
+            )
+        if _STRAY_AT.match(one):
+            raise InvalidOption(
+                "the broker URL cannot be read; in a user name or password each of `:/?#[]@;` must"
+                " be written as %XX"
+            )
 
 
 def discard(connection: Connection) -> None:
@@ -167,7 +186,7 @@ def forgiving_frame_handler(connection: Any, callback: Callable[..., None]) -> A
         except LOST:
             raise
         except Exception as error:  # noqa: BLE001  any of the property readers
-            logger.warning("a message's properties cannot be read: %s", error)
+            logger.warning("a message's properties cannot be read: %s", in_line(str(error)))
             return bool(handle((kind, channel, bytes(payload[:_SIZES]) + b"\0\0")))
 
     return on_frame

@@ -41,9 +41,11 @@ def run_worker(
         log_level: as of `logging`; used only if the app's module has not configured logging.
 
     Raises:
-        WorkerUsageError: the app cannot be had, or an option is out of range.
+        WorkerUsageError: the app cannot be had or has none of the tasks, or an option is out of
+            range.
         UnknownGroup: the topology declares no such group.
         MissingQueue: the broker lacks one of the group's queues.
+        LoginRefused: the broker refuses the user or the virtual host.
     """
     for name, value in (("concurrency", concurrency), ("prefetch", prefetch)):
         if value is not None and value < 1:
@@ -78,7 +80,8 @@ def load_app(app_path: str) -> App:
         try:
             found = getattr(found, name)
         except AttributeError:
-            apps = tuple(key for key, value in vars(found).items() if isinstance(value, App))
+            names = getattr(found, "__dict__", {})
+            apps = tuple(key for key, value in names.items() if isinstance(value, App))
             hint = near(name, apps) or (f"; it has the app `{apps[0]}`" if apps else "")
             raise WorkerUsageError(f"module `{module_name}` has no `{attributes}`{hint}") from None
     if not isinstance(found, App):

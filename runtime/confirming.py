@@ -101,13 +101,14 @@ class ConfirmingLink:
     def check_consumers(self, route: Route) -> None:
         """Refuse an immediate task that no worker is waiting for.
 
-        RabbitMQ has had no `immediate` flag since 3.0; a passive declare tells the consumers.
+        RabbitMQ has had no `immediate` flag since 3.0; a passive declare tells the consumers. Those
+        of a tap do not count: they only get a copy.
         """
+        queues = [queue for queue in route.queues if queue not in route.taps]
         self.busy = True
         try:
             counts = [
-                self._channel.queue_declare(queue, passive=True).consumer_count
-                for queue in route.queues
+                self._channel.queue_declare(queue, passive=True).consumer_count for queue in queues
             ]
         except NotFound as error:
             raise NoConsumers(f"{described(route)}: {error.reply_text}") from error
@@ -116,7 +117,7 @@ class ConfirmingLink:
         self.busy = False
         if not any(counts):
             raise NoConsumers(
-                f"{described(route)}: no worker consumes {', '.join(route.queues) or 'it'} now"
+                f"{described(route)}: no worker consumes {', '.join(queues) or 'it'} now"
             )
 
     def close(self) -> None:

@@ -9,12 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import count
 from time import monotonic
 from typing import Any
 
 from amqp.exceptions import NotFound
 
 from routewright.runtime import broker as brokers
+from routewright.runtime.answering import answering_channel
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.errors import MissingQueue
 from routewright.runtime.message import Envelope
@@ -24,6 +26,7 @@ from routewright.runtime.waker import Waker
 HEARTBEAT = 30.0  # seconds; the broker drops us, and we it, after twice that in silence
 TICK = 1.0  # seconds between two looks at the heartbeats
 BURST = 300  # frames read before the caller gets its turn
+LOOK = 5.0  # seconds between two looks for queues that are missing
 
 logger = logging.getLogger("routewright.consumer")
 
@@ -49,10 +52,11 @@ class Consumer:
         prefetch: how many unacknowledged messages each consumer may hold; 0 for no limit.
         no_ack: whether the broker forgets a message as it delivers it.
         declare: declare the queues, durable, with these arguments.
+        patient: consume the queues that exist, and leave the others in `missing`.
 
     Raises:
         BrokerUnreachable: no connection could be made.
-        MissingQueue: a queue does not exist.
+        MissingQueue: a queue does not exist, and we are not patient.
         LinkLost: the connection broke again at once.
     """
 
@@ -66,42 +70,102 @@ class Consumer:
         prefetch: int = 0,
         no_ack: bool = False,
         declare: Mapping[str, Any] | None = None,
+        patient: bool = False,
     ) -> None:
         self.lost = False
+        self.missing: list[str] = []
         self._on_delivery = on_delivery
         self._waker = waker
+        self._no_ack = no_ack
+        self._patient = patient
+        self._others_matter = declare is None  # a queue that we declare is had by declaring it anew
         self._tags: list[str] = []
-        self._ticked = monotonic()
+        self._numbers = count()
+        # Until every queue is consumed: no task may start on a connection that is given up at once.
+        self._held: list[Delivery] | None = []
+        self._ticked = self._looked = monotonic()
         self._connection = broker.connect(heartbeat=HEARTBEAT)
         self._amqp: Any = self._connection.connection
         try:
             with self._losing():
                 self._channel: Any = self._connection.channel()
                 self._channel.auto_decode = False  # the body stays the bytes it is
+                self._outgoing: Any = self._open_outgoing()
                 if prefetch:
                     self._limit(prefetch, len(queues))
-                for number, queue in enumerate(queues):
-                    if declare is not None:
-                        self._channel.queue_declare(
-                            queue, durable=True, auto_delete=False, arguments=dict(declare)
-                        )
-                    self._consume(queue, f"routewright.{os.getpid()}.{number}", no_ack=no_ack)
+                if declare is not None:
+                    self._declare(queues, declare)
+                self._consume(queues)
         except BaseException as error:
             self.lost = True
             brokers.discard(self._connection)
             if isinstance(error.__cause__, NotFound):
                 raise MissingQueue(f"{broker.name}: {error.__cause__.reply_text}") from error
             raise
+        held, self._held = self._held, None
+        for delivery in held:
+            on_delivery(delivery)
+
+    def _open_outgoing(self) -> Any:
+        return answering_channel(self._amqp)
+
+    def _declare(self, queues: Sequence[str], arguments: Mapping[str, Any]) -> None:
+        for queue in queues:
+            self._channel.queue_declare(
+                queue, durable=True, auto_delete=False, arguments=dict(arguments)
+            )
 
     def _limit(self, prefetch: int, _queues: int) -> None:
         # Per consumer: global QoS fails on quorum queues.
         self._channel.basic_qos(0, prefetch, False)
 
-    def _consume(self, queue: str, tag: str, *, no_ack: bool) -> None:
-        self._tags.append(tag)
-        self._channel.basic_consume(
-            queue=queue, no_ack=no_ack, consumer_tag=tag, callback=partial(self._deliver, queue)
-        )
+    def _consume(self, queues: Sequence[str]) -> None:
+        found = self._existing(queues) if self._patient else queues
+        self.missing = [queue for queue in queues if queue not in found]
+        for queue in found:
+            tag = f"routewright.{os.getpid()}.{next(self._numbers)}"
+            self._tags.append(tag)
+            self._channel.basic_consume(
+                queue=queue,
+                no_ack=self._no_ack,
+                consumer_tag=tag,
+                callback=partial(self._deliver, queue),
+                on_cancel=partial(self._on_cancel, queue) if self._others_matter else None,
+            )
+
+    def _existing(self, queues: Sequence[str]) -> list[str]:
+        # On a channel of its own: a queue that is not there costs the channel.
+        channel = self._connection.channel()
+        found = []
+        for queue in queues:
+            with suppress(NotFound):
+                channel.queue_declare(queue, passive=True)
+                found.append(queue)
+        channel.close()
+        return found
+
+    def _on_cancel(self, queue: str, tag: str) -> None:
+        """The broker ends a consumer, whose queue was most likely deleted."""
+        logger.error("queue `%s` is gone; the other queues are consumed on", queue)
+        if tag in self._tags:
+            self._tags.remove(tag)
+        self.missing.append(queue)
+
+    def look_for_missing(self) -> None:
+        """From time to time, look for the missing queues, and consume those that are there.
+
+        Raises:
+            LinkLost: the connection broke.
+        """
+        if not self.missing or monotonic() - self._looked < LOOK:
+            return
+        self._looked = monotonic()
+        before = set(self.missing)
+        with self._losing():
+            self._patient = True
+            self._consume(tuple(before))
+        for queue in sorted(before.difference(self.missing)):
+            logger.info("queue `%s` is there again", queue)
 
     def _deliver(self, queue: str, raw: Any) -> None:
         message = self._channel.message_to_python(raw)
@@ -113,7 +177,11 @@ class Consumer:
             correlation_id=message.properties.get("correlation_id"),
             reply_to=message.properties.get("reply_to"),
         )
-        self._on_delivery(Delivery(envelope, message.delivery_tag, queue, self))
+        delivery = Delivery(envelope, message.delivery_tag, queue, self)
+        if self._held is not None:
+            self._held.append(delivery)
+        else:
+            self._on_delivery(delivery)
 
     def patience(self, *, busy: bool) -> float:  # noqa: ARG002
         """How long `wait` may wait, in seconds, if the waker is to be heard in time."""
@@ -170,8 +238,8 @@ class Consumer:
     def publish(self, queue: str, envelope: Envelope) -> None:
         """Put a message into a queue, unconfirmed; the broker sees it before any later `ack`."""
         with self._losing():
-            message = prepare(self._channel, envelope, None)
-            self._channel.basic_publish(message, exchange="", routing_key=queue)
+            message = prepare(self._outgoing, envelope, None)
+            self._outgoing.basic_publish(message, exchange="", routing_key=queue)
 
     def cancel(self) -> None:
         """Stop receiving; what has been received may still be settled."""
@@ -209,8 +277,14 @@ class Consumer:
 class PollingConsumer(Consumer):
     """Consumes over one of kombu's virtual transports, which cannot wait for a waker."""
 
+    def _open_outgoing(self) -> Any:
+        return self._channel
+
     def _limit(self, prefetch: int, queues: int) -> None:
         self._channel.basic_qos(0, prefetch * queues, False)
+
+    def _existing(self, queues: Sequence[str]) -> list[str]:
+        return list(queues)
 
     def patience(self, *, busy: bool) -> float:
         """How long `wait` may wait, in seconds, if the waker is to be heard in time."""

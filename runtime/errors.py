@@ -72,7 +72,11 @@ class BrokerBlocked(ConfirmTimeout):
 
 
 class BrokerUnreachable(SendError):
-    """No connection to the broker could be made, or it broke twice in one send."""
+    """No connection to the broker: none was made, one broke twice, or all of the pool were busy."""
+
+
+class LoginRefused(BrokerUnreachable):
+    """The broker was reached, and refuses the user, the password or the virtual host."""
 
 
 class MissingQueue(RoutewrightError):

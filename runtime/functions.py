@@ -18,8 +18,8 @@ from typing import (
 )
 
 from routewright.runtime.naming import default_name
-from routewright.runtime.options import Options
-from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, send
+from routewright.runtime.options import Options, read_options
+from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
 
 if TYPE_CHECKING:
     from routewright.runtime.results import AsyncResult
@@ -44,6 +44,7 @@ class FunctionTask(Generic[P, R]):
         update_wrapper(self, function)
         self.app = app
         self.name = name or default_name(function.__module__, function.__qualname__)
+        refuse_async(self.name, function)
         self._function = function
         self._bound = (self,) if bind else ()
         self._options = options or Options()
@@ -69,7 +70,8 @@ class FunctionTask(Generic[P, R]):
         **options: Unpack[SendOptions],
     ) -> AsyncResult[R]:
         """Send the task along its route; see `Task.apply_async`."""
-        return send(self, args, kwargs, task_id, Options(**options))
+        called = read_options("apply_async", options, "args", "kwargs", "task_id")
+        return send(self, args, kwargs, task_id, called)
 
     def declared(self) -> Options:
         """What the decorator said about sending."""
@@ -123,8 +125,9 @@ def task(
         bind: pass the task itself as the first argument.
         options: as of `Options`.
     """
+    declared = read_options("task", options, "name", "bind")
 
     def decorate(function: Callable[..., Any], /) -> FunctionTask[..., Any]:
-        return FunctionTask(app, function, name=name, bind=bind, options=Options(**options))
+        return FunctionTask(app, function, name=name, bind=bind, options=declared)
 
     return decorate

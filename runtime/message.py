@@ -32,6 +32,8 @@ PROTOCOL_HEADERS = frozenset(
 MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ closes the channel on more
 MAX_SHORT = 255  # bytes; an AMQP short string, as a correlation id is one
 BODY_PARTS = 3  # args, kwargs, embed
+NOT_YET = " not supported yet"
+SEQUELS = ("chain", "callbacks", "errbacks", "chord")  # what a Celery client wants done afterwards
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +119,7 @@ class Message:
     def _check(self) -> None:
         if _short(self.id) is None:
             raise EncodeError(
-                f"a task id is a text of 1 to {MAX_SHORT} bytes, not {brief(self.id, 80)}"
+                f"a task id is a printable text of 1 to {MAX_SHORT} bytes, not {brief(self.id, 80)}"
             )
         if clash := PROTOCOL_HEADERS.intersection(self.headers):
             raise EncodeError(f"task `{self.task}`: header `{min(clash)}` is the protocol's own")
@@ -160,8 +162,9 @@ class Message:
         if type(retries) is not int:
             raise known.malformed(f"header `retries` is {_found(headers, 'retries')}")
         _check_timelimit(headers, known)
-        if headers.get("eta") is not None:
-            _time(headers, "eta", known)
+        eta = _time(headers, "eta", known)
+        if eta is not None and eta > datetime.now(UTC):
+            raise known.malformed(f"header `eta` is {_found(headers, 'eta')}: waiting is{NOT_YET}")
         return cls(
             task=known.task or "",
             id=known.task_id or "",
@@ -216,6 +219,9 @@ def _body(
         raise known.malformed(f"the keyword arguments are no mapping but {brief(kwargs, 80)}")
     if embed is not None and not isinstance(embed, dict):
         raise known.malformed(f"the third part of the body is {brief(embed, 80)}")
+    for name in SEQUELS:
+        if embed and embed.get(name):
+            raise known.malformed(f"the body has a `{name}`, which is{NOT_YET}")
     return tuple(args), kwargs
 
 
@@ -245,7 +251,8 @@ def _found(headers: Mapping[str, Any], name: str) -> str:
 
 
 def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
+    """A printable text; any other could forge lines of a log."""
+    return value if isinstance(value, str) and value and value.isprintable() else None
 
 
 def _short(value: object) -> str | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 from routewright.runtime.errors import InvalidOption
 from routewright.runtime.route import Route
@@ -44,17 +44,34 @@ class Chosen:
     ignore_result: bool
 
 
+def read_options(where: str, options: Mapping[str, object], *also: str) -> Options:
+    """The options of a call or of a decorator, which has those named in `also` besides.
+
+    Raises:
+        InvalidOption: there is no such option.
+    """
+    known = [*also, *(field.name for field in fields(Options))]
+    for name in options:
+        if name not in known:
+            listed = ", ".join(f"`{one}`" for one in known)
+            raise InvalidOption(f"{where} has no option `{name}`; its options are {listed}")
+    return Options(**cast("dict[str, Any]", options))
+
+
 def choose(route: Route, declared: Options, called: Options) -> Chosen:
     """Settle the options of one send.
 
     Headers are merged; of every other option the first that is said counts.
 
     Raises:
-        InvalidOption: a priority is not 0 to 9, or `expires` is no time.
+        InvalidOption: a priority is not 0 to 9, `expires` is no time, or the serializer is pickle
+            where the route does not say so.
     """
     return Chosen(
         priority=_priority(_first(called.priority, declared.priority, route.priority)),
-        serializer=_first(called.serializer, declared.serializer, route.serializer),
+        serializer=_serializer(
+            route, _first(called.serializer, declared.serializer, route.serializer)
+        ),
         headers={**route.headers, **(declared.headers or {}), **(called.headers or {})},
         expires=_expires(_first(called.expires, declared.expires, route.expires)),
         mandatory=_first(called.mandatory, declared.mandatory, route.mandatory),
@@ -67,6 +84,17 @@ def _first(called: Any, declared: Any, routed: Any) -> Any:
     if called is not None:
         return called
     return routed if declared is None else declared
+
+
+def _serializer(route: Route, name: object) -> str:
+    if not isinstance(name, str):
+        raise InvalidOption(f"serializer is the name of one, not {name!r}")
+    if name.lower() == "pickle" and route.serializer.lower() != "pickle":
+        raise InvalidOption(
+            f"task `{route.task}` cannot be sent as pickle, which no worker reads unless the"
+            " topology says `serializer: pickle` for it"
+        )
+    return name
 
 
 def _priority(priority: object) -> int | None:

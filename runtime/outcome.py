@@ -9,6 +9,7 @@ from typing import Any
 
 from kombu.utils import json
 
+from routewright.runtime.brief import brief
 from routewright.runtime.errors import MalformedMessage
 from routewright.runtime.message import Envelope
 from routewright.runtime.remote import encode_exception
@@ -70,7 +71,7 @@ class Outcome:
         try:
             meta = json.loads(envelope.body)
         except Exception as error:
-            raise MalformedMessage(f"a result that is no JSON: {error}") from error
+            raise MalformedMessage(f"a result that is no JSON: {brief(error, 200)}") from error
         if not isinstance(meta, Mapping) or meta.get("status") not in STATES:
             raise MalformedMessage("a result without a known status")
         task_id = meta.get("task_id") or envelope.correlation_id

@@ -11,9 +11,15 @@ from time import monotonic
 
 from routewright.runtime import functions
 from routewright.runtime import tasks as classes
-from routewright.runtime.brief import brief
+from routewright.runtime.brief import brief, in_line
 from routewright.runtime.consumer import Delivery
-from routewright.runtime.errors import EncodeError, MalformedMessage, NotRegistered, TaskRevoked
+from routewright.runtime.errors import (
+    EncodeError,
+    MalformedMessage,
+    NotRegistered,
+    RoutewrightError,
+    TaskRevoked,
+)
 from routewright.runtime.message import Envelope, Message, running
 from routewright.runtime.outcome import REVOKED, SUCCESS, Outcome
 from routewright.runtime.sendable import AnyTask
@@ -77,7 +83,8 @@ def _outcome(task: AnyTask, message: Message) -> tuple[Outcome, str]:
         value = task.execute(message.args, message.kwargs)
     except BaseException as error:  # noqa: BLE001  a task's `sys.exit()` ends the task alone
         text = _traceback(error)
-        logger.error("%s[%s] raised\n%s", message.task, message.id, text)  # noqa: TRY400  without our frames
+        shown = "\n".join(f"  {in_line(line)}" for line in text.splitlines())
+        logger.error("%s[%s] raised\n%s", message.task, message.id, shown)  # noqa: TRY400  without our frames
         return Outcome.error(message.id, error, text), brief(error, 200)
     finally:
         running.reset(token)
@@ -99,7 +106,8 @@ def _encoded(outcome: Outcome, note: str) -> tuple[Outcome, str, Envelope]:
 def _refuse(
     delivery: Delivery, error: BaseException, task_id: str | None, reply_to: str | None
 ) -> Settlement:
-    logger.error("rejected a message of queue `%s`: %s", delivery.queue, error)
+    problem = str(error) if isinstance(error, RoutewrightError) else brief(error, 200)
+    logger.error("rejected a message of queue `%s`: %s", delivery.queue, in_line(problem))
     if task_id is None or reply_to is None:
         return Settlement(delivery, False)
     reply = Outcome.error(task_id, error).encode()

@@ -7,15 +7,23 @@ import threading
 from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
-from weakref import WeakValueDictionary
+from weakref import WeakSet, WeakValueDictionary
+
+from amqp.exceptions import ChannelError
 
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.consumer import Consumer, Delivery, consumer_of
-from routewright.runtime.errors import BrokerUnreachable, MalformedMessage, RoutewrightError
+from routewright.runtime.errors import (
+    BrokerUnreachable,
+    MalformedMessage,
+    Refused,
+    RoutewrightError,
+)
 from routewright.runtime.outcome import Outcome
 from routewright.runtime.results import AsyncResult
 from routewright.runtime.waker import Waker
 
+PREFIX = "routewright.reply."  # of the queue's name, so that a permission can be given for it
 EXPIRES = 600_000  # milliseconds without a reader until the broker deletes the queue
 BACKOFF = (0.1, 5.0)  # seconds; the first pause between two attempts at reconnecting, and the last
 
@@ -34,15 +42,17 @@ class ReplyQueue:
         self._start()
 
     def _start(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # the garbage collector may close us from within
         self._reader: _Reader | None = None
-        self._waiting: WeakValueDictionary[str, AsyncResult[Any]] = WeakValueDictionary()
+        # By task id, which may be sent twice. Each result holds its set, and no set a result.
+        self._waiting: WeakValueDictionary[str, WeakSet[AsyncResult[Any]]] = WeakValueDictionary()
 
     def name(self) -> str:
         """The queue's name, for `reply_to`; the first call declares it and starts the thread.
 
         Raises:
-            BrokerUnreachable: the queue could not be declared.
+            BrokerUnreachable: there is no connection to declare the queue on.
+            Refused: the broker does not let us have it.
         """
         reader = self._reader
         if reader is None or not reader.is_alive():
@@ -59,7 +69,9 @@ class ReplyQueue:
 
     def expect(self, result: AsyncResult[Any]) -> None:
         """Hand the result on when it arrives, for as long as somebody holds it."""
-        self._waiting[result.id] = result
+        with self._lock:
+            result.twins = self._waiting.setdefault(result.id, WeakSet())
+            result.twins.add(result)
 
     def _receive(self, delivery: Delivery) -> None:
         try:
@@ -67,9 +79,12 @@ class ReplyQueue:
         except MalformedMessage as error:
             logger.error("dropped %s", error)  # noqa: TRY400  the sender's fault needs no traceback
             return
-        result = self._waiting.get(outcome.task_id)
-        if result is not None:
+        for result in self._expecting(outcome.task_id):
             result.settle(outcome)
+
+    def _expecting(self, task_id: str) -> list[AsyncResult[Any]]:
+        with self._lock:
+            return list(self._waiting.get(task_id, ()))
 
     def close(self) -> None:
         """Delete the queue; who still waits gets `NoResult`. A later send starts anew."""
@@ -77,8 +92,9 @@ class ReplyQueue:
             reader, self._reader = self._reader, None
         if reader is not None:
             reader.stop()
-        for result in list(self._waiting.values()):
-            result.lose("the app was closed first")
+        for task_id in list(self._waiting):
+            for result in self._expecting(task_id):
+                result.lose("the app was closed first")
 
     def after_fork(self) -> None:
         """In a forked child: let go of the parent's queue; the child's first send makes its own."""
@@ -91,8 +107,9 @@ class _Reader(threading.Thread):
     """Reads the queue until it is stopped."""
 
     def __init__(self, broker: Broker, receive: Callable[[Delivery], None]) -> None:
-        self.queue = str(uuid4())
-        super().__init__(name=f"routewright-results-{self.queue[:8]}", daemon=True)
+        unique = str(uuid4())
+        self.queue = f"{PREFIX}{unique}"
+        super().__init__(name=f"routewright-results-{unique[:8]}", daemon=True)
         self._broker = broker
         self._receive = receive
         self._waker = Waker()
@@ -101,6 +118,11 @@ class _Reader(threading.Thread):
             self._consumer = self._connect()
         except LinkLost as error:
             self._waker.close()
+            if isinstance(error.__cause__, ChannelError):
+                raise Refused(
+                    f"{broker.name}: no queue for the results: {error}; grant configure and read on"
+                    f" `{PREFIX}*`, or send with ignore_result=True"
+                ) from error
             raise BrokerUnreachable(f"{broker.name}: the connection broke: {error}") from error
         except BaseException:
             self._waker.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar, cast
+from weakref import WeakSet
 
 from routewright.runtime.errors import NoResult, ResultTimeout
 from routewright.runtime.outcome import FAILURE, PENDING, READY, REVOKED, SUCCESS, Outcome
@@ -25,6 +26,7 @@ class AsyncResult(Generic[R]):
         "_pid",
         "id",
         "task",
+        "twins",
     )
 
     def __init__(self, task_id: str, task: str, *, lost: str | None = None) -> None:
@@ -35,6 +37,7 @@ class AsyncResult(Generic[R]):
         self._error: Exception | None = None
         self._lost = lost  # why no result will ever come
         self._pid = os.getpid()
+        self.twins: WeakSet[AsyncResult[Any]] | None = None  # of the same id, and this one
 
     def __repr__(self) -> str:
         return f"<AsyncResult {self.task}[{self.id}] {self.status}>"

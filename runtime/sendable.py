@@ -96,6 +96,19 @@ def send(
     )
 
 
+def refuse_async(name: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that would give a coroutine for a result, and run nothing.
+
+    Raises:
+        InvalidOption: it is an `async def`.
+    """
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidOption(
+            f"task `{name}` is an `async def`, and a worker runs plain functions;"
+            " call `asyncio.run(...)` in one"
+        )
+
+
 def bind_arguments(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> None:

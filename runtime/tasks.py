@@ -9,8 +9,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from routewright.runtime.naming import default_name
-from routewright.runtime.options import Options
-from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, send
+from routewright.runtime.options import Options, read_options
+from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
 
 if TYPE_CHECKING:
     from routewright.runtime.results import AsyncResult
@@ -43,6 +43,7 @@ class Task:
             cls.name = default_name(cls.__module__, cls.__qualname__)
         if "abstract" not in cls.__dict__:
             cls.abstract = not hasattr(cls, "app") or cls.run is Task.run
+        refuse_async(cls.name, cls.run)
         if not cls.abstract:
             cls.app.register(cls)
 
@@ -77,7 +78,8 @@ class Task:
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             SendError: the task was not sent, or not surely; the subclass says which.
         """
-        return send(cls, args, kwargs, task_id, Options(**options))
+        called = read_options("apply_async", options, "args", "kwargs", "task_id")
+        return send(cls, args, kwargs, task_id, called)
 
     @classmethod
     def declared(cls) -> Options:

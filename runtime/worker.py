@@ -9,22 +9,21 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TypeVar
 
-from kombu.serialization import registry
-
 from routewright.runtime.app import App
 from routewright.runtime.broker import LinkLost
 from routewright.runtime.consumer import Consumer, Delivery, consumer_of
-from routewright.runtime.errors import BrokerUnreachable, MissingQueue
+from routewright.runtime.duties import accepted, check_code
+from routewright.runtime.errors import BrokerUnreachable, LoginRefused, MissingQueue
 from routewright.runtime.perform import Settlement, perform
 from routewright.runtime.route import Group
 from routewright.runtime.waker import Waker
 
 BACKOFF = (0.5, 30.0)  # seconds; the first pause between two attempts at connecting, and the last
+STEADY = 5.0  # seconds; a connection that lasts as long was a good one, and the pauses start anew
 
 T = TypeVar("T")
 
@@ -54,6 +53,7 @@ class Worker:
         self._unsettled = 0  # deliveries that have not come back from the task threads
         self._stopping = False
         self._connected_once = False
+        self._pause = BACKOFF[0]
         self._waker = Waker()
 
     def stop(self) -> None:
@@ -68,7 +68,9 @@ class Worker:
         """Consume until `stop` is called; reconnect for as long as it takes.
 
         Raises:
+            WorkerUsageError: the app has the code of no task that comes to the group.
             MissingQueue: a queue does not exist at the start. (Later, it is waited for.)
+            LoginRefused: the broker refuses the user or the virtual host at the start. (Likewise.)
         """
         logger.info(
             "group %s: queues %s; %d at a time; broker %s",
@@ -77,14 +79,21 @@ class Worker:
             self.group.concurrency,
             self.app.broker.name,
         )
-        for number in range(self.group.concurrency):
-            # Daemons: a task that outlives the grace period must not keep the process.
-            threading.Thread(target=self._work, name=f"task-{number}", daemon=True).start()
         try:
+            check_code(self.app, self.group)
+            for number in range(self.group.concurrency):
+                # Daemons: a task that outlives the grace period must not keep the process.
+                threading.Thread(target=self._work, name=f"task-{number}", daemon=True).start()
             while not self._stopping:
                 consumer = self._connect()
-                if consumer is not None:
-                    self._use(consumer)
+                if consumer is None:
+                    break
+                connected = monotonic()
+                self._use(consumer)
+                if monotonic() - connected >= STEADY:
+                    self._pause = BACKOFF[0]
+                else:
+                    self._back_off()
         finally:
             for _ in range(self.group.concurrency):
                 self._ready.put(None)
@@ -92,7 +101,6 @@ class Worker:
         logger.info("group %s: stopped", self.group.name)
 
     def _connect(self) -> Consumer | None:
-        pause, longest = BACKOFF
         while not self._stopping:
             try:
                 consumer = consumer_of(self.app.broker)(
@@ -101,24 +109,34 @@ class Worker:
                     self._receive,
                     waker=self._waker,
                     prefetch=self.group.prefetch,
+                    patient=self._connected_once,
                 )
             except (BrokerUnreachable, MissingQueue, LinkLost) as error:
-                if isinstance(error, MissingQueue) and not self._connected_once:
+                if isinstance(error, (LoginRefused, MissingQueue)) and not self._connected_once:
                     raise
-                logger.error("%s; next attempt in %g s", error, pause)  # noqa: TRY400  one line each
-                self._waker.wait(pause)
-                pause = min(pause * 2, longest)
+                logger.error("%s; next attempt in %g s", error, self._pause)  # noqa: TRY400  one line each
+                self._back_off()
             else:
                 self._connected_once = True
                 logger.info("connected to %s", self.app.broker.name)
+                if consumer.missing:
+                    logger.error("without queue %s, which is missing", ", ".join(consumer.missing))
                 return consumer
         return None
+
+    def _back_off(self) -> None:
+        """Pause, the next time for longer; task threads that finish do not cut it short."""
+        deadline = monotonic() + self._pause
+        self._pause = min(self._pause * 2, BACKOFF[1])
+        while not self._stopping and (remaining := deadline - monotonic()) > 0:
+            self._waker.wait(remaining)
 
     def _use(self, consumer: Consumer) -> None:
         """Serve until told to stop, then wind down; or until the connection is lost."""
         try:
             while not self._stopping:
                 self._settle(consumer)
+                consumer.look_for_missing()
                 consumer.wait(consumer.patience(busy=self._unsettled > 0))
             self._wind_down(consumer)
         except LinkLost as error:
@@ -196,23 +214,6 @@ class Worker:
         except BaseException:
             logger.exception("a message of queue `%s` could not be handled", delivery.queue)
             return Settlement(delivery, accepted=False)
-
-
-def accepted(app: App, group: Group) -> Collection[str]:
-    """The content types a group reads: JSON, and what the tasks of its queues are sent as.
-
-    A pickle runs code as it is read, so only the topology can allow it, never a task's attribute.
-    """
-    queues = set(group.queues)
-    routes = [route for route in app.router.tasks.values() if queues.intersection(route.queues)]
-    names = {"json", *(route.serializer.lower() for route in routes)}
-    for route in routes:
-        task = app.tasks.get(route.task)
-        declared = None if task is None else task.declared().serializer
-        if declared and declared.lower() != "pickle":
-            names.add(declared.lower())
-    types = registry.name_to_type
-    return frozenset(types[name] for name in names if name in types)
 
 
 def _next(queue: SimpleQueue[T]) -> T | None:

@@ -66,6 +66,13 @@ def test_two_headers_are_enough_for_a_task() -> None:
         (envelope({"task": 5, "id": "1"}), "header `task` is 5"),
         (envelope({"task": "t", "id": b"1"}), "header `id` is b'1'"),
         (envelope({"task": "t", "id": "x" * 256}), "header `id` is"),
+        (envelope({"task": "t", "id": "1\n2"}), r"header `id` is '1\n2'"),
+        (envelope({"task": "t\x1b[2J", "id": "1"}), r"header `task` is 't\x1b[2J'"),
+        (envelope({"task": "t", "id": "1", "eta": "2999-01-01"}), "not supported yet"),
+        (envelope(body='[[], {}, {"chain": [{"task": "u"}]}]'), "`chain`, which is not supported"),
+        (envelope(body='[[], {}, {"callbacks": [{}]}]'), "`callbacks`, which is not supported"),
+        (envelope(body='[[], {}, {"errbacks": [{}]}]'), "`errbacks`, which is not supported"),
+        (envelope(body='[[], {}, {"chord": {"task": "u"}}]'), "`chord`, which is not supported"),
         (envelope({"task": "t", "id": "1", "timelimit": [3]}), "header `timelimit` is [3]"),
         (envelope({"task": "t", "id": "1", "timelimit": "ab"}), "header `timelimit` is 'ab'"),
         (envelope({"task": "t", "id": "1", "expires": 12}), "header `expires` is 12"),
@@ -91,6 +98,14 @@ def test_a_malformed_message_is_named_for_what_is_wrong(broken: Envelope, proble
     with pytest.raises(MalformedMessage) as caught:
         Message.decode(broken, JSON)
     assert problem in str(caught.value)
+
+
+def test_an_eta_in_the_past_and_empty_sequels_are_fine() -> None:
+    message = envelope(
+        {"task": "t", "id": "1", "eta": "2001-01-01T00:00:00"},
+        '[[], {}, {"chain": null, "callbacks": [], "errbacks": null, "chord": null}]',
+    )
+    assert Message.decode(message, JSON).task == "t"
 
 
 def test_what_could_be_read_of_a_malformed_message_answers_its_sender() -> None:
@@ -131,6 +146,11 @@ class Mute:
         raise RuntimeError("no words")
 
 
+class Broken:
+    def __repr__(self) -> str:
+        return "one\ntwo\x1b[2J"
+
+
 class Odd:
     def __repr__(self) -> str:
         return "\ud800"
@@ -142,6 +162,10 @@ class Odd:
 )
 def test_a_brief_text_reads_like_a_repr(value: object, text: str) -> None:
     assert brief(value) == text
+
+
+def test_a_brief_text_is_one_printable_line() -> None:
+    assert brief([Broken()]) == r"[one\ntwo\x1b[2J]"
 
 
 def test_a_brief_text_is_bounded_and_never_fails() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import gc
+import sys
 import threading
+from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,6 +21,28 @@ class Refusal(Exception):
 
     def __init__(self, who: str, why: str) -> None:
         super().__init__(f"{who}: {why}")
+
+
+class Coded(Exception):
+    """Makes a text of its argument."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"code {code}")
+
+
+class Kept(Exception):
+    """Keeps its argument, in an attribute too."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+class Unreadable(OSError):
+    """Takes one argument, and gives its base two."""
+
+    def __init__(self, path: str) -> None:
+        super().__init__(2, "unreadable", path)
 
 
 def test_a_value_comes_back(stage: Any) -> None:
@@ -80,7 +105,11 @@ def test_a_value_that_cannot_be_sent_is_a_failure_that_says_so(memory: Any) -> N
     [
         ValueError("x"),
         FileNotFoundError(2, "no such file"),
+        FileNotFoundError(2, "no such file", "f"),
+        OSError(18, "two devices", "f", None, "g"),
         Refusal("a", "b"),
+        Coded(5),
+        Unreadable("f"),
         UnicodeDecodeError("utf-8", b"\xff", 0, 1, "bad"),
         KeyError(object),
     ],
@@ -107,6 +136,40 @@ def test_an_exception_survives_json(error: Exception) -> None:
 )
 def test_nothing_but_an_exception_type_is_ever_called(data: Any) -> None:
     assert type(decode_exception(data)) is TaskFailed
+
+
+def test_an_exception_keeps_what_its_arguments_say() -> None:
+    error: Any = decode_exception(encode_exception(FileNotFoundError(2, "no", "f")))
+    assert (error.errno, error.filename) == (2, "f")
+    error = decode_exception(encode_exception(Unreadable("f")))
+    assert (error.errno, error.filename) == (2, "f")
+    error = decode_exception(encode_exception(Kept(5)))
+    assert error.code == 5
+    assert decode_exception(encode_exception(Coded(5))).args == ("code 5",)
+
+
+def test_a_result_imports_nothing_but_from_packages_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "used_package").mkdir()
+    for name in ("used_package/__init__.py", "used_package/trouble.py", "strange_module.py"):
+        (tmp_path / name).write_text("class Trouble(Exception): ...\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    strange = {"exc_type": "Trouble", "exc_module": "strange_module", "exc_message": ["x"]}
+    within = {**strange, "exc_module": "used_package.trouble"}
+    assert type(decode_exception(strange)) is TaskFailed
+    assert type(decode_exception(within)) is TaskFailed
+    assert not {"strange_module", "used_package"}.intersection(sys.modules)
+    import_module("used_package")
+    assert type(decode_exception(within)).__name__ == "Trouble"
+
+
+def test_an_id_that_is_sent_twice_settles_both_results(memory: Any) -> None:
+    app = memory.app("t")
+    app.task(name="t")(lambda: "done")
+    first, second = (app.send_task("t", task_id="same") for _ in range(2))
+    with memory.worker(app):
+        assert [result.get(timeout=20) for result in (first, second)] == ["done"] * 2
 
 
 def test_a_result_that_does_not_come_times_out(memory: Any) -> None:

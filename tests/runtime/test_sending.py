@@ -171,6 +171,9 @@ def test_priority_is_turned_to_the_scale_of_the_broker(rabbit: Any) -> None:
         {"expires": True},
         {"expires": float("nan")},
         {"expires": 1e300},
+        {"serializer": "pickle"},
+        {"serializer": "Pickle"},
+        {"serializer": 5},
     ],
 )
 def test_an_impossible_option_is_refused_in_the_call(memory: Any, options: Any) -> None:
@@ -327,6 +330,84 @@ def test_a_url_that_cannot_be_read_does_not_give_its_password_away(memory: Any) 
     with pytest.raises(InvalidOption) as caught:
         memory.app()
     assert "sec" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "guest:hunter2@localhost:5672/r6",
+        "amqp://localhost//;guest:hunter2@localhost:5672/r6",
+        "amqp://guest:hun/hunter2@localhost:5672/r6",
+        "amqp://guest:hun;hunter2@localhost:5672/r6",
+        "amqp://guest:hun?hunter2@localhost:5672/r6",
+    ],
+)
+def test_a_url_that_would_be_read_otherwise_than_meant_is_refused(memory: Any, url: str) -> None:
+    memory.url = url
+    with pytest.raises(InvalidOption) as caught:
+        memory.app()
+    assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["countdown", "routing_key", "nonsense"])
+def test_an_option_that_does_not_exist_is_refused_with_those_that_do(
+    memory: Any, name: str
+) -> None:
+    the_app = memory.app("t", "c")
+    wrong: Any = {name: 3}
+    message = f"has no option `{name}`; its options are .*`task_id`, `priority`, "
+
+    class C(Task):
+        app = the_app
+        name = "c"
+
+        def run(self) -> None: ...
+
+    function = the_app.task(name="t")(lambda: None)
+    for send in (
+        C.apply_async,
+        function.apply_async,
+        lambda **options: the_app.send_task("t", **options),
+    ):
+        with pytest.raises(InvalidOption, match=message):
+            send(**wrong)
+    with pytest.raises(InvalidOption, match=f"task has no option `{name}`"):
+        the_app.task(**wrong)
+
+
+def test_a_coroutine_function_is_refused_where_it_is_defined(memory: Any) -> None:
+    the_app: Any = memory.app("t")
+
+    async def run(_self: Any = None) -> None: ...
+
+    with pytest.raises(InvalidOption, match="task `t` is an `async def`"):
+        the_app.task(name="t")(run)
+    with pytest.raises(InvalidOption, match="is an `async def`"):
+        type("C", (Task,), {"app": the_app, "run": run})
+
+
+@pytest.mark.broker
+def test_who_taps_a_queue_does_not_wait_for_its_tasks(rabbit: Any) -> None:
+    tap = f"{rabbit.queue}-tap"
+    rabbit.declare(tap)
+    route = rabbit.route("t", queues=(rabbit.queue, tap), taps=(tap,), immediate=True)
+    app = rabbit.app(route)
+    with rabbit.connection() as connection:
+        connection.channel().basic_consume(tap, no_ack=True)
+        with pytest.raises(NoConsumers, match=f"no worker consumes {rabbit.queue} now"):
+            app.send_task("t", ignore_result=True)
+
+
+@pytest.mark.broker
+def test_one_lost_connection_is_the_end_of_all_that_lie_idle(rabbit: Any, broker: Any) -> None:
+    app = rabbit.app("t")
+    publisher = app._publisher
+    with publisher._lease(), publisher._lease(), publisher._lease():
+        pass
+    broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+    app.send_task("t", ignore_result=True)
+    assert len(publisher._idle) == 1
+    assert len(drain(rabbit)) == 1
 
 
 @pytest.mark.broker

@@ -78,6 +78,18 @@ def test_a_user_who_may_not_publish_is_refused_in_the_call(rabbit: Any, broker: 
         app.send_task("t", ignore_result=True)
 
 
+def test_a_user_who_may_have_no_reply_queue_is_told_the_way_out(rabbit: Any, broker: Any) -> None:
+    broker.node.ctl("set_permissions", "-p", broker.vhost, "guest", "^$", ".*", ".*")
+    app = rabbit.app("t")
+    with pytest.raises(Refused, match=r"read on .*routewright\.reply\..*ignore_result"):
+        app.send_task("t")
+    app.send_task("t", ignore_result=True)
+    broker.node.ctl(
+        "set_permissions", "-p", broker.vhost, "guest", r"^routewright\.reply\.", ".*", ".*"
+    )
+    rabbit.app("t").send_task("t")
+
+
 def test_connections_that_keep_breaking_lose_nothing_that_was_confirmed(
     rabbit: Any, broker: Any
 ) -> None:

@@ -9,15 +9,29 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import amqp
 import pytest
 
-from routewright.runtime import MissingQueue, NotRegistered, UnknownGroup, Worker, WorkerUsageError
+from routewright.runtime import (
+    LoginRefused,
+    MalformedMessage,
+    MissingQueue,
+    NotRegistered,
+    ResultTimeout,
+    UnknownGroup,
+    Worker,
+    WorkerUsageError,
+)
+from routewright.runtime.broker import LinkLost
 from routewright.runtime.command import load_app, run_worker
-from routewright.runtime.worker import accepted
+from routewright.runtime.consumer import PollingConsumer
+from routewright.runtime.duties import accepted
+from routewright.runtime.perform import Settlement
 
 Eventually = Callable[..., None]
 GOOD: Any = {
@@ -41,6 +55,9 @@ BAD = {
     "time limit of one": {"application_headers": {"task": "t", "id": "1", "timelimit": [3]}},
     "number as id": {"application_headers": {"task": "t", "id": 5}},
     "list as task": {"application_headers": {"task": ["t"], "id": "1"}},
+    "id with a line break": {"application_headers": {"task": "t", "id": "1\n2"}},
+    "task with an escape": {"application_headers": {"task": "t\x1b[2J", "id": "1"}},
+    "a chain": {"body": '[[], {}, {"chain": [{"task": "t"}]}]'},
     "long id": {"application_headers": {"task": "t", "id": "x" * 9000}, "reply_to": "replies"},
     "expiry in words": {"application_headers": {"task": "t", "id": "1", "expires": "soon"}},
     "compressed with nothing": {
@@ -55,9 +72,10 @@ BAD = {
 def put(stage: Any, **changes: Any) -> None:
     """Publish a message as it stands, past all of our own code."""
     form = {**GOOD, **changes}
+    queue = form.pop("queue", stage.queue)
     with stage.connection() as connection:
         connection.channel().basic_publish(
-            amqp.Message(form.pop("body"), **form), exchange="", routing_key=stage.queue
+            amqp.Message(form.pop("body"), **form), exchange="", routing_key=queue
         )
 
 
@@ -96,12 +114,14 @@ def test_properties_that_python_cannot_read_do_not_stop_the_queue(
 
 @pytest.mark.broker
 def test_the_sender_of_a_refused_message_is_told(rabbit: Any) -> None:
-    app = rabbit.app("t")
+    app = rabbit.app("t", "other")
+    app.task(name="other")(lambda: None)
+    elsewhere = rabbit.app(rabbit.route("other", serializer="pickle"))
     with rabbit.worker(app):
         with pytest.raises(NotRegistered, match="no task `t` in this worker"):
             app.send_task("t").get(timeout=20)
-        with pytest.raises(Exception, match="is not accepted here"):
-            app.send_task("t", serializer="pickle").get(timeout=20)
+        with pytest.raises(MalformedMessage, match="is not accepted here"):
+            elsewhere.send_task("other").get(timeout=20)
 
 
 def test_only_the_topology_can_allow_a_pickle(memory: Any) -> None:
@@ -109,11 +129,14 @@ def test_only_the_topology_can_allow_a_pickle(memory: Any) -> None:
     app.task(name="a", serializer="yaml")(lambda: None)
     app.task(name="b", serializer="pickle")(lambda: None)
     group = app.router.group("group")
-    assert accepted(app, group) == {"application/json", "application/x-yaml"}
+    harmless = {"application/json", "application/x-yaml", "application/x-msgpack"}
+    assert accepted(app, group) == harmless
+    app = memory.app(memory.route("a", serializer="PICKLE"))
+    assert "application/x-python-serialize" in accepted(app, group)
     app = memory.app(memory.route("a", serializer="pickle"))
     assert "application/x-python-serialize" in accepted(app, group)
     app = memory.app(memory.route("a", serializer="pickle", queues=("elsewhere",)))
-    assert accepted(app, group) == {"application/json"}
+    assert accepted(app, group) == harmless
 
 
 def test_as_many_tasks_run_at_a_time_as_the_group_says(stage: Any) -> None:
@@ -205,10 +228,205 @@ def test_a_worker_comes_back_after_its_connection_was_closed(
 @pytest.mark.broker
 def test_a_queue_that_does_not_exist_is_said_at_once(rabbit: Any) -> None:
     app = rabbit.app("t")
+    app.task(name="t")(lambda: None)
     with rabbit.connection() as connection:
         connection.channel().queue_delete(rabbit.queue)
     with pytest.raises(MissingQueue, match=rabbit.queue):
         Worker(app, app.router.group("group")).run()
+
+
+@pytest.mark.broker
+def test_a_login_that_the_broker_refuses_at_the_start_is_one_line(rabbit: Any) -> None:
+    for url in (rabbit.url.replace("guest:guest", "guest:secret"), f"{rabbit.url}-not-there"):
+        rabbit.url = url
+        app = rabbit.app("t")
+        app.task(name="t")(lambda: None)
+        with pytest.raises(LoginRefused, match="cannot connect to amqp://") as caught:
+            Worker(app, app.router.group("group")).run()
+        assert "\n" not in str(caught.value)
+        assert "secret" not in str(caught.value)
+
+
+def test_a_worker_without_code_for_its_tasks_says_so(
+    memory: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    tap = memory.route("tap", queues=(memory.queue, "far"), taps=(memory.queue,))
+    app = memory.app("a", "b", tap, memory.route("far", queues=("far",)))
+    with pytest.raises(WorkerUsageError, match=r"no code for task `a`, `b`; see App\(include="):
+        Worker(app, app.router.group("group")).run()
+    app.task(name="a")(lambda: None)
+    with memory.worker(app):
+        app.send_task("a").get(timeout=20)
+    assert "no code for task `b`; see App(include=...)" in caplog.text
+
+
+@pytest.mark.broker
+def test_a_group_with_a_missing_queue_runs_the_tasks_of_the_others_once(
+    rabbit: Any, broker: Any, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    other = f"{rabbit.queue}-other"
+    rabbit.declare(other)
+    app = rabbit.app("t")
+    runs: list[int] = []
+    app.task(name="t")(runs.append)
+    with rabbit.worker(app, queues=(rabbit.queue, other)), rabbit.connection() as connection:
+        app.send_task("t", [0]).get(timeout=20)
+        put(rabbit, queue=other, body="[[1], {}, {}]")
+        eventually(lambda: 1 in runs)
+        channel: Any = connection.channel()
+        channel.queue_delete(other)
+        eventually(lambda: f"queue `{other}` is gone" in caplog.text)
+        app.send_task("t", [2]).get(timeout=20)
+        broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+        eventually(lambda: f"without queue {other}" in caplog.text)
+        app.send_task("t", [3]).get(timeout=20)
+        rabbit.declare(other)
+        put(rabbit, queue=other, body="[[4], {}, {}]")
+        eventually(lambda: 4 in runs)
+    # The topic exchange gives a copy to the other queue too, while it is there.
+    assert {2: runs.count(2), 3: runs.count(3), 4: runs.count(4)} == {2: 1, 3: 1, 4: 1}
+
+
+@pytest.mark.broker
+def test_no_task_starts_before_every_queue_is_consumed(rabbit: Any) -> None:
+    """At the start, one missing queue is the end of it; nothing may have run by then."""
+    app = rabbit.app("t")
+    runs: list[int] = []
+    app.task(name="t")(lambda: runs.append(1))
+    for _ in range(50):
+        app.send_task("t", ignore_result=True)
+    group = replace(app.router.group("group"), queues=(rabbit.queue, "gone"))
+    for _ in range(5):
+        with pytest.raises(MissingQueue, match="gone"):
+            Worker(app, group).run()
+    assert runs == []
+
+
+def test_tasks_that_finish_do_not_cut_a_pause_short(memory: Any) -> None:
+    app = memory.app("t")
+    worker = Worker(app, app.router.group("group"))
+    worker._pause = 0.3
+    waking = threading.Event()
+
+    def wake() -> None:
+        while not waking.wait(0.01):
+            worker._waker.wake()
+
+    thread = threading.Thread(target=wake)
+    thread.start()
+    started = time.monotonic()
+    worker._back_off()
+    assert time.monotonic() - started >= 0.3
+    assert worker._pause == 0.6
+    waking.set()
+    thread.join()
+    worker._waker.close()
+
+
+def test_a_pause_grows_while_connections_last_only_moments(
+    memory: Any, monkeypatch: pytest.MonkeyPatch, eventually: Eventually
+) -> None:
+    def lose(*_: object) -> None:
+        raise LinkLost("again")
+
+    monkeypatch.setattr(PollingConsumer, "wait", lose)
+    monkeypatch.setattr("routewright.runtime.worker.BACKOFF", (0.01, 1.0))
+    app = memory.app("t")
+    app.task(name="t")(lambda: None)
+    with memory.worker(app) as worker:
+        eventually(lambda: worker._pause >= 0.08)
+
+
+@pytest.mark.broker
+def test_a_refused_result_does_not_run_its_task_again(
+    rabbit: Any, broker: Any, eventually: Eventually, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = rabbit.app("t")
+    runs: list[int] = []
+    app.task(name="t")(runs.append)
+    writing = ("set_permissions", "-p", broker.vhost, "guest", ".*")
+    results = [app.send_task("t", [number]) for number in range(3)]
+    broker.node.ctl(*writing, "^tasks$", ".*")
+    with rabbit.worker(app):
+        eventually(lambda: caplog.text.count("a result was refused by the broker"))
+        eventually(lambda: sorted(runs) == [0, 1, 2])
+        broker.node.ctl(*writing, ".*", ".*")
+        # The broker remembers a permission for a moment.
+        eventually(lambda: _answered(app.send_task("t", [3])))
+    assert [runs.count(number) for number in range(3)] == [1, 1, 1]
+    assert rabbit.waiting() == 0
+    assert not any(result.ready() for result in results)
+
+
+def _answered(result: Any) -> bool:
+    try:
+        result.get(timeout=1)
+    except ResultTimeout:
+        return False
+    return True
+
+
+class LosingConsumer:
+    """Notes what it is told; its publishes lose the connection if they are to."""
+
+    def __init__(self, *, loses: bool) -> None:
+        self.told: list[str] = []
+        self.loses = loses
+
+    def publish(self, queue: str, _reply: object) -> None:
+        self.told.append(f"publish {queue}")
+        if self.loses:
+            raise LinkLost("gone")
+
+    def ack(self, _delivery: object) -> None:
+        self.told.append("ack")
+
+
+@pytest.mark.parametrize("loses", [False, True])
+def test_a_result_is_sent_before_its_message_is_acknowledged(memory: Any, loses: bool) -> None:
+    worker = Worker(memory.app("t"), memory.app().router.group("group"))
+    consumer: Any = LosingConsumer(loses=loses)
+    reply: Any = object()
+    delivery: Any = object()
+    worker._done.put(Settlement(delivery, True, "replies", reply))
+    with pytest.raises(LinkLost) if loses else nullcontext():
+        worker._settle(consumer)
+    worker._waker.close()
+    assert consumer.told == ["publish replies", *([] if loses else ["ack"])]
+
+
+def test_what_waits_in_the_worker_is_handed_back_before_the_broker_is_told(memory: Any) -> None:
+    """Cancelling takes a round trip, in which a task thread would start what waits."""
+    worker = Worker(memory.app("t"), memory.app().router.group("group"), grace=0)
+    waiting: list[int] = []
+
+    class Cancelled(LosingConsumer):
+        def reject(self, _delivery: object, *, requeue: bool) -> None:
+            assert requeue
+
+        def cancel(self) -> None:
+            waiting.append(worker._ready.qsize())
+
+    consumer: Any = Cancelled(loses=False)
+    delivery: Any = object()
+    worker._receive(delivery)
+    worker._wind_down(consumer)
+    worker._waker.close()
+    assert waiting == [0]
+
+
+def test_a_message_cannot_forge_the_log(memory: Any, caplog: pytest.LogCaptureFixture) -> None:
+    app = memory.app("t")
+
+    @app.task(name="t")
+    def fail(text: str) -> None:
+        raise ValueError(text)
+
+    with memory.worker(app), pytest.raises(ValueError, match="forged"):
+        app.send_task("t", ["\x1b[2J\n2026 forged\r"]).get(timeout=20)
+    assert "\x1b" not in caplog.text
+    assert "\r" not in caplog.text
+    assert not [line for line in caplog.text.splitlines() if line.startswith("2026 forged")]
 
 
 JOBS = """
@@ -294,6 +512,7 @@ def test_a_second_signal_ends_the_worker_at_once_and_loses_nothing(
     [
         (None, "nowhere:app", "no module `nowhere`"),
         (None, "app", "is not MODULE:APP"),
+        ("class A:\n    __slots__ = ()\na = A()", "{}:a.app", "has no `a.app`"),
         ("import nowhere", "{}:app", "importing `{}` failed: ModuleNotFoundError"),
         ("1 / 0", "{}:app", r"failed: ZeroDivisionError: division by zero \(.*{}.py:1\)"),
         ("raise SystemExit(0)", "{}:app", "failed: SystemExit: 0"),
