@@ -28,7 +28,7 @@ def _assertion(
     spec: AssertionSpec, default: str | None, path: Path, names: Names
 ) -> Iterator[Assertion]:
     exchange = _exchange(spec, default, path, names)
-    claim = next(it for it in _CLAIMS if getattr(spec, it) is not None)
+    claim: Claim = next(it for it in _CLAIMS if getattr(spec, it) is not None)
     listed = () if claim == "routable" else getattr(spec, claim)
     queues = [
         names.queue(name, (*path, claim, index), "a queue of an assertion")

@@ -12,12 +12,17 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TypeAlias
 
+from routewright.compiler.keyspace import EVERY_KEY
 from routewright.compiler.patterns import Pattern, Undecided, exactly
-from routewright.compiler.routing import Delivery, Routing, pattern_of
+from routewright.compiler.routing import Delivery, Outcome, Routing, pattern_of
 from routewright.compiler.topology import Exchange, Queue, Topology
 
+_GIVES_UP = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes", "x-delivery-limit"})
 _MOST_KEYS = 1000  # of one queue, that are followed
+_MOST_WAYS = 200  # that lead to one queue, and are followed
 _MOST_QUEUES = 8  # that the keys of a dead letter are followed back through
+
+_UNDECIDED = Delivery((), Outcome.UNDECIDED)
 
 Keys: TypeAlias = tuple[Pattern, ...]
 """The keys that match all of some patterns."""
@@ -27,12 +32,15 @@ Keys: TypeAlias = tuple[Pattern, ...]
 class Loop:
     """Queues that a message goes through and comes back to the first, and a key that does.
 
-    `rejectable` says whether anybody consumes on the way, who may reject the message.
+    `rejectable` says whether anybody consumes on the way, who may reject the message; `by_itself`
+    whether each of the queues may give a message up without that: it expires, there are too many,
+    or it was delivered too often.
     """
 
     queues: tuple[str, ...]
     key: str
     rejectable: bool
+    by_itself: bool
 
 
 class DeadLetters:
@@ -42,6 +50,7 @@ class DeadLetters:
         self._topology = topology
         self._routing = routing
         plain, dead = _following(topology)
+        self._plain = plain
         self._published = _published(topology, plain, dead)
         self._before: defaultdict[str, list[Queue]] = defaultdict(list)
         for queue in topology.queues.values():
@@ -50,18 +59,36 @@ class DeadLetters:
                     self._before[exchange].append(queue)
 
     def routes(self, queue: Queue) -> Iterator[tuple[str, Delivery]]:
-        """Where the dead letters of a queue go: for each class of their keys, one and its fate."""
+        """Where the dead letters of a queue go: for each class of their keys, one and its fate.
+
+        What is not followed to its end comes as undecided: too many keys, and exchanges that look
+        at headers, of which RabbitMQ gives a dead letter some of its own.
+        """
         exchange, own = queue.dead_letter_exchange, queue.dead_letter_routing_key
         if exchange is None:
             return
         if own is not None:
             yield own, self._routing.route(exchange, own)
             return
-        for keys in self._keys_into(queue, frozenset()):
+        if self._looks_at_headers(exchange):
+            yield "", _UNDECIDED
+            return
+        ways = list(islice(self._keys_into(queue, frozenset()), _MOST_WAYS + 1))
+        if len(ways) > _MOST_WAYS:
+            yield "", _UNDECIDED
+        for keys in ways[:_MOST_WAYS]:
             try:
-                yield from islice(self._routing.classes(exchange, keys), _MOST_KEYS)
+                for number, found in enumerate(self._routing.classes(exchange, keys)):
+                    if number == _MOST_KEYS:
+                        yield "", _UNDECIDED
+                        break
+                    yield found
             except Undecided:
-                continue
+                yield "", _UNDECIDED
+
+    def _looks_at_headers(self, exchange: str) -> bool:
+        behind = map(self._topology.exchange, _closure({exchange}, self._plain))
+        return any(it is not None and it.type == "headers" for it in behind)
 
     def loops(self) -> Iterator[Loop]:
         """Every round that dead letters go, once, with the first key found to go it."""
@@ -71,14 +98,18 @@ class DeadLetters:
         for queue in self._topology.queues.values():
             if queue.name in on_a_round:
                 continue
-            for key, _ in self.routes(queue):
+            for key, delivery in self.routes(queue):
+                if delivery.outcome is Outcome.UNDECIDED:
+                    continue
                 way = self._round(queue, key)
                 if way is not None and frozenset(way) not in told:
                     told.add(frozenset(way))
                     on_a_round.update(way)
                     # Without worker groups nobody knows who consumes, so somebody may.
                     rejectable = not self._topology.groups or not consumed.isdisjoint(way)
-                    yield Loop(way, key, rejectable)
+                    ends = [self._topology.queues[name].arguments.keys() for name in way]
+                    by_itself = not any(map(_GIVES_UP.isdisjoint, ends))
+                    yield Loop(way, key, rejectable, by_itself)
 
     def _keys_into(self, queue: Queue, after: frozenset[str]) -> Iterator[Keys]:
         """The keys that messages have which reach a queue, `after` others that they came through.
@@ -86,7 +117,8 @@ class DeadLetters:
         They come from outside, or are dead letters of another queue, with that one's keys.
         """
         for binding in self._routing.bindings_to(queue):
-            pattern = pattern_of(binding, {})
+            # With the right headers, any key gets there.
+            pattern = EVERY_KEY if binding.source.type == "headers" else pattern_of(binding, {})
             if pattern is None:
                 continue
             if binding.source.name in self._published:

@@ -46,7 +46,7 @@ def explain_task(topology: Topology, routing: Routing, name: str) -> list[Explan
     ways: dict[tuple[str, ...], Explanation] = {}
     for key, delivery in routing.ways(task):
         if delivery.queues not in ways:
-            dead = _dead_letters(topology, routing, delivery, key, frozenset())
+            dead = _dead_letters(topology, routing, delivery, key, frozenset(), set())
             ways[delivery.queues] = Explanation(task.exchange.name, key, delivery, dead, name)
     return list(ways.values())
 
@@ -54,12 +54,17 @@ def explain_task(topology: Topology, routing: Routing, name: str) -> list[Explan
 def explain_key(topology: Topology, routing: Routing, exchange: str, key: str) -> Explanation:
     """The way of a message with a routing key and no headers."""
     delivery = routing.route(exchange, key)
-    dead = _dead_letters(topology, routing, delivery, key, frozenset())
+    dead = _dead_letters(topology, routing, delivery, key, frozenset(), set())
     return Explanation(exchange, key, delivery, dead)
 
 
 def _dead_letters(
-    topology: Topology, routing: Routing, delivery: Delivery, key: str, before: frozenset[str]
+    topology: Topology,
+    routing: Routing,
+    delivery: Delivery,
+    key: str,
+    before: frozenset[str],
+    told: set[tuple[str, str]],
 ) -> dict[str, DeadLetter]:
     found: dict[str, DeadLetter] = {}
     if len(before) > _MOST_ROUNDS:
@@ -75,7 +80,10 @@ def _dead_letters(
             found[name] = DeadLetter(exchange, new_key, None, {})
             continue
         onward = routing.route(exchange, new_key)
-        behind = _dead_letters(topology, routing, onward, new_key, before | {name})
+        behind: dict[str, DeadLetter] = {}
+        if (name, new_key) not in told:  # a second way to the same queue goes on alike
+            told.add((name, new_key))
+            behind = _dead_letters(topology, routing, onward, new_key, before | {name}, told)
         found[name] = DeadLetter(exchange, new_key, onward, behind)
     return found
 

@@ -13,8 +13,6 @@ X_MATCHES = ("all", "any", "all-with-x", "any-with-x")
 MAX_COMBINATIONS = 4096
 _ABSENT = object()
 
-_SMALL = 2**31  # py-amqp sends an integer beyond 32 bits as another type
-
 
 def headers_match(arguments: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:
     """Whether a message's headers satisfy a binding's arguments.
@@ -39,9 +37,9 @@ def _same(wanted: Any, given: Any) -> bool:
 
 
 def _type(value: Any) -> str:
-    """The type a value has on the wire, where True is not 1."""
-    if isinstance(value, int) and not isinstance(value, bool):
-        return "int" if -_SMALL <= value < _SMALL else "long"
+    """The type a value has for the broker: 1 is 1.0, and True is neither."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return "number"
     return type(value).__name__
 
 

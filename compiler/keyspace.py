@@ -25,6 +25,7 @@ from routewright.compiler.table import PatternTable
 Value = TypeVar("Value")
 
 MAX_STATES = 200_000
+MAX_PLACES = 3_000_000  # of patterns, counted again for each word that leads there
 EVERY_KEY: Pattern = (Wild.MANY,)
 
 
@@ -51,7 +52,7 @@ def key_classes(
     fresh = unused_word(table.literals.union(*(limit.literals for limit in limits)))
     seen: set[tuple[object, ...]] = set()
     level = [("", table.start, tuple(limit.start for limit in limits))]
-    depth = 0
+    depth = places_met = 0
     while level:
         following = []
         for key, state, inside in sorted(level, key=lambda step: (len(step[0]), step[0])):
@@ -70,7 +71,10 @@ def key_classes(
                 after = table.step(state, word)
                 longer = f"{key}.{word}" if depth else word
                 moved = tuple(limit.step(place, word) for limit, place in places)
-                if all(moved):
+                places_met += 1 + len(after)
+                if places_met > MAX_PLACES:
+                    raise Undecided(f"more than {MAX_PLACES:,} places in patterns")
+                if all(moved) and (after, moved, True) not in seen:
                     following.append((longer, after, moved))
         level = following
         depth += 1

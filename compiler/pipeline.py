@@ -13,7 +13,7 @@ from typing import Any
 from routewright import __version__
 from routewright.compiler.carving import carve
 from routewright.compiler.checks import check
-from routewright.compiler.diagnostics import Diagnostic, has_errors, in_file_order
+from routewright.compiler.diagnostics import Diagnostic, Severity, has_errors, in_file_order
 from routewright.compiler.emit import Stamp, emit
 from routewright.compiler.load import load
 from routewright.compiler.read import decode
@@ -113,6 +113,7 @@ def _shown(found: list[Diagnostic]) -> tuple[Diagnostic, ...]:
         f"{len(ordered) - MOST_SHOWN:,} further problems are not shown",
         shown[-1].span,
         help="mend the first ones and run again",
+        severity=Severity.ERROR if has_errors(ordered) else Severity.WARNING,
     )
     return (*shown, rest)
 

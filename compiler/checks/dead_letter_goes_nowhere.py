@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from routewright.compiler.deadletters import DeadLetters
 from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.routing import Delivery, Outcome, Routing
+from routewright.compiler.routing import Outcome, Routing
 from routewright.compiler.topology import Topology
 
 
@@ -12,25 +12,32 @@ def dead_letter_goes_nowhere(topology: Topology, routing: Routing) -> Iterator[D
     """A message that a queue gives up on reaches no queue behind its dead-letter exchange.
 
     RabbitMQ drops such a message without a word. Without a dead-letter routing key of the queue's
-    own a message keeps its key, so that all the keys that reach the queue are looked at.
+    own a message keeps its key, so that all the keys that reach the queue are looked at. Where that
+    is too many, or an exchange behind looks at headers, of which a dead letter gets new ones, the
+    answer is that it is undecided.
     """
     dead_letters = DeadLetters(topology, routing)
     for queue in topology.queues.values():
-        key = next((key for key, it in dead_letters.routes(queue) if _is_lost(it)), None)
-        if key is None:
-            continue
-        yield Diagnostic(
-            "dead-letter-goes-nowhere",
-            f"the dead letters of queue `{queue.name}` with the key `{key}` reach no queue from "
-            f"exchange `{queue.dead_letter_exchange}`",
-            queue.argument_span("x-dead-letter-exchange"),
-            help="bind a queue there that takes every key, or give the dead letters a key"
-            if queue.dead_letter_routing_key is None
-            else "bind a queue there",
-            severity=Severity.WARNING,
-            witness=key,
-        )
-
-
-def _is_lost(delivery: Delivery) -> bool:
-    return delivery.outcome is Outcome.UNROUTABLE
+        fates = {it.outcome: (key, it) for key, it in reversed(list(dead_letters.routes(queue)))}
+        if Outcome.UNROUTABLE in fates:
+            key, _ = fates[Outcome.UNROUTABLE]
+            yield Diagnostic(
+                "dead-letter-goes-nowhere",
+                f"the dead letters of queue `{queue.name}` with the key `{key}` reach no queue "
+                f"from exchange `{queue.dead_letter_exchange}`",
+                queue.argument_span("x-dead-letter-exchange"),
+                help="bind a queue there that takes every key, or give the dead letters a key"
+                if queue.dead_letter_routing_key is None
+                else "bind a queue there",
+                severity=Severity.WARNING,
+                witness=key,
+            )
+        elif Outcome.UNDECIDED in fates:
+            yield Diagnostic(
+                "dead-letter-goes-nowhere",
+                f"whether all dead letters of queue `{queue.name}` reach a queue from exchange "
+                f"`{queue.dead_letter_exchange}` is undecided",
+                queue.argument_span("x-dead-letter-exchange"),
+                help="bind a queue there that takes every message",
+                severity=Severity.WARNING,
+            )

@@ -9,17 +9,18 @@ from routewright.compiler.topology import Topology
 
 
 def dead_letter_loop_drops(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
-    """A message whose time runs out comes back to a queue it has been in, and is dropped there.
+    """A message that queues give up on comes back to one it has been in, and is dropped there.
 
     RabbitMQ drops a dead letter, without a word, that reaches a queue for the second time when
-    nobody rejected it on the way. Said of rounds in which no worker group consumes.
+    nobody rejected it on the way. Said of rounds in which every queue may give a message up by
+    itself: it expires, there are too many, or it was delivered too often.
     """
     for loop in DeadLetters(topology, routing).loops():
-        if not loop.rejectable:
+        if loop.by_itself:
             yield Diagnostic(
                 "dead-letter-loop-drops",
-                f"a message with the key `{loop.key}` that expires is dropped when it comes round: "
-                f"{round_of(loop)}",
+                f"a message with the key `{loop.key}` that nobody rejects is dropped when it comes "
+                f"round: {round_of(loop)}",
                 topology.queues[loop.queues[0]].argument_span("x-dead-letter-exchange"),
                 help="let the last queue of the round dead-letter to somewhere else",
                 severity=Severity.WARNING,

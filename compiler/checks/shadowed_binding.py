@@ -4,8 +4,10 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.patterns import Undecided, Wild, topic, witness
+from routewright.compiler.keyspace import key_classes
+from routewright.compiler.patterns import Undecided, Wild, topic
 from routewright.compiler.routing import Routing
+from routewright.compiler.table import PatternTable
 from routewright.compiler.topology import Binding, Topology
 
 
@@ -26,21 +28,23 @@ def shadowed_binding(topology: Topology, _routing: Routing) -> Iterator[Diagnost
 
 
 def _shadowed(bindings: list[Binding]) -> Iterator[Diagnostic]:
-    standing = list(bindings)
+    # Words alone never cover a wildcard, nor another word.
+    covering = {
+        id(it): topic(it.key) for it in bindings if any(isinstance(p, Wild) for p in topic(it.key))
+    }
+    if not covering:
+        return
+    table: PatternTable[Binding] = PatternTable()
+    for binding in bindings:
+        table.add(topic(binding.key), binding)
+    gone: set[int] = set()
     for binding in sorted(bindings, key=lambda it: -len(it.key)):
-        others = [it for it in standing if it is not binding]
-        # Words alone never cover a wildcard, nor another word.
-        covering = [it for it in others if any(isinstance(p, Wild) for p in topic(it.key))]
-        if not covering:
+        others = _others(binding, table, gone)
+        if others is None:
             continue
-        try:
-            uncovered = witness([topic(binding.key)], [topic(it.key) for it in others])
-        except Undecided:
-            continue
-        if uncovered is not None:
-            continue
-        standing.remove(binding)  # of two that cover one another, one must stay
-        part = " a part of" if len(covering) > 1 else ""
+        gone.add(id(binding))  # of two that cover one another, one must stay
+        wide = [it for it in others if id(it) in covering]
+        part = " a part of" if len(wide) > 1 else ""
         yield Diagnostic(
             "shadowed-binding",
             f"every key that `{binding.key}` matches reaches `{binding.destination.name}` by its "
@@ -48,9 +52,21 @@ def _shadowed(bindings: list[Binding]) -> Iterator[Diagnostic]:
             binding.origin.span("binding_key"),
             help="take it away",
             notes=tuple(
-                Note(f"`{it.key}` matches{part} them", it.origin.span("binding_key"))
-                for it in covering
-                if witness([topic(binding.key), topic(it.key)]) is not None
+                Note(f"`{it.key}` matches{part} them", it.origin.span("binding_key")) for it in wide
             ),
             severity=Severity.WARNING,
         )
+
+
+def _others(binding: Binding, table: PatternTable[Binding], gone: set[int]) -> list[Binding] | None:
+    """The bindings that match what a binding does, if one of them does for each of its keys."""
+    met: dict[int, Binding] = {}
+    try:
+        for found in key_classes(table, [topic(binding.key)]):
+            others = [it for it in found.values if it is not binding and id(it) not in gone]
+            if not others:
+                return None
+            met.update((id(it), it) for it in others)
+    except Undecided:
+        return None
+    return sorted(met.values(), key=lambda it: it.key) or None
