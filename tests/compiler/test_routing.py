@@ -11,13 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.connection import Connection
 from private_nodes import Broker
-from random_topologies import WORDS, random_message, random_topology
+from random_topologies import WORDS
+from routing import message_to, topology_with_predeclared
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
 from routewright.compiler.patterns import matches, topic
 from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 keys = st.lists(st.sampled_from(WORDS), max_size=5).map(".".join)
 patterns = st.lists(st.sampled_from([*WORDS, "*", "#"]), max_size=5).map(".".join)
@@ -108,13 +109,28 @@ def test_a_topology_with_errors_has_no_routing() -> None:
 @pytest.mark.broker
 def test_a_message_gets_to_the_queues_that_the_compiler_names(broker: Broker) -> None:
     """A sample of random topologies: every type of exchange, alternates, empty words."""
-    for seed in range(6):
+    for seed in range(10):
         randomly = random.Random(seed)
-        topology = random_topology(randomly, f"t{seed}")
-        messages = [random_message(randomly, topology) for _ in range(60)]
+        topology = topology_with_predeclared(randomly, f"t{seed}")
+        messages = [message_to(topology, randomly) for _ in range(100)]
         routing = Routing(topology)
         expected = [set(routing.route(*message).queues) for message in messages]
         assert observe(broker, topology, messages) == expected
+
+
+@pytest.mark.broker
+def test_numbers_in_headers_are_compared_as_numbers(broker: Broker) -> None:
+    values = [1, 1.0, True, "1", 2**40, float(2**40), 0, False]
+    exchange = Exchange("e", "headers")
+    queues = {name: Queue(name) for name in map(repr, values)}
+    bindings = tuple(
+        Binding(exchange, queue, "", {"size": value})
+        for queue, value in zip(queues.values(), values, strict=True)
+    )
+    topology = Topology("t", exchanges={"e": exchange}, queues=queues, bindings=bindings)
+    messages = [("e", "", {"size": value}) for value in values]
+    expected = [set(Routing(topology).route(*message).queues) for message in messages]
+    assert observe(broker, topology, messages) == expected
 
 
 def observe(

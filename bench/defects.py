@@ -1,0 +1,90 @@
+"""Plants defects in sound topologies, and counts how many of each kind the compiler reports."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from planted import Mutant, mutants, sound, text_of
+from rich.console import Console
+from rich.table import Table
+
+from routewright.compiler import compile_text
+
+
+@dataclass
+class Tally:
+    """Of one code: how many defects were planted, how many found, and what else was said."""
+
+    planted: int = 0
+    found: int = 0
+    others: Counter[str] = field(default_factory=Counter)
+    first_missed: Mutant | None = None
+
+
+def is_found(mutant: Mutant) -> tuple[bool, set[str]]:
+    """Whether the code is reported, of the right thing; and the other codes that are."""
+    said = compile_text(mutant.text).diagnostics
+    found = any(it.code == mutant.code and mutant.about in it.message for it in said)
+    return found, {it.code for it in said} - {mutant.code}
+
+
+def false_alarms() -> list[str]:
+    """What is said of the sound topologies, as they are and with their bindings spelt out."""
+    return [
+        f"{base.name}: {found.code}: {found.message}"
+        for base in sound()
+        for text in (base.text, text_of(base.document))
+        for found in compile_text(text).diagnostics
+    ]
+
+
+def main() -> int:
+    began = time.perf_counter()
+    tallies: dict[str, Tally] = {}
+    for mutant in mutants():
+        tally = tallies.setdefault(mutant.code, Tally())
+        found, others = is_found(mutant)
+        tally.planted += 1
+        tally.found += found
+        tally.others.update(others)
+        if not found:
+            tally.first_missed = tally.first_missed or mutant
+    alarms = false_alarms()
+    seconds = time.perf_counter() - began
+    Console().print(_table(tallies, len(alarms), seconds))
+    for alarm in alarms:
+        print(f"a false alarm: {alarm}")
+    missed = [tally.first_missed for tally in tallies.values() if tally.first_missed]
+    for mutant in missed:
+        print(f"missed: {mutant.code}, about {mutant.about}, by {mutant.planting}:\n{mutant.text}")
+    return 1 if missed or alarms else 0
+
+
+def _table(tallies: dict[str, Tally], alarms: int, seconds: float) -> Table:
+    planted = sum(it.planted for it in tallies.values())
+    found = sum(it.found for it in tallies.values())
+    table = Table(
+        title=f"{planted} planted defects in {len(sound())} topologies, {seconds:.0f} s; "
+        f"false alarms on the sound ones: {alarms}"
+    )
+    table.add_column("code")
+    for name in ("planted", "found", "recall"):
+        table.add_column(name, justify="right")
+    table.add_column("other codes reported with it")
+    for code, it in tallies.items():
+        others = ", ".join(f"{name} {count}" for name, count in it.others.most_common(4))
+        table.add_row(code, f"{it.planted}", f"{it.found}", _share(it.found, it.planted), others)
+    table.add_section()
+    table.add_row("all", f"{planted}", f"{found}", _share(found, planted), "", style="bold")
+    return table
+
+
+def _share(found: int, planted: int) -> str:
+    return f"{100 * found / planted:.0f}%" if found == planted else f"{100 * found / planted:.1f}%"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
