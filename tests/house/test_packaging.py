@@ -98,7 +98,7 @@ def _normal(name: str) -> str:
 def test_no_file_names_a_package_registry() -> None:
     # Whoever installs has an index of their own configured. The names are put together here, since
     # this file is one of those searched.
-    hosts = [".".join(parts) for parts in (("pypi", "org"), ("pythonhosted", "org"))]
+    hosts = [f"{name}.org" for name in ("pypi", "python" + "hosted")]
     for file in _files():
         text = file.read_text(errors="ignore")
         assert not any(host in text for host in hosts), file
