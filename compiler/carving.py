@@ -26,7 +26,7 @@ from routewright.compiler.patterns import (
 )
 from routewright.compiler.routing import Routing, pattern_of
 from routewright.compiler.table import PatternTable
-from routewright.compiler.templates import patterns
+from routewright.compiler.templates import keys_of
 from routewright.compiler.topology import Binding, CarveOut, Exchange, Task, Topology
 
 
@@ -93,9 +93,9 @@ def _lowered(topology: Topology, carve_outs: list[CarveOut]) -> Topology:
 
     def sent(task: Task) -> Task:
         ours = task.exchange == exchange and any(
-            intersects(topic(it.key), keys)
+            witness([topic(it.key), keys.within], keys.apart) is not None
             for it in carve_outs
-            for keys in patterns(task.routing_key, task.parameters)
+            for keys in keys_of(task)
         )
         return replace(task, exchange=front) if ours else task
 

@@ -165,7 +165,8 @@ def check_command(file: Path, form: str, app: str | None, strict: bool) -> None:
 def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str) -> None:
     """Show every hop of a message from its exchange to its queues, and why.
 
-    TASK is a task of the topology; anything else is a routing KEY.
+    TASK is a task of the topology, or a name that one of its patterns matches; anything else, and
+    anything with --exchange, is a routing KEY.
 
     \b
     Examples:
@@ -173,6 +174,7 @@ def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str)
         routewright explain shop.yaml order.created --exchange orders
     """
     from routewright.compiler import explain
+    from routewright.compiler.task_names import named, owner
 
     match arguments:
         case (name,):
@@ -186,8 +188,10 @@ def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str)
     if topology is None:
         _print_diagnostics(compilation)
         sys.exit(FINDINGS)
-    if name in topology.tasks and exchange is None:
-        ways = explain.explain_task(topology, compilation.routing, name)
+    task = None if exchange is not None else owner(topology.tasks, name)
+    if task is not None:
+        one = task if task.name == name else named(task, name)
+        ways = explain.explain_task(topology, compilation.routing, one)
     else:
         where = _exchange_of(topology, name, exchange)
         ways = [explain.explain_key(topology, compilation.routing, where, name)]

@@ -95,8 +95,12 @@ _RESOLVING = {
     "impossible-carve-out": "A carve-out cannot be made of exchanges and bindings, or would not do "
     "what it says: keys that the original queue does not get, keys that two carve-outs want, or a "
     "binding beside them that matches a part of the keys. What is declared is proved for all keys.",
+    "ambiguous-task-name": "A name matches two patterns among the names of tasks, of which neither "
+    "is more specific: each matches names that the other does not. A task of just that name "
+    "decides it.",
     "malformed-placeholder": "A routing key has a placeholder as a part of a word. A placeholder "
-    "is a whole word: `orders.{region}.created`.",
+    "is a whole word: `orders.{region}.created`. Where the task's name is a pattern, `{task}` "
+    "stands in its key once.",
     "unused-parameter": "A task lists values for a placeholder that its routing key does not have.",
     "malformed-parameter": "A value of a placeholder cannot be one word of a routing key: it is "
     "empty, has a dot, or is a wildcard.",
@@ -109,6 +113,8 @@ _OF_APPS = {
     "not declare. Sending it raises `UnknownTask`.",
     "unregistered-task": "With `check --app`: the topology declares a task, and no code of the "
     "application has its name. A worker would refuse its messages.",
+    "group-without-code": "With `check --app`: a worker group gets tasks that no code of the "
+    "application has the name of. It refuses their messages.",
     "contradicting-attribute": "With `check --app`: an attribute of a task's code says otherwise "
     "than the topology. The code wins.",
 }

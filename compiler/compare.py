@@ -19,7 +19,8 @@ from routewright.compiler.keyspace import key_classes
 from routewright.compiler.patterns import Undecided
 from routewright.compiler.routing import Delivery, Outcome, Routing
 from routewright.compiler.table import PatternTable
-from routewright.compiler.topology import Binding, Exchange, Topology
+from routewright.compiler.templates import ANY_KEYS, Keys, keys_of, placeholders
+from routewright.compiler.topology import Binding, Exchange, Task, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,11 @@ def _of_exchange(
 
 
 def _classes(
-    before: Routing, after: Routing, exchange: str, headers: Mapping[str, Any]
+    before: Routing,
+    after: Routing,
+    exchange: str,
+    headers: Mapping[str, Any],
+    keys: Keys = ANY_KEYS,
 ) -> Iterator[tuple[str, Delivery, Delivery]]:
     """For each class of keys that neither side tells apart: the smallest, and its two fates."""
     table: PatternTable[tuple[bool, Binding]] = PatternTable()
@@ -113,7 +118,7 @@ def _classes(
     for is_new, routing, start in ((False, before, was_at), (True, after, is_at)):
         for pattern, binding in routing.cone(start, headers):
             table.add(pattern, (is_new, binding))
-    for found in key_classes(table):
+    for found in key_classes(table, [keys.within], keys.apart):
         yield (
             found.witness,
             before.deliver(was_at, [it for is_new, it in found.values if not is_new]),
@@ -127,14 +132,29 @@ def _tasks(
     """The tasks of either side, by how the routing of their key has changed."""
     concerned: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[str, ...]] = {}
     for name, task in sorted({**old.tasks, **new.tasks}.items()):
-        exchange, key = task.exchange.name, task.routing_key
-        headers = {"task": name, "lang": "py", **task.headers}
-        was = before.route(before.standing_in(exchange, after), key, headers).queues
-        now = after.route(after.standing_in(exchange, before), key, headers).queues
-        if was != now:
-            at = (task.exchange.name, was, now)
+        try:
+            changes = {(was, now): None for was, now in _fates(task, before, after) if was != now}
+        except Undecided:
+            continue  # the exchange is among those of which nothing is proved
+        for change in changes:
+            at = (task.exchange.name, *change)
             concerned[at] = (*concerned.get(at, ()), name)
     return concerned
+
+
+def _fates(
+    task: Task, before: Routing, after: Routing
+) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """The queues that each key of a task reaches, before and after."""
+    exchange, key = task.exchange.name, task.routing_key
+    headers = {"task": task.name, "lang": "py", **task.headers}
+    if not placeholders(key):
+        was = before.route(before.standing_in(exchange, after), key, headers)
+        yield was.queues, after.route(after.standing_in(exchange, before), key, headers).queues
+        return
+    for keys in keys_of(task):
+        for _, earlier, later in _classes(before, after, exchange, headers, keys):
+            yield earlier.queues, later.queues
 
 
 def as_json(comparison: Comparison) -> str:

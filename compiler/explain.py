@@ -11,7 +11,7 @@ from typing import Any
 from rich.tree import Tree
 
 from routewright.compiler.routing import Delivery, Hop, Outcome, Routing
-from routewright.compiler.topology import Exchange, Queue, Topology
+from routewright.compiler.topology import Exchange, Queue, Task, Topology
 
 _MOST_ROUNDS = 10  # queues that a dead letter is followed through
 
@@ -40,14 +40,13 @@ class Explanation:
     task: str | None = None
 
 
-def explain_task(topology: Topology, routing: Routing, name: str) -> list[Explanation]:
+def explain_task(topology: Topology, routing: Routing, task: Task) -> list[Explanation]:
     """The ways of a task's messages: one for each set of queues that its keys may reach."""
-    task = topology.tasks[name]
     ways: dict[tuple[str, ...], Explanation] = {}
     for key, delivery in routing.ways(task):
         if delivery.queues not in ways:
             dead = _dead_letters(topology, routing, delivery, key, frozenset(), set())
-            ways[delivery.queues] = Explanation(task.exchange.name, key, delivery, dead, name)
+            ways[delivery.queues] = Explanation(task.exchange.name, key, delivery, dead, task.name)
     return list(ways.values())
 
 

@@ -38,9 +38,11 @@ class KeyClass(Generic[Value]):
 
 
 def key_classes(
-    table: PatternTable[Value], within: Sequence[Pattern] = ()
+    table: PatternTable[Value], within: Sequence[Pattern] = (), apart: Sequence[Pattern] = ()
 ) -> Iterator[KeyClass[Value]]:
     """The classes of the keys that match all of some patterns, those with smaller witnesses first.
+
+    Keys that match one of the patterns in `apart` are in no class.
 
     No key is in two classes and none is left out. Classes with the same values may come several
     times, with other witnesses: what tells two states apart may never matter again.
@@ -49,33 +51,41 @@ def key_classes(
         Undecided: there are more than `MAX_STATES` states; the classes given before are right.
     """
     limits = [Automaton(pattern) for pattern in within or (EVERY_KEY,)]
-    fresh = unused_word(table.literals.union(*(limit.literals for limit in limits)))
+    refused: PatternTable[None] = PatternTable()
+    for pattern in apart:
+        refused.add(pattern, None)
+    fresh = unused_word(
+        table.literals.union(refused.literals, *(limit.literals for limit in limits))
+    )
     seen: set[tuple[object, ...]] = set()
-    level = [("", table.start, tuple(limit.start for limit in limits))]
+    level = [("", table.start, refused.start, tuple(limit.start for limit in limits))]
     depth = places_met = 0
     while level:
         following = []
-        for key, state, inside in sorted(level, key=lambda step: (len(step[0]), step[0])):
+        for key, state, outside, inside in sorted(level, key=lambda step: (len(step[0]), step[0])):
             # A single empty word is no key: its text is that of no words.
             writable = bool(key) or depth != 1
-            identity = (state, inside, writable)
+            identity = (state, outside, inside, writable)
             if identity in seen or len(key.encode()) > MAX_KEY_BYTES:
                 continue
             seen.add(identity)
             if len(seen) > MAX_STATES:
                 raise Undecided(f"the keys fall into more than {MAX_STATES:,} classes")
             places = list(zip(limits, inside, strict=True))
-            if writable and all(limit.accepts(place) for limit, place in places):
+            wanted = writable and all(limit.accepts(place) for limit, place in places)
+            if wanted and not any(node.values for node in outside):
                 yield KeyClass(key, tuple(value for node in state for value in node.values))
-            for word in _next_words(table.expected(state), places, fresh):
+            expected = table.expected(state) | refused.expected(outside)
+            for word in _next_words(expected, places, fresh):
                 after = table.step(state, word)
+                off = refused.step(outside, word) if apart else outside
                 longer = f"{key}.{word}" if depth else word
                 moved = tuple(limit.step(place, word) for limit, place in places)
-                places_met += 1 + len(after)
+                places_met += 1 + len(after) + len(off)
                 if places_met > MAX_PLACES:
                     raise Undecided(f"more than {MAX_PLACES:,} places in patterns")
-                if all(moved) and (after, moved, True) not in seen:
-                    following.append((longer, after, moved))
+                if all(moved) and (after, off, moved, True) not in seen:
+                    following.append((longer, after, off, moved))
         level = following
         depth += 1
 

@@ -35,9 +35,15 @@ class Names:
         return queue
 
     def report(
-        self, code: str, message: str, span: Span | None, help_: str, notes: tuple[Note, ...] = ()
+        self,
+        code: str,
+        message: str,
+        span: Span | None,
+        help_: str,
+        notes: tuple[Note, ...] = (),
+        witness: str | None = None,
     ) -> None:
-        self.found.append(Diagnostic(code, message, span, help_, notes))
+        self.found.append(Diagnostic(code, message, span, help_, notes, witness=witness))
 
     def first_written(self, path: Path, *options: Path) -> Path:
         """The first of several places in which something may have been written."""

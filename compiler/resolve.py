@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from routewright.compiler.arguments import argument
@@ -11,7 +12,7 @@ from routewright.compiler.bindings import resolve_bindings
 from routewright.compiler.carve_outs import resolve_carve_outs
 from routewright.compiler.diagnostics import Diagnostic, Note, did_you_mean
 from routewright.compiler.names import Names
-from routewright.compiler.patterns import has_wildcard
+from routewright.compiler.patterns import Undecided, has_wildcard, words
 from routewright.compiler.source import Origin, Path, Source
 from routewright.compiler.spec import (
     ExchangeSpec,
@@ -21,7 +22,8 @@ from routewright.compiler.spec import (
     TopologySpec,
     WorkerGroupSpec,
 )
-from routewright.compiler.templates import misplaced, placeholders, with_task
+from routewright.compiler.task_names import Ambiguity, TaskNames
+from routewright.compiler.templates import TASK, misplaced, placeholders, with_task
 from routewright.compiler.topology import (
     KEYED_TYPES,
     Exchange,
@@ -30,6 +32,7 @@ from routewright.compiler.topology import (
     Topology,
     WorkerGroup,
 )
+from routewright.runtime.route import HARMLESS
 
 _OTHER_OPTIONS = {
     *("type", "durable", "auto_delete", "exchange", "binding_key", "bindings", "tap"),
@@ -50,7 +53,7 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
         _look_up_dead_letter(queue, names)
     bindings = resolve_bindings(spec, names)
     carve_outs = resolve_carve_outs(spec, bindings, names)
-    tasks = [_task(name, it, spec.defaults, names) for name, it in spec.tasks.items()]
+    tasks = _tasks(spec, names)
     groups = [_group(name, it, names) for name, it in spec.workers.items()]
     assertions = resolve_assertions(spec, names)
     if found:
@@ -63,7 +66,7 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
             exchanges,
             queues,
             bindings,
-            {task.name: task for task in tasks if task},
+            tasks,
             {group.name: group for group in groups},
             assertions,
             carve_outs,
@@ -157,8 +160,46 @@ def _look_up_dead_letter(queue: Queue, names: Names) -> None:
         names.queue(key, where, f"the dead-letter queue of `{queue.name}`")
 
 
+def _tasks(spec: TopologySpec, names: Names) -> dict[str, Task]:
+    """The tasks that can be resolved; those whose names are patterns know what is not theirs."""
+    found = [_task(name, it, spec.defaults, names) for name, it in spec.tasks.items()]
+    tasks = {task.name: task for task in found if task}
+    if not any(task.is_pattern for task in tasks.values()):
+        return tasks
+    try:
+        sorted_out = TaskNames(tasks)
+    except Undecided as error:
+        names.report(
+            "ambiguous-task-name",
+            f"which pattern a task's name belongs to is undecided: {error}",
+            names.source.key_span(("tasks",)),
+            "use fewer patterns, or begin them with words rather than wildcards",
+        )
+        return tasks
+    for ambiguity in sorted_out.ambiguities():
+        _report_ambiguity(ambiguity, tasks, names)
+    return {
+        name: replace(task, narrower=sorted_out.narrower(name)) if task.is_pattern else task
+        for name, task in tasks.items()
+    }
+
+
+def _report_ambiguity(ambiguity: Ambiguity, tasks: Mapping[str, Task], names: Names) -> None:
+    first, second = sorted(ambiguity.patterns, key=list(tasks).index)
+    names.report(
+        "ambiguous-task-name",
+        f"the name `{ambiguity.name}` matches `{first}` and `{second}`, of which neither is more "
+        "specific",
+        tasks[second].origin.key_span(),
+        f"declare `{ambiguity.name}` too, or narrow one of the patterns",
+        (Note(f"`{first}` stands here", tasks[first].origin.key_span()),),
+        witness=ambiguity.name,
+    )
+
+
 def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Task | None:
     path = ("tasks", name)
+    is_pattern = has_wildcard(name)
     exchange = _task_exchange(name, spec, defaults, path, names)
     if exchange is None:
         return None
@@ -177,7 +218,7 @@ def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Tas
             "add `routing_key: ...`",
         )
         return None
-    key = with_task(key or "", name)
+    key = (key or "") if is_pattern else with_task(key or "", name)
     _look_up_placeholders(key, spec, path, names)
     return Task(
         name,
@@ -192,6 +233,7 @@ def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Tas
         expires=None if expires is None else expires / 1000,
         multicast=spec.multicast,
         parameters=spec.parameters,
+        is_pattern=is_pattern,
         origin=Origin(names.source, path),
     )
 
@@ -206,7 +248,14 @@ def _look_up_placeholders(key: str, spec: TaskSpec, path: Path, names: Names) ->
             names.source.span(where),
             "put dots around it",
         )
-    known = placeholders(key)
+    if words(key).count(f"{{{TASK}}}") > 1:
+        names.report(
+            "malformed-placeholder",
+            f"the routing key `{key}` has `{{{TASK}}}` twice, which stands for any number of words",
+            names.source.span(where),
+            "take one away, or declare the tasks by their own names",
+        )
+    known = tuple(it for it in placeholders(key) if it != TASK)
     for name, values in spec.parameters.items():
         if name not in known:
             names.report(
@@ -262,5 +311,6 @@ def _group(name: str, spec: WorkerGroupSpec, names: Names) -> WorkerGroup:
         tuple(queues.values()),
         spec.concurrency,
         spec.prefetch or spec.concurrency,
+        HARMLESS if spec.accept is None else spec.accept,
         Origin(names.source, path),
     )

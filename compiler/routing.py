@@ -18,7 +18,7 @@ from routewright.compiler.headers import headers_match
 from routewright.compiler.keyspace import EVERY_KEY, key_classes
 from routewright.compiler.patterns import Pattern, Undecided, exactly, topic
 from routewright.compiler.table import PatternTable
-from routewright.compiler.templates import patterns, placeholders
+from routewright.compiler.templates import keys_of, placeholders
 from routewright.compiler.topology import Binding, Exchange, Queue, Task, Topology
 
 KNOWN_TYPES = ("direct", "topic", "fanout", "headers")
@@ -109,12 +109,21 @@ class Routing:
     def _ways(self, task: Task) -> Iterator[tuple[str, Delivery]]:
         exchange, key = task.exchange.name, task.routing_key
         headers = {"lang": "py", "task": task.name, **task.headers}  # as in Celery's protocol
+        if task.is_pattern and self._looks_at_names():
+            raise Undecided("a headers exchange looks at the name of the task")
         if not placeholders(key):
             yield key, self.route(exchange, key, headers)
             return
         by_headers = any(it.type == "headers" for it in self._topology.exchanges.values())
-        for pattern in patterns(key, task.parameters):
-            yield from self.classes(exchange, [pattern], headers if by_headers else None)
+        for keys in keys_of(task):
+            yield from self.classes(
+                exchange, [keys.within], headers if by_headers else None, apart=keys.apart
+            )
+
+    def _looks_at_names(self) -> bool:
+        """Whether a headers binding asks for the header that has the task's name."""
+        bindings = self._topology.bindings
+        return any("task" in it.arguments for it in bindings if it.source.type == "headers")
 
     def reach(self, task: Task) -> tuple[str, ...]:
         """The sorted names of the queues that the messages of a task reach, with whatever key."""
@@ -138,8 +147,9 @@ class Routing:
         exchange: str,
         within: Sequence[Pattern] = (),
         headers: Mapping[str, Any] | None = None,
+        apart: Sequence[Pattern] = (),
     ) -> Iterator[tuple[str, Delivery]]:
-        """Where every key goes that matches all of some patterns.
+        """Where every key goes that matches all of some patterns, and none of those in `apart`.
 
         For each class of keys that are routed alike, the smallest of them and its fate.
 
@@ -150,7 +160,7 @@ class Routing:
             names: PatternTable[None] = PatternTable()
             for name in self._topology.queues:
                 names.add(exactly(name), None)
-            for by_name in key_classes(names, within):
+            for by_name in key_classes(names, within, apart):
                 yield by_name.witness, self._by_default_exchange(by_name.witness)
             return
         table = None if headers else self._cones.get(exchange)
@@ -160,7 +170,7 @@ class Routing:
                 table.add(pattern, binding)
             if not headers:
                 self._cones[exchange] = table
-        for found in key_classes(table, within):
+        for found in key_classes(table, within, apart):
             yield found.witness, self.deliver(exchange, found.values)
 
     def destinations(self, exchange: str) -> Mapping[tuple[str, ...], tuple[str, Delivery]]:

@@ -171,6 +171,7 @@ class WorkerGroupSpec(Written):
     queues: Names
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 1
     prefetch: Annotated[int, Field(ge=1, le=65535)] | None = None
+    accept: Names | None = None
 
 
 def _one_or_more(value: Any) -> Any:

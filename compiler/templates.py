@@ -1,19 +1,21 @@
 """Routing keys with placeholders: `orders.{region}.created`.
 
 A placeholder is a whole word. It stands for one of the values that the task's `parameters` list, or
-for any word when they do not list it; `{task}` is the task's own name. The runtime fills it in from
-the keyword arguments of a call, and refuses what is no single plain word, so that what is proved of
-every value here holds for every message.
+for any word when they do not list it; `{task}` is the task's own name, which may be several words.
+The runtime fills the others in from the keyword arguments of a call, and refuses what is no single
+plain word, so that what is proved of every value here holds for every message.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from routewright.compiler.patterns import Part, Pattern, Undecided, Wild, words
+from routewright.compiler.patterns import Part, Pattern, Undecided, Wild, topic, words
+from routewright.compiler.topology import Task
 
 MAX_KEYS = 10_000  # that the listed values of one task may combine to
 
@@ -40,19 +42,52 @@ def with_task(key: str, task: str) -> str:
     return key.replace(f"{{{TASK}}}", task)
 
 
-def patterns(key: str, parameters: Mapping[str, tuple[str, ...]]) -> Iterator[Pattern]:
-    """The keys that a template may become, one pattern for each combination of listed values.
+def all_listed(task: Task) -> bool:
+    """Whether the file lists all that the placeholders of a task's key may be."""
+    return task.parameters.keys() >= set(placeholders(task.routing_key))
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """The keys that match one pattern, without those that match one of some others."""
+
+    within: Pattern
+    apart: tuple[Pattern, ...] = ()
+
+
+ANY_KEYS = Keys((Wild.MANY,))
+
+
+def keys_of(task: Task) -> Iterator[Keys]:
+    """The keys that the messages of a task may have, for each combination of listed values.
+
+    Of a task whose name is a pattern, `{task}` stands for the names that are its alone.
 
     Raises:
         Undecided: there are more than `MAX_KEYS` combinations.
     """
-    listed = [name for name in placeholders(key) if name in parameters]
-    if prod(len(parameters[name]) for name in listed) > MAX_KEYS:
+    listed = [it for it in placeholders(task.routing_key) if it in task.parameters]
+    if prod(len(task.parameters[name]) for name in listed) > MAX_KEYS:
         raise Undecided(f"more than {MAX_KEYS:,} keys of one task")
-    for values in product(*(parameters[name] for name in listed)):
-        yield tuple(_part(word, dict(zip(listed, values, strict=True))) for word in words(key))
+    named = task.is_pattern and TASK in placeholders(task.routing_key)
+    for values in product(*(task.parameters[name] for name in listed)):
+        known: dict[str, Pattern] = {
+            name: (value,) for name, value in zip(listed, values, strict=True)
+        }
+        if not named:
+            yield Keys(_key(task.routing_key, known))
+            continue
+        # Nothing else in the key takes more than a word, so that each key is that of one name.
+        yield Keys(
+            _key(task.routing_key, {**known, TASK: topic(task.name)}),
+            tuple(_key(task.routing_key, {**known, TASK: topic(it)}) for it in task.narrower),
+        )
 
 
-def _part(word: str, values: Mapping[str, str]) -> Part:
-    match = _PLACEHOLDER.fullmatch(word)
-    return word if match is None else values.get(match[1], Wild.ONE)
+def _key(key: str, values: Mapping[str, Pattern]) -> Pattern:
+    """The pattern of a key, given what stands for its placeholders; any word for the others."""
+    parts: list[Part] = []
+    for word in words(key):
+        match = _PLACEHOLDER.fullmatch(word)
+        parts += (word,) if match is None else values.get(match[1], (Wild.ONE,))
+    return tuple(parts)

@@ -7,6 +7,7 @@ leads nowhere for a topology that came from elsewhere.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -14,6 +15,7 @@ from typing import Literal, TypeAlias
 
 from routewright.compiler.arguments import option_path
 from routewright.compiler.source import NOWHERE, Origin, Span
+from routewright.runtime.route import HARMLESS
 
 Argument: TypeAlias = "str | int | float | bool | Sequence[Argument] | Mapping[str, Argument]"
 """What an AMQP table carries and a topology file can write."""
@@ -113,6 +115,8 @@ class Task:
     expires: float | None = None  # seconds
     multicast: bool = False  # may run once in each of several work queues
     parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what they may be
+    is_pattern: bool = False  # the name is one of names, as `feeds.*`
+    narrower: tuple[str, ...] = ()  # the names and patterns among them that other tasks have
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
 
     @property
@@ -139,6 +143,7 @@ class WorkerGroup:
     queues: tuple[Queue, ...]
     concurrency: int = 1
     prefetch: int = 1  # unacknowledged messages each queue's consumer may hold
+    accept: tuple[str, ...] = HARMLESS  # the serializers whose messages it reads
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -186,6 +191,15 @@ class Topology:
     def exchange(self, name: str) -> Exchange | None:
         """The exchange of that name: a declared one, or one that every broker has."""
         return self.exchanges.get(name) or PREDECLARED.get(name)
+
+
+def readers(topology: Topology) -> Mapping[str, Sequence[WorkerGroup]]:
+    """The worker groups that consume each queue, by its name."""
+    found: defaultdict[str, list[WorkerGroup]] = defaultdict(list)
+    for group in topology.groups.values():
+        for queue in group.queues:
+            found[queue.name].append(group)
+    return found
 
 
 KEYED_TYPES = ("direct", "topic")

@@ -9,28 +9,29 @@ from kombu.serialization import registry
 
 from routewright.runtime.app import App
 from routewright.runtime.errors import WorkerUsageError
-from routewright.runtime.route import Group, Route
-
-HARMLESS = ("json", "yaml", "msgpack")  # reading them runs no code of the sender's
+from routewright.runtime.route import HARMLESS, Group, Route
+from routewright.runtime.topics import matches
 
 logger = logging.getLogger("routewright.worker")
 
 
-def accepted(app: App, group: Group) -> Collection[str]:
-    """The content types a group reads: harmless ones, and what the tasks of its queues go out as.
+def accepted(group: Group) -> Collection[str]:
+    """The content types a group reads: those of the serializers that the topology says.
 
-    A pickle runs code as it is read, so only the topology can allow it, never a task's attribute.
+    A pickle runs code as it is read, so only the topology can allow it.
+
+    Raises:
+        WorkerUsageError: nobody has registered one of them.
     """
-    routes = _routes(app, group)
-    names = {*HARMLESS, *(route.serializer for route in routes)}
-    for route in routes:
-        task = app.tasks.get(route.task)
-        declared = None if task is None else task.declared().serializer
-        if declared and declared.lower() != "pickle":
-            names.add(declared)
     types = registry.name_to_type
-    known = (name if name in types else name.lower() for name in names)
-    return frozenset(types[name] for name in known if name in types)
+    read = {name: types.get(name) or types.get(name.lower()) for name in group.accept}
+    unknown = [name for name, content_type in read.items() if content_type is None]
+    for name in unknown:
+        if name not in HARMLESS:  # msgpack is there only where its package is
+            raise WorkerUsageError(
+                f"group {group.name} reads `{name}`, and no code registers such a serializer"
+            )
+    return frozenset(content_type for content_type in read.values() if content_type)
 
 
 def check_code(app: App, group: Group) -> None:
@@ -40,7 +41,9 @@ def check_code(app: App, group: Group) -> None:
         WorkerUsageError: none of them has, so that the worker would reject every message.
     """
     expected = {route.task for route in _routes(app, group)}
-    without = sorted(expected.difference(app.tasks))
+    without = sorted(
+        name for name in expected if not any(matches(name, task) for task in app.tasks)
+    )
     if not without:
         return
     problem = (

@@ -64,8 +64,8 @@ def choose(route: Route, declared: Options, called: Options) -> Chosen:
     Headers are merged; of every other option the first that is said counts.
 
     Raises:
-        InvalidOption: a priority is not 0 to 9, `expires` is no time, or the serializer is pickle
-            where the route does not say so.
+        InvalidOption: a priority is not 0 to 9, `expires` is no time, or its workers do not read
+            the serializer.
     """
     return Chosen(
         priority=_priority(_first(called.priority, declared.priority, route.priority)),
@@ -89,10 +89,11 @@ def _first(called: Any, declared: Any, routed: Any) -> Any:
 def _serializer(route: Route, name: object) -> str:
     if not isinstance(name, str):
         raise InvalidOption(f"serializer is the name of one, not {name!r}")
-    if name.lower() == "pickle" and route.serializer.lower() != "pickle":
+    if name.lower() not in (route.serializer.lower(), *map(str.lower, route.accepted)):
         raise InvalidOption(
-            f"task `{route.task}` cannot be sent as pickle, which no worker reads unless the"
-            " topology says `serializer: pickle` for it"
+            f"task `{route.task}` cannot be sent as {name}: its workers read"
+            f" {', '.join(dict.fromkeys((route.serializer, *route.accepted)))} (see `accept` of the"
+            " worker groups in the topology)"
         )
     return name
 

@@ -8,8 +8,11 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from routewright.runtime.errors import InvalidParameter, UnknownGroup, UnknownTask
+from routewright.runtime.topics import matches
 
 MAX_KEY_BYTES = 255  # of an AMQP short string
+HARMLESS = ("json", "msgpack", "yaml")  # serializers; reading them runs no code of the sender's
+MAX_REMEMBERED = 10_000  # names that were met and match a pattern
 
 TaskName = TypeVar("TaskName", bound=str)
 
@@ -20,13 +23,17 @@ class Route:
 
     `queues` are those the compiler proved the key to reach, in sorted order, and `taps` those of
     them that only get a copy and run no task. `priority` is 0 (the highest) to 9 (the lowest), or
-    None for the broker's default. `expires` is in seconds.
+    None for the broker's default. `expires` is in seconds. `accepted` are the serializers that all
+    worker groups read which get the task.
 
     A routing key may have placeholders, as `orders.{region}.created`: `parameters` has the values
     that each may take, or none where any plain word will do. `queues` are then those of all keys
     together, and `queues_by_key`, where every placeholder's values are listed, those of each.
     Where they are not and the keys reach different queues, `varies` is set: which queues a key
     reaches is then for the broker to say.
+
+    `task` may be a pattern, as `feeds.*`; then `{task}` in the key stands for the name that matches
+    it, and `queues` are those of all names together.
     """
 
     task: str
@@ -44,6 +51,19 @@ class Route:
     parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     queues_by_key: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     varies: bool = False
+    accepted: tuple[str, ...] = HARMLESS
+
+    def named(self, task: str) -> Route:
+        """The route of a task whose name matches this one's.
+
+        Raises:
+            InvalidParameter: with that name, the routing key would be too long.
+        """
+        words = self.routing_key.split(".")
+        key = ".".join(task if word == "{task}" else word for word in words)
+        if key != self.routing_key:
+            self._check_length(key)
+        return replace(self, task=task, routing_key=key)
 
     def filled(self, kwargs: Mapping[str, Any]) -> Route:
         """The route of one call: its key with the call's keyword arguments for placeholders.
@@ -55,13 +75,17 @@ class Route:
             return self
         values = {f"{{{name}}}": self._word(name, kwargs) for name in self.parameters}
         key = ".".join(values.get(word, word) for word in self.routing_key.split("."))
-        if len(key.encode()) > MAX_KEY_BYTES:
-            raise InvalidParameter(
-                f"task `{self.task}`: the routing key has {len(key.encode())} bytes, and the most "
-                f"is {MAX_KEY_BYTES}"
-            )
+        self._check_length(key)
         queues = self.queues_by_key.get(key, self.queues)
         return replace(self, routing_key=key, queues=queues, parameters={}, queues_by_key={})
+
+    def _check_length(self, key: str) -> None:
+        size = len(key.encode())
+        if size > MAX_KEY_BYTES:
+            raise InvalidParameter(
+                f"task `{self.task}`: the routing key has {size} bytes, and the most is "
+                f"{MAX_KEY_BYTES}"
+            )
 
     def _word(self, name: str, kwargs: Mapping[str, Any]) -> str:
         known = self.parameters[name]
@@ -92,23 +116,31 @@ class Route:
 class Group:
     """The queues that one kind of worker consumes, and how many tasks it runs at a time.
 
-    `prefetch` is how many unacknowledged messages each queue's consumer may hold.
+    `prefetch` is how many unacknowledged messages each queue's consumer may hold, and `accept` the
+    serializers that the group reads.
     """
 
     name: str
     queues: tuple[str, ...]
     concurrency: int = 1
     prefetch: int = 1
+    accept: tuple[str, ...] = HARMLESS
 
 
 class Router(Generic[TaskName]):
     """The compiled routing of one topology: an exact table from task name to `Route`.
 
+    Behind the table stand the routes whose tasks are patterns, the more specific ones first. A name
+    that one of them takes is in the table from then on.
+
     The type parameter is the `Literal` of the topology's task names, so that a type checker
     refuses a misspelt one.
     """
 
-    __slots__ = ("_routes", "groups", "source", "target", "topology", "vhost")
+    __slots__ = ("_patterns", "_routes", "groups", "source", "target", "tasks", "topology", "vhost")
+
+    tasks: Mapping[str, Route]
+    """Every route as it was compiled, by the name of its task, which may be a pattern."""
 
     def __init__(
         self,
@@ -119,29 +151,40 @@ class Router(Generic[TaskName]):
         vhost: str | None,
         routes: Iterable[Route],
         groups: Iterable[Group],
+        patterns: Iterable[Route] = (),
     ) -> None:
         self.topology = topology
         self.source = source  # the hash of the topology file, "sha256:..."
         self.target = target
         self.vhost = vhost
         self._routes = {route.task: route for route in routes}
+        self._patterns = tuple(patterns)
+        self.tasks = MappingProxyType(
+            {**self._routes, **{route.task: route for route in self._patterns}}
+        )
         self.groups = {group.name: group for group in groups}
-
-    @property
-    def tasks(self) -> Mapping[str, Route]:
-        """Every route, by the name of its task."""
-        return MappingProxyType(self._routes)
 
     def resolve(self, task: TaskName) -> Route:
         """The route of a task.
 
         Raises:
             UnknownTask: the topology declares no task of that name.
+            InvalidParameter: the name makes a routing key that is too long.
         """
         try:
             return self._routes[task]
         except KeyError:
-            raise UnknownTask(task, self.topology, tuple(self._routes)) from None
+            return self._find(task)
+
+    def _find(self, task: TaskName) -> Route:
+        for route in self._patterns:
+            if matches(route.task, task):
+                named = route.named(task)
+                remembered = len(self._routes) + len(self._patterns) - len(self.tasks)
+                if remembered < MAX_REMEMBERED:
+                    self._routes[task] = named
+                return named
+        raise UnknownTask(task, self.topology, tuple(self.tasks)) from None
 
     def group(self, name: str) -> Group:
         """The worker group of that name.

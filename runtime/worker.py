@@ -47,7 +47,7 @@ class Worker:
         self.app = app
         self.group = group
         self.grace = grace
-        self._accept = accepted(app, group)
+        self._accept = accepted(group)
         self._ready: SimpleQueue[Delivery | None] = SimpleQueue()
         self._done: SimpleQueue[Settlement] = SimpleQueue()
         self._unsettled = 0  # deliveries that have not come back from the task threads

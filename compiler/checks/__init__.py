@@ -30,6 +30,7 @@ from routewright.compiler.checks.publish_to_internal_exchange import publish_to_
 from routewright.compiler.checks.queue_without_worker import queue_without_worker
 from routewright.compiler.checks.reserved_header import reserved_header
 from routewright.compiler.checks.reserved_name import reserved_name
+from routewright.compiler.checks.serializer_not_accepted import serializer_not_accepted
 from routewright.compiler.checks.shadowed_binding import shadowed_binding
 from routewright.compiler.checks.stream_as_work_queue import stream_as_work_queue
 from routewright.compiler.checks.tap_in_worker_group import tap_in_worker_group
@@ -48,7 +49,9 @@ from routewright.compiler.checks.unroutable_task import unroutable_task
 from routewright.compiler.checks.unsupported_by_queue_type import unsupported_by_queue_type
 from routewright.compiler.checks.unsupported_by_target import unsupported_by_target
 from routewright.compiler.checks.unused_exchange import unused_exchange
+from routewright.compiler.checks.wait_without_end import wait_without_end
 from routewright.compiler.checks.wildcard_in_routing_key import wildcard_in_routing_key
+from routewright.compiler.checks.wildcard_inside_task_name import wildcard_inside_task_name
 from routewright.compiler.checks.wildcard_inside_word import wildcard_inside_word
 from routewright.compiler.checks.wrong_argument_type import wrong_argument_type
 from routewright.compiler.checks.wrong_argument_value import wrong_argument_value
@@ -66,6 +69,7 @@ CHECKS: tuple[Check, ...] = (
     unknown_exchange_type,
     wildcard_in_routing_key,
     wildcard_inside_word,
+    wildcard_inside_task_name,
     literal_wildcard,
     ignored_binding_key,
     ignored_binding_arguments,
@@ -83,6 +87,7 @@ CHECKS: tuple[Check, ...] = (
     task_without_work_queue,
     reserved_header,
     unknown_serializer,
+    serializer_not_accepted,
     tap_in_worker_group,
     queue_without_worker,
     overlapping_work_queues,
@@ -95,6 +100,7 @@ CHECKS: tuple[Check, ...] = (
     dead_letter_goes_nowhere,
     endless_dead_letter_loop,
     dead_letter_loop_drops,
+    wait_without_end,
     stream_as_work_queue,
     failed_assertion,
 )

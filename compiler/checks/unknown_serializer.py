@@ -10,9 +10,10 @@ SERIALIZERS = ("json", "msgpack", "pickle", "yaml")
 
 
 def unknown_serializer(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
-    """A task is sent by a serializer that kombu does not bring.
+    """A task is sent by a serializer that kombu does not bring, or a worker group reads such a one.
 
-    Sending it raises an error unless the application registers a serializer of that name.
+    Sending the task raises an error unless the application registers a serializer of that name, and
+    a worker of the group does not start.
     """
     for task in topology.tasks.values():
         if task.serializer.lower() not in SERIALIZERS:
@@ -25,3 +26,15 @@ def unknown_serializer(topology: Topology, _routing: Routing) -> Iterator[Diagno
                 or "register it with kombu, in the sender and in the worker",
                 severity=Severity.WARNING,
             )
+    for group in topology.groups.values():
+        for index, name in enumerate(group.accept):
+            if name.lower() not in SERIALIZERS:
+                yield Diagnostic(
+                    "unknown-serializer",
+                    f"worker group `{group.name}` reads `{name}`, which is no serializer of "
+                    "kombu's",
+                    group.origin.span("accept", index),
+                    help=did_you_mean(name, SERIALIZERS)
+                    or "register it with kombu, in the sender and in the worker",
+                    severity=Severity.WARNING,
+                )

@@ -12,7 +12,7 @@ from routewright.compiler.targets import (
     VIRTUAL_TYPES,
     release,
 )
-from routewright.compiler.templates import placeholders
+from routewright.compiler.templates import all_listed
 from routewright.compiler.topology import Exchange, Queue, Topology
 
 
@@ -73,8 +73,7 @@ def _features(topology: Topology) -> Iterator[tuple[str, Span | None]]:
 def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     target = topology.target
     for task in topology.tasks.values():
-        listed = task.parameters.keys() >= set(placeholders(task.routing_key))
-        if not listed and len({it.queues for _, it in routing.ways(task)}) > 1:
+        if not all_listed(task) and len({it.queues for _, it in routing.ways(task)}) > 1:
             yield Diagnostic(
                 "unsupported-by-target",
                 f"the queue of task `{task.name}` depends on a placeholder that may be any word, "

@@ -11,14 +11,19 @@ from routewright.compiler.topology import PREDECLARED, Topology
 
 
 def names(topology: Topology, stamp: Stamp) -> str:
-    """The module of the `Literal` types; a kind of which there is none is `Never`."""
-    types = {
+    """The module of the `Literal` types; a kind of which there is none is `Never`.
+
+    Where tasks' names are patterns, any text may be the name of a task.
+    """
+    types: dict[str, Iterable[str] | None] = {
         "ExchangeName": topology.exchanges.keys() - PREDECLARED.keys(),
         "GroupName": topology.groups,
         "QueueName": topology.queues,
-        "TaskName": topology.tasks,
+        "TaskName": None
+        if any(it.is_pattern for it in topology.tasks.values())
+        else topology.tasks,
     }
-    imports = {"Literal" if some else "Never" for some in types.values()}
+    imports = {"Literal" if some else "Never" for some in types.values() if some is not None}
     return render(
         "names.py",
         stamp=stamp,
@@ -27,7 +32,9 @@ def names(topology: Topology, stamp: Stamp) -> str:
     )
 
 
-def _alias(name: str, names: Iterable[str]) -> str:
+def _alias(name: str, names: Iterable[str] | None) -> str:
+    if names is None:
+        return "str"
     indices = sorted(names)
     if not indices:
         return "Never"

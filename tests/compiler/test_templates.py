@@ -125,7 +125,9 @@ def test_explain_shows_each_way_of_a_task() -> None:
 
     compilation = compile_text(SHOP)
     assert compilation.topology
-    ways = explain.explain_task(compilation.topology, compilation.routing, "shop.Create")
+    ways = explain.explain_task(
+        compilation.topology, compilation.routing, compilation.topology.tasks["shop.Create"]
+    )
     told = json.loads(explain.as_json(ways, compilation.topology))
     assert told["queues"] == ["eu"]
     assert [(way["routing_key"], way["queues"]) for way in told["ways"]] == [

@@ -125,18 +125,20 @@ def test_the_sender_of_a_refused_message_is_told(rabbit: Any) -> None:
 
 
 def test_only_the_topology_can_allow_a_pickle(memory: Any) -> None:
-    app = memory.app("a", "b")
-    app.task(name="a", serializer="yaml")(lambda: None)
-    app.task(name="b", serializer="pickle")(lambda: None)
+    app = memory.app("a", memory.route("b", serializer="pickle"))
+    app.task(name="a", serializer="pickle")(lambda: None)
     group = app.router.group("group")
     harmless = {"application/json", "application/x-yaml", "application/x-msgpack"}
-    assert accepted(app, group) == harmless
-    app = memory.app(memory.route("a", serializer="PICKLE"))
-    assert "application/x-python-serialize" in accepted(app, group)
-    app = memory.app(memory.route("a", serializer="pickle"))
-    assert "application/x-python-serialize" in accepted(app, group)
-    app = memory.app(memory.route("a", serializer="pickle", queues=("elsewhere",)))
-    assert accepted(app, group) == harmless
+    assert accepted(group) == harmless
+    assert accepted(replace(group, accept=("PICKLE",))) == {"application/x-python-serialize"}
+    assert accepted(replace(group, accept=("json",))) == {"application/json"}
+
+
+def test_a_worker_does_not_start_with_a_serializer_that_nobody_registered(memory: Any) -> None:
+    app = memory.app("t")
+    app.task(name="t")(lambda: None)
+    with pytest.raises(WorkerUsageError, match="group group reads `cbor`"):
+        Worker(app, replace(app.router.group("group"), accept=("json", "cbor")))
 
 
 def test_as_many_tasks_run_at_a_time_as_the_group_says(stage: Any) -> None:

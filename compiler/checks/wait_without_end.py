@@ -1,0 +1,32 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology, readers
+
+_LETS_GO = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes"})
+
+
+def wait_without_end(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+    """Messages are to wait in a queue and to go on from there, and nothing makes them go.
+
+    The queue has a dead-letter exchange and no consumer: this is how a delay, or a pause before
+    another try, is built. But only a message that expires, or is one too many, is dead-lettered
+    without a consumer, and the queue has neither a time to live nor a limit of its length.
+    """
+    read = readers(topology)
+    for name, queue in topology.queues.items():
+        waits = queue.dead_letter_exchange is not None and name not in read and not queue.tap
+        if topology.groups and waits and _LETS_GO.isdisjoint(queue.arguments):
+            sources = routing.bindings_to(queue)
+            yield Diagnostic(
+                "wait-without-end",
+                f"messages in queue `{name}` wait for ever: nobody consumes it, and nothing sends "
+                f"them on to exchange `{queue.dead_letter_exchange}`",
+                queue.argument_span("x-dead-letter-exchange"),
+                help="give the queue a `message_ttl`, or a worker group",
+                severity=Severity.WARNING,
+                witness=sources[0].key if sources else None,
+            )
