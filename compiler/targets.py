@@ -29,6 +29,9 @@ SINCE: Mapping[str, tuple[int, int]] = MappingProxyType(
 )
 """The release of RabbitMQ that first had a feature."""
 
+QUORUM_PRIORITIES = (4, 0)
+"""The release of RabbitMQ whose quorum queues first heed priorities, in two levels."""
+
 NO_TRANSIENT_QUEUES = (4, 3)
 """The release of RabbitMQ that first refuses a queue that is neither durable nor exclusive."""
 

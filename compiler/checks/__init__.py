@@ -26,6 +26,7 @@ from routewright.compiler.checks.literal_wildcard import literal_wildcard
 from routewright.compiler.checks.malformed_x_match import malformed_x_match
 from routewright.compiler.checks.name_too_long import name_too_long
 from routewright.compiler.checks.overlapping_work_queues import overlapping_work_queues
+from routewright.compiler.checks.priority_without_effect import priority_without_effect
 from routewright.compiler.checks.publish_to_internal_exchange import publish_to_internal_exchange
 from routewright.compiler.checks.queue_without_worker import queue_without_worker
 from routewright.compiler.checks.reserved_header import reserved_header
@@ -85,6 +86,7 @@ CHECKS: tuple[Check, ...] = (
     undecided_route,
     task_delivered_more_than_once,
     task_without_work_queue,
+    priority_without_effect,
     reserved_header,
     unknown_serializer,
     serializer_not_accepted,

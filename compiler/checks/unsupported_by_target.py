@@ -3,6 +3,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.kombu_topics import kombu_topic
+from routewright.compiler.patterns import topic, witness
 from routewright.compiler.routing import Routing
 from routewright.compiler.source import Span
 from routewright.compiler.targets import (
@@ -13,7 +15,7 @@ from routewright.compiler.targets import (
     release,
 )
 from routewright.compiler.templates import all_listed
-from routewright.compiler.topology import Exchange, Queue, Topology
+from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 
 def unsupported_by_target(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -23,7 +25,8 @@ def unsupported_by_target(topology: Topology, routing: Routing) -> Iterator[Diag
     live on quorum queues and dead letters at least once with 3.10), and 4.3 refuses queues that
     are not durable. On Redis and in memory kombu plays the broker: it has no headers exchanges, no
     bindings between exchanges and no alternate exchanges, and it ignores the arguments of queues,
-    which is a warning.
+    which is a warning. So is a `#` that should match no word, which kombu's does not: this runtime
+    sends to the queue that the compiler proved, and others miss it.
     """
     if topology.target in VIRTUAL:
         yield from _on_virtual_transport(topology, routing)
@@ -91,8 +94,26 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
         if isinstance(binding.destination, Exchange):
             span = binding.origin.span("exchange")
             yield _lacking(target, "bindings between exchanges", span)
+        if binding.source.type == "topic":
+            yield from _narrower(target, binding)
     for queue in topology.queues.values():
         yield from _ignored(target, queue)
+
+
+def _narrower(target: str, binding: Binding) -> Iterator[Diagnostic]:
+    """A binding key that matches fewer keys there."""
+    key = witness([topic(binding.key)], [kombu_topic(binding.key)])
+    if key is not None:
+        yield Diagnostic(
+            "unsupported-by-target",
+            f"`{binding.key}` does not match `{key}` on `{target}`, "
+            "whose `#` takes a word at least",
+            binding.origin.span("binding_key"),
+            help=f"bind `{binding.destination.name}` to `{key}` too, if others than this runtime "
+            "publish it",
+            severity=Severity.WARNING,
+            witness=key,
+        )
 
 
 def _ignored(target: str, queue: Queue) -> Iterator[Diagnostic]:
