@@ -107,7 +107,7 @@ def compile_command(
     else:
         _write(target, compilation)
     if also_apply:
-        _apply(topology, broker, timeout)
+        _apply(topology, broker, timeout, target)
 
 
 @main.command("check")
@@ -396,7 +396,7 @@ def _compare(directory: Path, compilation: Compilation) -> None:
     click.echo(printable(f"{compilation.source.name}: {directory}: up to date"))
 
 
-def _apply(topology: Topology, broker: str, timeout: float) -> None:
+def _apply(topology: Topology, broker: str, timeout: float, directory: Path) -> None:
     from routewright.compiler.broker import BrokerError, ConflictsFound, apply_topology
     from routewright.compiler.progress import progress
 
@@ -415,6 +415,13 @@ def _apply(topology: Topology, broker: str, timeout: float) -> None:
         _give_up(str(error))
     text = str(applied)
     click.echo(f"{text[0].upper()}{text[1:]}.")
+    if topology.policies:
+        listed = ", ".join(f"`{name}`" for name in topology.policies)
+        click.echo(
+            f"Not set, for AMQP cannot: policy {listed}. `rabbitmqctl import_definitions "
+            f"{directory / 'definitions.json'}` sets what that file declares.",
+            err=True,
+        )
 
 
 def _give_up(message: str) -> NoReturn:

@@ -68,6 +68,8 @@ _SHAPE = {
     "malformed-name": "The topology's name cannot be the name of a Python package, which it is the "
     "first part of.",
     "malformed-assertion": "An assertion makes several claims at once, or none.",
+    "malformed-policy": "A policy says nothing, applies to nothing that has policies, or its "
+    "pattern is no regular expression that Perl's, which RabbitMQ has, and Python's read alike.",
     "unknown-target": "`target` is nothing that Routewright compiles for.",
 }
 

@@ -82,7 +82,7 @@ def _entries(topology: Topology, other: Topology) -> Iterator[str]:
     """The exchanges to compare: those on both sides, and those that only messages lead to."""
     ends = [binding.destination for binding in topology.bindings]
     led_to = {end.name for end in ends if isinstance(end, Exchange)}
-    led_to |= {it.alternate_exchange or "" for it in topology.exchanges.values()}
+    led_to |= {it.alternate_exchange or "" for it in topology.every_exchange()}
     led_to |= {it.dead_letter_exchange or "" for it in topology.queues.values()}
     sent_to = {task.exchange.name for task in topology.tasks.values()}
     bound = {it.source.name for it in topology.bindings} - topology.exchanges.keys()

@@ -107,7 +107,7 @@ class DeadLetters:
                     on_a_round.update(way)
                     # Without worker groups nobody knows who consumes, so somebody may.
                     rejectable = not self._topology.groups or not consumed.isdisjoint(way)
-                    ends = [self._topology.queues[name].arguments.keys() for name in way]
+                    ends = [self._topology.queues[name].effective.keys() for name in way]
                     by_itself = not any(map(_GIVES_UP.isdisjoint, ends))
                     yield Loop(way, key, rejectable, by_itself)
 
@@ -175,7 +175,7 @@ def _following(topology: Topology) -> tuple[Edges, Edges]:
             plain[binding.source.name].add(end.name)
         elif end.dead_letter_exchange:
             dead[binding.source.name].add(end.dead_letter_exchange)
-    for exchange in topology.exchanges.values():
+    for exchange in topology.every_exchange():
         if exchange.alternate_exchange:
             plain[exchange.name].add(exchange.alternate_exchange)
     for name, further in plain.items():

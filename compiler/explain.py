@@ -27,6 +27,7 @@ class DeadLetter:
     routing_key: str
     delivery: Delivery | None
     from_there: Mapping[str, DeadLetter]
+    policy: str | None = None  # the one that says so, where the queue does not itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,16 +76,23 @@ def _dead_letters(
             continue
         new_key = queue.dead_letter_routing_key
         new_key = key if new_key is None else new_key
+        policy = _policy_behind(queue)
         if name in before:
-            found[name] = DeadLetter(exchange, new_key, None, {})
+            found[name] = DeadLetter(exchange, new_key, None, {}, policy)
             continue
         onward = routing.route(exchange, new_key)
         behind: dict[str, DeadLetter] = {}
         if (name, new_key) not in told:  # a second way to the same queue goes on alike
             told.add((name, new_key))
             behind = _dead_letters(topology, routing, onward, new_key, before | {name}, told)
-        found[name] = DeadLetter(exchange, new_key, onward, behind)
+        found[name] = DeadLetter(exchange, new_key, onward, behind, policy)
     return found
+
+
+def _policy_behind(queue: Queue) -> str | None:
+    """The policy that a queue has its dead-letter exchange from, if not from itself."""
+    own = "x-dead-letter-exchange" in queue.arguments
+    return None if own or queue.policy is None else queue.policy.name
 
 
 def as_json(ways: list[Explanation], topology: Topology) -> str:
@@ -126,6 +134,7 @@ def _dead_letter_fields(dead_letters: Mapping[str, DeadLetter]) -> dict[str, Any
         queue: {
             "exchange": dead.exchange,
             "routing_key": dead.routing_key,
+            **({"policy": dead.policy} if dead.policy else {}),
             **(_delivery_fields(dead.delivery) if dead.delivery else {"outcome": "cycle"}),
             "dead_letters": _dead_letter_fields(dead.from_there),
         }
@@ -183,6 +192,8 @@ def _grow_exchange(
 
 def _grow_dead_letter(tree: Tree, dead: DeadLetter, topology: Topology) -> None:
     where = _published(dead.exchange, dead.routing_key, topology)
+    if dead.policy:
+        where += f", says policy `{dead.policy}`"
     if dead.delivery is None:
         tree.add(f"given up on: {where}, and round again")
         return

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from routewright.compiler.checks.ambiguous_policy import ambiguous_policy
 from routewright.compiler.checks.control_character_in_name import control_character_in_name
 from routewright.compiler.checks.dead_binding import dead_binding
 from routewright.compiler.checks.dead_letter_goes_nowhere import dead_letter_goes_nowhere
@@ -26,6 +27,9 @@ from routewright.compiler.checks.literal_wildcard import literal_wildcard
 from routewright.compiler.checks.malformed_x_match import malformed_x_match
 from routewright.compiler.checks.name_too_long import name_too_long
 from routewright.compiler.checks.overlapping_work_queues import overlapping_work_queues
+from routewright.compiler.checks.policy_overrides_file import policy_overrides_file
+from routewright.compiler.checks.policy_passed_over import policy_passed_over
+from routewright.compiler.checks.policy_without_effect import policy_without_effect
 from routewright.compiler.checks.priority_without_effect import priority_without_effect
 from routewright.compiler.checks.publish_to_internal_exchange import publish_to_internal_exchange
 from routewright.compiler.checks.queue_without_worker import queue_without_worker
@@ -44,6 +48,7 @@ from routewright.compiler.checks.too_many_key_classes import too_many_key_classe
 from routewright.compiler.checks.undecided_route import undecided_route
 from routewright.compiler.checks.unknown_argument import unknown_argument
 from routewright.compiler.checks.unknown_exchange_type import unknown_exchange_type
+from routewright.compiler.checks.unknown_policy_key import unknown_policy_key
 from routewright.compiler.checks.unknown_serializer import unknown_serializer
 from routewright.compiler.checks.unreachable_queue import unreachable_queue
 from routewright.compiler.checks.unroutable_task import unroutable_task
@@ -79,6 +84,11 @@ CHECKS: tuple[Check, ...] = (
     wrong_argument_type,
     wrong_argument_value,
     unknown_argument,
+    unknown_policy_key,
+    ambiguous_policy,
+    policy_passed_over,
+    policy_without_effect,
+    policy_overrides_file,
     dead_letter_key_without_exchange,
     dead_letters_not_at_least_once,
     publish_to_internal_exchange,

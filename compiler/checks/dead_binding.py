@@ -28,7 +28,7 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
         if any(it.outcome is Outcome.UNROUTABLE for _, it in routing.ways(task))
     }
     others = {it.dead_letter_exchange for it in topology.queues.values()}
-    others |= {it.alternate_exchange for it in topology.exchanges.values()}
+    others |= {it.alternate_exchange for it in topology.every_exchange()}
     for binding in topology.bindings:
         source = binding.source.name
         watched = binding.destination.name in topology.queues and routing.is_tap(

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
 from routewright.compiler.patterns import Wild
 from routewright.compiler.routing import Delivery, Hop, Routing, pattern_of
+from routewright.compiler.source import Span
 from routewright.compiler.topology import Topology
 
 
@@ -26,12 +27,17 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
                 notes=(
                     Note(
                         f"`{hidden.destination.name}` is the alternate exchange",
-                        topology.exchanges[hidden.exchange].origin.span("alternate_exchange"),
+                        _alternate_span(topology, hidden),
                     ),
                 ),
                 severity=Severity.WARNING,
                 witness=key,
             )
+
+
+def _alternate_span(topology: Topology, hop: Hop) -> Span | None:
+    exchange = topology.exchange(hop.exchange)
+    return exchange.alternate_span if exchange else None
 
 
 def _caught(delivery: Delivery) -> Hop | None:

@@ -24,9 +24,9 @@ def unsupported_by_target(topology: Topology, routing: Routing) -> Iterator[Diag
     An older RabbitMQ refuses what came later (quorum queues with 3.8, streams with 3.9, a time to
     live on quorum queues and dead letters at least once with 3.10), and 4.3 refuses queues that
     are not durable. On Redis and in memory kombu plays the broker: it has no headers exchanges, no
-    bindings between exchanges and no alternate exchanges, and it ignores the arguments of queues,
-    which is a warning. So is a `#` that should match no word, which kombu's does not: this runtime
-    sends to the queue that the compiler proved, and others miss it.
+    bindings between exchanges, no alternate exchanges and no policies, and it ignores the arguments
+    of queues, which is a warning. So is a `#` that should match no word, which kombu's does not:
+    this runtime sends to the queue that the compiler proved, and others miss it.
     """
     if topology.target in VIRTUAL:
         yield from _on_virtual_transport(topology, routing)
@@ -67,6 +67,10 @@ def _features(topology: Topology) -> Iterator[tuple[str, Span | None]]:
             ):
                 if feature in SINCE:
                     yield feature, span
+    for policy in topology.policies.values():
+        feature = f"apply_to: {policy.apply_to}"
+        if feature in SINCE:
+            yield feature, policy.origin.span("apply_to")
     for binding in topology.bindings:
         feature = f"x-match: {binding.arguments.get('x-match')}"
         if feature in SINCE:
@@ -88,7 +92,7 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
         if exchange.type not in VIRTUAL_TYPES:
             yield _lacking(target, f"{exchange.type} exchanges", exchange.origin.span("type"))
         if exchange.alternate_exchange is not None:
-            span = exchange.origin.span("alternate_exchange")
+            span = exchange.alternate_span
             yield _lacking(target, "alternate exchanges", span)
     for binding in topology.bindings:
         if isinstance(binding.destination, Exchange):
@@ -98,6 +102,8 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
             yield from _narrower(target, binding)
     for queue in topology.queues.values():
         yield from _ignored(target, queue)
+    for policy in topology.policies.values():
+        yield _lacking(target, "policies", policy.origin.key_span())
 
 
 def _narrower(target: str, binding: Binding) -> Iterator[Diagnostic]:

@@ -19,7 +19,7 @@ def wait_without_end(topology: Topology, routing: Routing) -> Iterator[Diagnosti
     read = readers(topology)
     for name, queue in topology.queues.items():
         waits = queue.dead_letter_exchange is not None and name not in read and not queue.tap
-        if topology.groups and waits and _LETS_GO.isdisjoint(queue.arguments):
+        if topology.groups and waits and _LETS_GO.isdisjoint(queue.effective):
             sources = routing.bindings_to(queue)
             yield Diagnostic(
                 "wait-without-end",
