@@ -59,7 +59,7 @@ class _Policy(BaseModel):
     name: str
     pattern: str
     definition: dict[str, Any]
-    priority: int = 0
+    priority: float = 0  # RabbitMQ takes 1.5, and sorts by it
     apply_to: str = Field("all", alias="apply-to")
 
 

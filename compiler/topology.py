@@ -35,7 +35,7 @@ class Policy:
     name: str
     pattern: str  # a regular expression, found anywhere in a name
     definition: Arguments
-    priority: int = 0
+    priority: float = 0
     apply_to: str = "all"
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
 
