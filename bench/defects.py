@@ -7,7 +7,8 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from planted import Mutant, mutants, sound, text_of
+from planting import Mutant, mutants
+from planting.sound_topologies import sound, text_of
 from rich.console import Console
 from rich.table import Table
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 from defects import is_found
-from planted import PLANTINGS, Mutant, Planting, Sound, sound, text_of
+from planting import PLANTINGS, Mutant
+from planting.slips import Planting
+from planting.sound_topologies import Sound, sound, text_of
 
 from routewright.compiler import compile_text
 
