@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeAlias
 
 from routewright.compiler.keyspace import EVERY_KEY
@@ -68,7 +68,8 @@ class DeadLetters:
         if exchange is None:
             return
         if own is not None:
-            yield own, self._routing.route(exchange, own)
+            for fate in self._routing.fates(exchange, own):
+                yield own, fate
             return
         if self._looks_at_headers(exchange):
             yield "", _UNDECIDED
@@ -88,7 +89,7 @@ class DeadLetters:
 
     def _looks_at_headers(self, exchange: str) -> bool:
         behind = map(self._topology.exchange, _closure({exchange}, self._plain))
-        return any(it is not None and it.type == "headers" for it in behind)
+        return any(it is not None and it.routes_as == "headers" for it in behind)
 
     def loops(self) -> Iterator[Loop]:
         """Every round that dead letters go, once, with the first key found to go it."""
@@ -118,7 +119,9 @@ class DeadLetters:
         """
         for binding in self._routing.bindings_to(queue):
             # With the right headers, any key gets there.
-            pattern = EVERY_KEY if binding.source.type == "headers" else pattern_of(binding, {})
+            pattern = (
+                EVERY_KEY if binding.source.routes_as == "headers" else pattern_of(binding, {})
+            )
             if pattern is None:
                 continue
             if binding.source.name in self._published:
@@ -146,7 +149,8 @@ class DeadLetters:
             if exchange is None:
                 continue
             key = key if own is None else own
-            for name in self._routing.route(exchange, key).queues:
+            fates = self._routing.fates(exchange, key)
+            for name in dict.fromkeys(chain.from_iterable(fate.queues for fate in fates)):
                 if name == first.name:
                     return way
                 if (name, key) not in seen:

@@ -6,10 +6,14 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from rich.tree import Tree
 
+from routewright.compiler.delivery import Reach, listed, merged
+from routewright.compiler.exchange_types import CHOOSING_TYPES, CONSISTENT_HASH
 from routewright.compiler.routing import Delivery, Hop, Outcome, Routing
 from routewright.compiler.topology import Exchange, Queue, Task, Topology
 
@@ -43,11 +47,12 @@ class Explanation:
 
 def explain_task(topology: Topology, routing: Routing, task: Task) -> list[Explanation]:
     """The ways of a task's messages: one for each set of queues that its keys may reach."""
-    ways: dict[tuple[str, ...], Explanation] = {}
-    for key, delivery in routing.ways(task):
-        if delivery.queues not in ways:
+    ways: dict[Reach, Explanation] = {}
+    for key, fates in groupby(routing.ways(task), itemgetter(0)):
+        delivery = merged([fate for _, fate in fates])
+        if delivery.reach not in ways:
             dead = _dead_letters(topology, routing, delivery, key, frozenset(), set())
-            ways[delivery.queues] = Explanation(task.exchange.name, key, delivery, dead, task.name)
+            ways[delivery.reach] = Explanation(task.exchange.name, key, delivery, dead, task.name)
     return list(ways.values())
 
 
@@ -69,7 +74,7 @@ def _dead_letters(
     found: dict[str, DeadLetter] = {}
     if len(before) > _MOST_ROUNDS:
         return found
-    for name in delivery.queues:
+    for name in delivery.may_reach:
         queue = topology.queues[name]
         exchange = queue.dead_letter_exchange
         if exchange is None:
@@ -107,7 +112,7 @@ def _fields(explanation: Explanation, topology: Topology) -> dict[str, Any]:
         "exchange": explanation.exchange,
         "routing_key": explanation.routing_key,
         **_delivery_fields(explanation.delivery),
-        "consumers": {name: _consumers(topology, name) for name in explanation.delivery.queues},
+        "consumers": {name: _consumers(topology, name) for name in explanation.delivery.may_reach},
         "dead_letters": _dead_letter_fields(explanation.dead_letters),
     }
 
@@ -116,6 +121,8 @@ def _delivery_fields(delivery: Delivery) -> dict[str, Any]:
     return {
         "queues": list(delivery.queues),
         "outcome": str(delivery.outcome),
+        **({"one_of": delivery.one_of} if delivery.one_of else {}),
+        **({"possible": delivery.possible} if delivery.possible else {}),
         "hops": [
             {
                 "exchange": hop.exchange,
@@ -161,7 +168,12 @@ def _grow(
     for hop in delivery.hops:
         leaving[hop.exchange].append(hop)
     _grow_exchange(tree, exchange, leaving, dead_letters, topology, set(), set())
-    if delivery.outcome is not Outcome.DELIVERED:
+    if delivery.outcome is Outcome.ONE_OF:
+        tree.add(f"all in all: {listed(delivery.one_of)}")
+    elif delivery.outcome is Outcome.UNDECIDED and delivery.possible:
+        behind = ", ".join(f"`{name}`" for name in delivery.possible)
+        tree.add(f"{_FATES[delivery.outcome]}; behind it: {behind}")
+    elif delivery.outcome is not Outcome.DELIVERED:
         tree.add(_FATES[delivery.outcome])
 
 
@@ -229,9 +241,16 @@ def _how(hop: Hop) -> str:
     if hop.binding is None:
         return "nothing matched, alternate" if hop.exchange else "by its name"
     binding = hop.binding
-    if binding.source.type == "headers":
-        return f"headers {dict(binding.arguments)}"
-    return f"`{binding.key}`" if binding.source.type != "fanout" else "every message"
+    match binding.source.routes_as:
+        case "headers":
+            return f"headers {dict(binding.arguments)}"
+        case "fanout":
+            return "every message"
+        case kind if kind in CHOOSING_TYPES:
+            weight = f", weight {binding.key}" if kind == CONSISTENT_HASH else ""
+            return f"one of these{weight}"
+        case _:
+            return f"`{binding.key}`"
 
 
 def _consumers(topology: Topology, queue: str) -> list[str]:

@@ -111,7 +111,7 @@ def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Tas
         for own in (getattr(spec, option),)
     }
     key, expires = chosen["routing_key"], chosen["expires"]
-    if key is None and exchange.type in KEYED_TYPES:
+    if key is None and exchange.routes_as in KEYED_TYPES:
         names.report(
             "task-without-routing-key",
             f"task `{name}` goes to the {exchange.type} exchange `{exchange.name}` "

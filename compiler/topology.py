@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from routewright.compiler.arguments import option_path
+from routewright.compiler.exchange_types import routes_as
 from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE, merged
 from routewright.compiler.source import NOWHERE, Origin, Span
 from routewright.runtime.route import HARMLESS
@@ -74,6 +75,11 @@ class Exchange:
         if self.policy and ALTERNATE_EXCHANGE not in self.arguments:
             return self.policy.key_span(ALTERNATE_EXCHANGE)
         return self.origin.span("alternate_exchange")
+
+    @property
+    def routes_as(self) -> str:
+        """The type by whose rules it routes: its own, or the one that a plugin's stands for."""
+        return routes_as(self.type, self.arguments)
 
 
 @dataclass(frozen=True, slots=True)

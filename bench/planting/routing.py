@@ -140,7 +140,7 @@ def _plugins_exchange(base: Sound) -> Iterator[Slip]:
     for task in base.tasks():
         if task.exchange.name in base.document["exchanges"]:
             document = base.changed()
-            document["exchanges"][task.exchange.name]["type"] = "x-consistent-hash"
+            document["exchanges"][task.exchange.name]["type"] = "x-jms-topic"
             yield f"`{task.name}`", document
 
 

@@ -21,10 +21,14 @@ from routewright.compiler.checks.dead_letters_not_at_least_once import (
 )
 from routewright.compiler.checks.endless_dead_letter_loop import endless_dead_letter_loop
 from routewright.compiler.checks.failed_assertion import failed_assertion
+from routewright.compiler.checks.history_for_work_queue import history_for_work_queue
 from routewright.compiler.checks.ignored_binding_arguments import ignored_binding_arguments
 from routewright.compiler.checks.ignored_binding_key import ignored_binding_key
 from routewright.compiler.checks.literal_wildcard import literal_wildcard
+from routewright.compiler.checks.malformed_delayed_type import malformed_delayed_type
+from routewright.compiler.checks.malformed_weight import malformed_weight
 from routewright.compiler.checks.malformed_x_match import malformed_x_match
+from routewright.compiler.checks.mandatory_delayed_task import mandatory_delayed_task
 from routewright.compiler.checks.name_too_long import name_too_long
 from routewright.compiler.checks.overlapping_work_queues import overlapping_work_queues
 from routewright.compiler.checks.policy_overrides_file import policy_overrides_file
@@ -73,6 +77,7 @@ CHECKS: tuple[Check, ...] = (
     name_too_long,
     control_character_in_name,
     unknown_exchange_type,
+    malformed_delayed_type,
     wildcard_in_routing_key,
     wildcard_inside_word,
     wildcard_inside_task_name,
@@ -80,6 +85,7 @@ CHECKS: tuple[Check, ...] = (
     ignored_binding_key,
     ignored_binding_arguments,
     malformed_x_match,
+    malformed_weight,
     unsupported_by_queue_type,
     wrong_argument_type,
     wrong_argument_value,
@@ -94,12 +100,14 @@ CHECKS: tuple[Check, ...] = (
     publish_to_internal_exchange,
     unroutable_task,
     undecided_route,
+    mandatory_delayed_task,
     task_delivered_more_than_once,
     task_without_work_queue,
     priority_without_effect,
     reserved_header,
     unknown_serializer,
     serializer_not_accepted,
+    history_for_work_queue,
     tap_in_worker_group,
     queue_without_worker,
     overlapping_work_queues,

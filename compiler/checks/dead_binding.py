@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.exchange_types import KNOWN_TYPES
 from routewright.compiler.routing import Outcome, Routing
 from routewright.compiler.topology import Topology
 
@@ -12,7 +13,7 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
 
     It may be left over from a task that is gone, or misspelt. Nothing is said of bindings to queues
     that only watch, nor of those that dead letters or an alternate exchange may come by, nor where
-    a plugin's exchange decides.
+    the exchange is of a type that nothing is known of.
     """
     used = {
         id(hop.binding)
@@ -36,7 +37,7 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
         )
         if id(binding) in used or source not in published or source in others or watched:
             continue
-        if binding.source.type.startswith("x-"):
+        if binding.source.routes_as not in KNOWN_TYPES:
             continue
         what = f"`{binding.key}`" if binding.key else "this binding"
         yield Diagnostic(

@@ -43,7 +43,7 @@ def _broken(
     assertion: Assertion, topology: Topology, routing: Routing
 ) -> Iterator[tuple[str, Delivery]]:
     """The keys that break an assertion, or of which nothing is known; smaller ones first."""
-    tables = [it.arguments for it in topology.bindings if it.source.type == "headers"]
+    tables = [it.arguments for it in topology.bindings if it.source.routes_as == "headers"]
     for headers in all_headers(tables):
         for keys in assertion.keys:
             for key, delivery in routing.classes(assertion.exchange.name, [topic(keys)], headers):

@@ -19,7 +19,7 @@ def shadowed_binding(topology: Topology, _routing: Routing) -> Iterator[Diagnost
     """
     groups: defaultdict[tuple[str, str, str], list[Binding]] = defaultdict(list)
     for binding in topology.bindings:
-        if binding.source.type == "topic":
+        if binding.source.routes_as == "topic":
             kind = type(binding.destination).__name__
             groups[binding.source.name, kind, binding.destination.name].append(binding)
     for bindings in groups.values():

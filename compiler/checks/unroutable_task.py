@@ -14,10 +14,11 @@ _MOST_COMPARED = 200
 
 
 def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
-    """A task is sent with a routing key that reaches no queue.
+    """A task is sent with a routing key that reaches no queue, or may reach none.
 
     The broker returns such a message to a publisher that asked for it to be mandatory, and drops it
-    without a word otherwise.
+    without a word otherwise. Where an exchange chooses one of several destinations, each of them
+    must lead to a queue: the message is not offered to another one, nor to the alternate exchange.
     """
     lost = [
         (task, key)
@@ -32,15 +33,24 @@ def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic
         near = _nearest(topology, task, key, bound) if number < MOST_SUGGESTIONS else None
         yield Diagnostic(
             "unroutable-task",
-            f"no binding of exchange `{task.exchange.name}` leads `{key}` to a queue"
-            if task.exchange.name
-            else f"the default exchange leads `{key}` to no queue of that name",
+            _lost(task, key, routing),
             task.key_span,
             help=near or f"bind a queue to `{task.exchange.name}` with this key, or change the key"
             if task.exchange.name
             else near or "write the name of a queue",
             witness=key,
         )
+
+
+def _lost(task: Task, key: str, routing: Routing) -> str:
+    if not task.exchange.name:
+        return f"the default exchange leads `{key}` to no queue of that name"
+    if any(way == key and it.queues for way, it in routing.ways(task)):
+        return (
+            f"one of the destinations that `{key}` on exchange `{task.exchange.name}` may be "
+            "passed to leads it to no queue"
+        )
+    return f"no binding of exchange `{task.exchange.name}` leads `{key}` to a queue"
 
 
 def _nearest(topology: Topology, task: Task, key: str, bound: dict[str, list[str]]) -> str | None:

@@ -98,7 +98,7 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
         if isinstance(binding.destination, Exchange):
             span = binding.origin.span("exchange")
             yield _lacking(target, "bindings between exchanges", span)
-        if binding.source.type == "topic":
+        if binding.source.routes_as == "topic":
             yield from _narrower(target, binding)
     for queue in topology.queues.values():
         yield from _ignored(target, queue)

@@ -51,9 +51,10 @@ def _patterns(tasks: Mapping[str, Task]) -> list[str]:
 
 def _route(task: Task, routing: Routing, reads: Mapping[str, Sequence[WorkerGroup]]) -> Route:
     wanted = tuple(it for it in placeholders(task.routing_key) if it != TASK)
+    ways = routing.ways(task)
     by_key: dict[str, tuple[str, ...]] = {}
-    if wanted and all_listed(task):
-        by_key = {key: delivery.queues for key, delivery in routing.ways(task)}
+    if wanted and all_listed(task) and len({key for key, _ in ways}) == len(ways):
+        by_key = {key: delivery.queues for key, delivery in ways}
     return Route(
         task.name,
         exchange=task.exchange.name,
@@ -70,7 +71,7 @@ def _route(task: Task, routing: Routing, reads: Mapping[str, Sequence[WorkerGrou
         parameters={name: task.parameters.get(name, ()) for name in wanted},
         queues_by_key=by_key,
         accepted=_accepted(routing.reach(task), reads),
-        varies=not by_key and len({it.queues for _, it in routing.ways(task)}) > 1,
+        varies=not by_key and len({it.queues for _, it in ways}) > 1,
     )
 
 

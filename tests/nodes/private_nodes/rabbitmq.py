@@ -43,9 +43,7 @@ class RabbitMQ(Node):
     `vm_memory_high_watermark.absolute = 60MB`. `plugins` are enabled besides the management.
     """
 
-    def __init__(
-        self, *config: str, management: bool = True, plugins: Iterable[str] = ()
-    ) -> None:
+    def __init__(self, *config: str, management: bool = True, plugins: Iterable[str] = ()) -> None:
         super().__init__("rabbitmq", port_count=4)
         self.port, self.management_port, self._dist_port, self._epmd_port = self._ports.numbers
         self._management = management
