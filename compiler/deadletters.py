@@ -7,15 +7,17 @@ dropped if nobody rejected it on its way round; if somebody did, it goes on, for
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, islice
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
+from routewright.compiler.delivery import Delivery, Outcome
 from routewright.compiler.keyspace import EVERY_KEY
+from routewright.compiler.matching import pattern_of
 from routewright.compiler.patterns import Pattern, Undecided, exactly
-from routewright.compiler.routing import Delivery, Outcome, Routing, pattern_of
-from routewright.compiler.topology import Exchange, Queue, Topology
+from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 _GIVES_UP = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes", "x-delivery-limit"})
 _MOST_KEYS = 1000  # of one queue, that are followed
@@ -26,6 +28,22 @@ _UNDECIDED = Delivery((), Outcome.UNDECIDED)
 
 Keys: TypeAlias = tuple[Pattern, ...]
 """The keys that match all of some patterns."""
+
+
+class Routes(Protocol):
+    """What has to be known of the ways of messages to follow dead ones."""
+
+    def bindings_to(self, queue: Queue) -> Sequence[Binding]:
+        """The bindings that lead to a queue."""
+        ...
+
+    def fates(self, exchange: str, key: str) -> Sequence[Delivery]:
+        """All that may become of a message with this key and without headers."""
+        ...
+
+    def classes(self, exchange: str, within: Keys) -> Iterator[tuple[str, Delivery]]:
+        """Where every key goes that matches all of some patterns."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +64,7 @@ class Loop:
 class DeadLetters:
     """The dead letters of a topology."""
 
-    def __init__(self, topology: Topology, routing: Routing) -> None:
+    def __init__(self, topology: Topology, routing: Routes) -> None:
         self._topology = topology
         self._routing = routing
         plain, dead = _following(topology)
@@ -91,8 +109,12 @@ class DeadLetters:
         behind = map(self._topology.exchange, _closure({exchange}, self._plain))
         return any(it is not None and it.routes_as == "headers" for it in behind)
 
-    def loops(self) -> Iterator[Loop]:
+    @cached_property
+    def loops(self) -> Sequence[Loop]:
         """Every round that dead letters go, once, with the first key found to go it."""
+        return tuple(self._loops())
+
+    def _loops(self) -> Iterator[Loop]:
         consumed = {it.name for group in self._topology.groups.values() for it in group.queues}
         told: set[frozenset[str]] = set()
         on_a_round: set[str] = set()

@@ -11,11 +11,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
 from routewright.compiler import keyspace
+from routewright.compiler.deadletters import DeadLetters
 from routewright.compiler.delivery import Delivery, Hop, Outcome, distinct, merged
 from routewright.compiler.exchange_types import CHOOSING_TYPES, KNOWN_TYPES
 from routewright.compiler.keyspace import key_classes
@@ -49,6 +50,11 @@ class Routing:
     def bindings_to(self, queue: Queue) -> Sequence[Binding]:
         """The bindings that lead to a queue."""
         return self._incoming.get(queue.name, ())
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """The dead letters of the topology."""
+        return DeadLetters(self._topology, self)
 
     def standing_in(self, exchange: str, other: Routing) -> str:
         """The exchange to ask in place of one that only the other topology has.

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.deadletters import DeadLetters
 from routewright.compiler.diagnostics import Diagnostic, Severity
 from routewright.compiler.routing import Outcome, Routing
 from routewright.compiler.topology import Topology
@@ -16,9 +15,9 @@ def dead_letter_goes_nowhere(topology: Topology, routing: Routing) -> Iterator[D
     is too many, or an exchange behind looks at headers, of which a dead letter gets new ones, the
     answer is that it is undecided.
     """
-    dead_letters = DeadLetters(topology, routing)
     for queue in topology.queues.values():
-        fates = {it.outcome: (key, it) for key, it in reversed(list(dead_letters.routes(queue)))}
+        routes = list(routing.dead_letters.routes(queue))
+        fates = {it.outcome: (key, it) for key, it in reversed(routes)}
         if Outcome.UNROUTABLE in fates:
             key, _ = fates[Outcome.UNROUTABLE]
             yield Diagnostic(
