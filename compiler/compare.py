@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from routewright.compiler.delivery import Reach, listed
-from routewright.compiler.headers import Undecidable, all_headers
+from routewright.compiler.headers import Undecidable, all_headers, printed
 from routewright.compiler.keyspace import key_classes
 from routewright.compiler.patterns import Undecided
 from routewright.compiler.routing import Delivery, Outcome, Routing
@@ -182,7 +182,7 @@ def as_json(comparison: Comparison) -> str:
                     "after": list(it.after),
                     **({"before_one_of": it.was} if len(it.was) > 1 else {}),
                     **({"after_one_of": it.now} if len(it.now) > 1 else {}),
-                    **({"headers": _printed(it.headers)} if it.headers else {}),
+                    **({"headers": printed(it.headers)} if it.headers else {}),
                     **({"tasks": list(it.tasks)} if it.tasks else {}),
                 }
                 for it in comparison.differences
@@ -200,7 +200,7 @@ def as_text(comparison: Comparison) -> str:
     lines = []
     for it in comparison.differences:
         where = f"exchange `{it.exchange}`" if it.exchange else "the default exchange"
-        headers = f" with headers {_printed(it.headers)}" if it.headers else ""
+        headers = f" with headers {printed(it.headers)}" if it.headers else ""
         lines.append(
             f"{it.kind}: `{it.witness}` on {where}{headers}: "
             f"{listed(it.was)} before, {listed(it.now)} after"
@@ -216,8 +216,3 @@ def as_text(comparison: Comparison) -> str:
 
 def _all(reach: Reach) -> tuple[str, ...]:
     return tuple(sorted({name for queues in reach for name in queues}))
-
-
-def _printed(headers: Mapping[str, Any]) -> dict[str, Any]:
-    plain = (str, int, float, bool)
-    return {name: it if isinstance(it, plain) else "another value" for name, it in headers.items()}

@@ -14,7 +14,6 @@ from itertools import chain, islice
 from typing import Protocol, TypeAlias
 
 from routewright.compiler.delivery import Delivery, Outcome
-from routewright.compiler.keyspace import EVERY_KEY
 from routewright.compiler.matching import pattern_of
 from routewright.compiler.patterns import Pattern, Undecided, exactly
 from routewright.compiler.topology import Binding, Exchange, Queue, Topology
@@ -140,10 +139,7 @@ class DeadLetters:
         They come from outside, or are dead letters of another queue, with that one's keys.
         """
         for binding in self._routing.bindings_to(queue):
-            # With the right headers, any key gets there.
-            pattern = (
-                EVERY_KEY if binding.source.routes_as == "headers" else pattern_of(binding, {})
-            )
+            pattern = pattern_of(binding, None)
             if pattern is None:
                 continue
             if binding.source.name in self._published:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from routewright.compiler.headers import printed
 from routewright.compiler.topology import Binding, Exchange, Queue
 
 Reach: TypeAlias = tuple[tuple[str, ...], ...]
@@ -58,6 +59,21 @@ class Delivery:
     def may_reach(self) -> tuple[str, ...]:
         """The sorted names of the queues that may get the message."""
         return tuple(sorted({*self.queues, *self.possible}))
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """A message that proves a claim: its key, its headers if it needs any, and where it goes."""
+
+    key: str
+    delivery: Delivery
+    headers: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def shown(self) -> str:
+        """The key and the headers, for people."""
+        headers = f" with headers {printed(self.headers)}" if self.headers else ""
+        return f"`{self.key}`{headers}"
 
 
 def distinct(fates: Sequence[Delivery]) -> tuple[Delivery, ...]:

@@ -13,7 +13,7 @@ from typing import Any
 from rich.tree import Tree
 
 from routewright.compiler.delivery import Reach, listed, merged
-from routewright.compiler.exchange_types import CHOOSING_TYPES, CONSISTENT_HASH
+from routewright.compiler.paths import how
 from routewright.compiler.routing import Delivery, Hop, Outcome, Routing
 from routewright.compiler.topology import Exchange, Queue, Task, Topology
 
@@ -192,13 +192,13 @@ def _grow_exchange(
         if isinstance(hop.destination, Queue):
             again = ", which has it already" if name in filled else ""
             filled.add(name)
-            branch = tree.add(f"{_how(hop)} -> queue `{name}`{again or _who(topology, name)}")
+            branch = tree.add(f"{how(hop)} -> queue `{name}`{again or _who(topology, name)}")
             if not again and name in dead_letters:
                 _grow_dead_letter(branch, dead_letters[name], topology)
         elif name in seen:
-            tree.add(f"{_how(hop)} -> exchange `{name}`, which has seen it already")
+            tree.add(f"{how(hop)} -> exchange `{name}`, which has seen it already")
         else:
-            branch = tree.add(f"{_how(hop)} -> exchange `{name}` ({hop.destination.type})")
+            branch = tree.add(f"{how(hop)} -> exchange `{name}` ({hop.destination.type})")
             _grow_exchange(branch, name, leaving, dead_letters, topology, seen, filled)
 
 
@@ -235,22 +235,6 @@ def _by(hop: Hop) -> str:
     if hop.binding:
         return "binding"
     return "alternate" if hop.exchange else "default"
-
-
-def _how(hop: Hop) -> str:
-    if hop.binding is None:
-        return "nothing matched, alternate" if hop.exchange else "by its name"
-    binding = hop.binding
-    match binding.source.routes_as:
-        case "headers":
-            return f"headers {dict(binding.arguments)}"
-        case "fanout":
-            return "every message"
-        case kind if kind in CHOOSING_TYPES:
-            weight = f", weight {binding.key}" if kind == CONSISTENT_HASH else ""
-            return f"one of these{weight}"
-        case _:
-            return f"`{binding.key}`"
 
 
 def _consumers(topology: Topology, queue: str) -> list[str]:

@@ -16,17 +16,18 @@ from routewright.compiler.topology import Binding, Exchange
 Match = Callable[[str, Mapping[str, Any]], Iterable[Binding]]
 
 
-def pattern_of(binding: Binding, headers: Mapping[str, Any]) -> Pattern | None:
+def pattern_of(binding: Binding, headers: Mapping[str, Any] | None) -> Pattern | None:
     """The keys that a binding matches, of messages with these headers; None if there are none.
 
-    An exchange that chooses among its bindings may choose any of them, whatever the key.
+    Without headers given, they are taken to be the right ones. An exchange that chooses among its
+    bindings may choose any of them, whatever the key.
     """
     match binding.source.routes_as:
         case "topic":
             return topic(binding.key)
         case "direct":
             return exactly(binding.key)
-        case "headers" if not headers_match(binding.arguments, headers):
+        case "headers" if headers is not None and not headers_match(binding.arguments, headers):
             return None
         case _:
             return EVERY_KEY

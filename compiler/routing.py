@@ -17,8 +17,9 @@ from typing import Any
 
 from routewright.compiler import keyspace
 from routewright.compiler.deadletters import DeadLetters
-from routewright.compiler.delivery import Delivery, Hop, Outcome, distinct, merged
+from routewright.compiler.delivery import Delivery, Hop, Outcome, Witness, distinct, merged
 from routewright.compiler.exchange_types import CHOOSING_TYPES, KNOWN_TYPES
+from routewright.compiler.headers import Undecidable, header_classes
 from routewright.compiler.keyspace import key_classes
 from routewright.compiler.matching import Match, matcher, pattern_of
 from routewright.compiler.patterns import Pattern, Undecided, exactly
@@ -26,6 +27,8 @@ from routewright.compiler.table import PatternTable
 from routewright.compiler.templates import keys_of, placeholders
 from routewright.compiler.topology import Binding, Exchange, Queue, Task, Topology
 from routewright.compiler.walk import Steps, walk
+
+MAX_STEPS = 1_000_000  # of messages with headers
 
 # What others ask of routing is here, wherever it is made.
 __all__ = ["Delivery", "Hop", "Outcome", "Routing", "pattern_of"]
@@ -45,7 +48,8 @@ class Routing:
         self._tables: dict[str, Match | None] = {}
         self._cones: dict[str, PatternTable[Binding]] = {}
         self._of_tasks: dict[str, Sequence[tuple[str, Delivery]]] = {}
-        self._of_exchanges: dict[str, dict[tuple[str, ...], tuple[str, Delivery]]] = {}
+        self._of_exchanges: dict[str, Sequence[Witness]] = {}
+        self._by_headers: dict[str, Sequence[Witness]] = {}
 
     def bindings_to(self, queue: Queue) -> Sequence[Binding]:
         """The bindings that lead to a queue."""
@@ -167,24 +171,67 @@ class Routing:
             for fate in distinct(fates):
                 yield found.witness, fate
 
-    def destinations(self, exchange: str) -> Mapping[tuple[str, ...], tuple[str, Delivery]]:
-        """Every set of queues that some key reaches, with the smallest such key and its fate.
+    def destinations(self, exchange: str) -> Sequence[Witness]:
+        """Every set of queues that some key reaches, by the smallest such key.
 
         Messages are taken to have no headers.
 
         Raises:
             Undecided: there are more classes of keys than are looked at.
         """
-        known = self._of_exchanges.get(exchange)
-        if known is None:
-            known = {}
-            for witness, delivery in self.classes(exchange):
-                known.setdefault(delivery.queues, (witness, delivery))
-            self._of_exchanges[exchange] = known
-        return known
+        if exchange not in self._of_exchanges:
+            found = (Witness(key, fate) for key, fate in self.classes(exchange))
+            self._of_exchanges[exchange] = _first_of_each(found)
+        return self._of_exchanges[exchange]
 
-    def cone(self, exchange: str, headers: Mapping[str, Any]) -> Iterator[tuple[Pattern, Binding]]:
-        """The bindings of every exchange that a message may come to, and the keys they match."""
+    def destinations_by_headers(self, exchange: str) -> Sequence[Witness]:
+        """Every set of queues that some key reaches with some headers, if headers matter.
+
+        A task's messages have the headers of Celery's protocol, of which the language is known.
+
+        Raises:
+            Undecided: there are more classes of keys than are looked at.
+            Undecidable: there are more combinations of headers.
+        """
+        if exchange not in self._by_headers:
+            self._by_headers[exchange] = _first_of_each(self._with_headers(exchange))
+        return self._by_headers[exchange]
+
+    def _with_headers(self, exchange: str) -> Iterator[Witness]:
+        cone = list(self.cone(exchange, None))
+        by_headers = [it for _, it in cone if it.source.routes_as == "headers"]
+        if not by_headers:
+            return
+        sets = list(header_classes([it.arguments for it in by_headers], {"lang": "py"}))
+        table: PatternTable[Binding] = PatternTable()
+        for pattern, binding in cone:
+            table.add(pattern, binding)
+        steps = 0
+        for found in key_classes(table):
+            by_key = [it for it in found.values if it.source.routes_as != "headers"]
+            if not self._looks_at_headers(exchange, found.values):
+                continue
+            for headers, matched in sets:
+                fates = self._fates(exchange, [*by_key, *(by_headers[at] for at in matched)])
+                steps += len(fates) + len(by_key) + len(matched)
+                if steps > MAX_STEPS:
+                    raise Undecidable(f"more than {MAX_STEPS:,} keys with headers")
+                for fate in distinct(fates):
+                    yield Witness(found.witness, fate, headers)
+
+    def _looks_at_headers(self, exchange: str, bindings: Iterable[Binding]) -> bool:
+        """Whether a message that matches these bindings comes to an exchange that does."""
+        first = self._topology.exchange(exchange)
+        ends = (hop.destination for fate in self._fates(exchange, bindings) for hop in fate.hops)
+        return any(isinstance(it, Exchange) and it.routes_as == "headers" for it in (first, *ends))
+
+    def cone(
+        self, exchange: str, headers: Mapping[str, Any] | None
+    ) -> Iterator[tuple[Pattern, Binding]]:
+        """The bindings of every exchange that a message may come to, and the keys they match.
+
+        With None they are those of messages with whatever headers.
+        """
         first = self._topology.exchange(exchange)
         waiting, seen = [first] if first else [], {exchange}
         while waiting:
@@ -227,15 +274,21 @@ class Routing:
 
     def behind(self, exchange: Exchange) -> Iterator[str]:
         """The queues that some message may reach from an exchange."""
+        for source in self._onward(exchange):
+            for binding in self._outgoing.get(source.name, ()):
+                if isinstance(binding.destination, Queue):
+                    yield binding.destination.name
+
+    def _onward(self, exchange: Exchange) -> Iterator[Exchange]:
+        """An exchange, and those that some message may come to from there."""
         waiting, seen = [exchange], {exchange.name}
         while waiting:
             source = waiting.pop()
+            yield source
             ends = [binding.destination for binding in self._outgoing.get(source.name, ())]
             alternate = self._topology.exchange(source.alternate_exchange or "")
-            for end in chain(ends, [alternate] if alternate and alternate.name else []):
-                if isinstance(end, Queue):
-                    yield end.name
-                elif end.name not in seen:
+            for end in chain(ends, [alternate] if alternate else []):
+                if isinstance(end, Exchange) and end.name not in seen:
                     seen.add(end.name)
                     waiting.append(end)
 
@@ -265,6 +318,14 @@ class Routing:
             if alternate is not None:
                 hops.append(Hop(source.name, alternate))
         return (hops,)
+
+
+def _first_of_each(found: Iterable[Witness]) -> Sequence[Witness]:
+    """The first message for each set of queues and outcome."""
+    first: dict[tuple[tuple[str, ...], Outcome], Witness] = {}
+    for witness in found:
+        first.setdefault((witness.delivery.queues, witness.delivery.outcome), witness)
+    return tuple(first.values())
 
 
 def _to_each(hops: Iterable[Hop]) -> Sequence[Steps]:

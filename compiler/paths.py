@@ -1,0 +1,72 @@
+"""The way of a message to a queue, in one line."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from routewright.compiler.delivery import Delivery, Hop
+from routewright.compiler.diagnostics import Note
+from routewright.compiler.exchange_types import CHOOSING_TYPES, CONSISTENT_HASH
+from routewright.compiler.topology import Exchange, Queue
+
+_MOST_SHOWN = 8  # steps
+
+
+def how(hop: Hop) -> str:
+    """What makes an exchange take a step, for people."""
+    if hop.binding is None:
+        return "nothing matched, alternate" if hop.exchange else "by its name"
+    binding = hop.binding
+    match binding.source.routes_as:
+        case "headers":
+            return f"headers {dict(binding.arguments)}"
+        case "fanout":
+            return "every message"
+        case kind if kind in CHOOSING_TYPES:
+            weight = f", weight {binding.key}" if kind == CONSISTENT_HASH else ""
+            return f"one of these{weight}"
+        case _:
+            return f"`{binding.key}`"
+
+
+def paths(exchange: str, delivery: Delivery, queues: Iterable[str]) -> Iterator[Note]:
+    """How a message that was published to an exchange gets to some queues, a note for each."""
+    for name in queues:
+        hops = _shortest(exchange, delivery.hops, name)
+        if hops:
+            last = hops[-1].binding
+            yield Note(_line(hops), last.origin.span("binding_key") if last else None)
+
+
+def _shortest(exchange: str, hops: Iterable[Hop], queue: str) -> Sequence[Hop]:
+    """The steps to a queue, of those that a message takes; none if it does not get there."""
+    leaving: dict[str, list[Hop]] = {}
+    for hop in hops:
+        leaving.setdefault(hop.exchange, []).append(hop)
+    waiting: deque[tuple[str, tuple[Hop, ...]]] = deque([(exchange, ())])
+    seen = {exchange}
+    while waiting:
+        at, way = waiting.popleft()
+        for hop in leaving.get(at, ()):
+            end = hop.destination
+            if isinstance(end, Exchange):
+                if end.name not in seen:
+                    seen.add(end.name)
+                    waiting.append((end.name, (*way, hop)))
+            elif end.name == queue:
+                return (*way, hop)
+    return ()
+
+
+def _line(hops: Sequence[Hop]) -> str:
+    first = f"exchange `{hops[0].exchange}`" if hops[0].exchange else "the default exchange"
+    shown = [*hops[: _MOST_SHOWN - 1], hops[-1]] if len(hops) > _MOST_SHOWN else hops
+    steps = [f"{how(hop)} -> {_kind(hop.destination)} `{hop.destination.name}`" for hop in shown]
+    if len(hops) > _MOST_SHOWN:
+        steps.insert(-1, "...")
+    return " -> ".join([first, *steps])
+
+
+def _kind(destination: Exchange | Queue) -> str:
+    return "queue" if isinstance(destination, Queue) else "exchange"
