@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from routewright.compiler import compile_text
+from routewright.compiler.codes import CODES
 
 
 @dataclass
@@ -54,8 +55,10 @@ def main() -> int:
         if not found:
             tally.first_missed = tally.first_missed or mutant
     alarms = false_alarms()
+    others = ", ".join(code for code in CODES if code not in tallies)
     seconds = time.perf_counter() - began
     Console().print(_table(tallies, len(alarms), seconds))
+    print(f"Not planted, and shown by a topology of their own in the tests: {others}.")
     for alarm in alarms:
         print(f"a false alarm: {alarm}")
     missed = [tally.first_missed for tally in tallies.values() if tally.first_missed]

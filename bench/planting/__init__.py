@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from planting import dead_letters, routing, wording
+from planting import dead_letters, language, policies, routing, running, wording
 from planting.slips import Planting
 from planting.sound_topologies import sound, text_of
 
@@ -20,6 +20,9 @@ _MOST_PLACES = 8  # of one planting in one topology
 PLANTINGS: tuple[tuple[str, Planting], ...] = (
     *routing.PLANTINGS,
     *dead_letters.PLANTINGS,
+    *language.PLANTINGS,
+    *policies.PLANTINGS,
+    *running.PLANTINGS,
     *wording.PLANTINGS,
 )
 

@@ -31,7 +31,8 @@ def _pattern_inside_a_word(base: Sound) -> Iterator[Slip]:
         if name.endswith((".*", ".#")):
             document = base.whole
             misspelt = f"{name[:-1]}x{name[-1]}"
-            document["tasks"][misspelt] = {**document["tasks"].pop(name), "routing_key": "x.y"}
+            del document["tasks"][name]
+            document["tasks"][misspelt] = {"routing_key": "x.y"}
             yield f"`x{name[-1]}`", document
 
 

@@ -166,7 +166,13 @@ def _virtual_transport(base: Sound) -> Iterator[Slip]:
     if topology.policies:
         yield "has no policies", document
     for binding in topology.bindings:
-        if binding.source.type == "topic" and binding.key.endswith(".#"):
+        *literal, last = binding.key.split(".")
+        if (
+            binding.source.type == "topic"
+            and literal
+            and last == "#"
+            and not {"*", "#"} & set(literal)
+        ):
             yield f"`{binding.key}` does not match `{binding.key[:-2]}`", document
             break
 

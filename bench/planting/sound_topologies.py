@@ -33,9 +33,7 @@ class Sound:
 
     @cached_property
     def document(self) -> Document:
-        document = yaml.safe_load(self.text)
-        for section in ("exchanges", "queues", "tasks", "workers"):
-            document[section] = {k: v or {} for k, v in (document.get(section) or {}).items()}
+        document = self.whole
         # A binding may be missing only where no carve-out and no assertion needs it.
         document.pop("assertions", None)
         queues = document["queues"]
@@ -51,6 +49,18 @@ class Sound:
     @cached_property
     def topology(self) -> Topology:
         return topology_of(self.document)
+
+    @property
+    def whole(self) -> Document:
+        """A copy of all that is written, with its carve-outs and assertions."""
+        document: Document = yaml.safe_load(self.text)
+        for section in ("exchanges", "queues", "tasks", "workers"):
+            document[section] = {k: v or {} for k, v in (document.get(section) or {}).items()}
+        return document
+
+    @cached_property
+    def topology_as_written(self) -> Topology:
+        return topology_of(self.whole)
 
     def changed(self) -> Document:
         return copy.deepcopy(self.document)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from brute_force import BruteForce
+
 from planting.slips import Planting, Slip, bound, reached
-from planting.sound_topologies import Sound
+from planting.sound_topologies import Document, Sound
 
 
 def _queue_not_consumed(base: Sound) -> Iterator[Slip]:
@@ -17,8 +19,17 @@ def _queue_not_consumed(base: Sound) -> Iterator[Slip]:
         for group in groups.values():
             group["queues"] = [it for it in group["queues"] if it != name]
         document["workers"] = {key: it for key, it in groups.items() if it["queues"]}
-        if name in working and document["workers"] and not queue.get("tap"):
+        if name in working and document["workers"] and not _waiting(base, queue):
             yield f"`{name}`", document
+
+
+def _waiting(base: Sound, queue: Document) -> bool:
+    """Whether messages of a queue expire, and then come to one that is consumed."""
+    dead = queue.get("dead_letter", {})
+    if "message_ttl" not in queue or "routing_key" not in dead:
+        return False
+    reached = BruteForce(base.topology).queues(dead["exchange"], dead["routing_key"], {})
+    return any(name in reached for name, _ in base.consumed())
 
 
 def _unknown_queue(base: Sound) -> Iterator[Slip]:
