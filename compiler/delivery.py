@@ -76,6 +76,15 @@ class Witness:
         return f"`{self.key}`{headers}"
 
 
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A task's message that gets to a queue: the exchange and the key it has, and where it goes."""
+
+    exchange: str
+    key: str
+    delivery: Delivery
+
+
 def distinct(fates: Sequence[Delivery]) -> tuple[Delivery, ...]:
     """The fates of a message, those that reach the same queues made one."""
     if len(fates) == 1:

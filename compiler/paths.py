@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from routewright.compiler.delivery import Delivery, Hop
+from routewright.compiler.delivery import Arrival, Delivery, Hop
 from routewright.compiler.diagnostics import Note
 from routewright.compiler.exchange_types import CHOOSING_TYPES, CONSISTENT_HASH
 from routewright.compiler.topology import Exchange, Queue
@@ -37,6 +37,11 @@ def paths(exchange: str, delivery: Delivery, queues: Iterable[str]) -> Iterator[
         if hops:
             last = hops[-1].binding
             yield Note(_line(hops), last.origin.span("binding_key") if last else None)
+
+
+def path_of(arrival: Arrival | None, queue: str) -> tuple[Note, ...]:
+    """How a task's message gets to a queue; nothing where none does."""
+    return tuple(paths(arrival.exchange, arrival.delivery, [queue])) if arrival else ()
 
 
 def _shortest(exchange: str, hops: Iterable[Hop], queue: str) -> Sequence[Hop]:

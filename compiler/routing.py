@@ -17,7 +17,7 @@ from typing import Any
 
 from routewright.compiler import keyspace
 from routewright.compiler.deadletters import DeadLetters
-from routewright.compiler.delivery import Delivery, Hop, Outcome, Witness, distinct, merged
+from routewright.compiler.delivery import Arrival, Delivery, Hop, Outcome, Witness, distinct, merged
 from routewright.compiler.exchange_types import CHOOSING_TYPES, KNOWN_TYPES
 from routewright.compiler.headers import Undecidable, header_classes
 from routewright.compiler.keyspace import key_classes
@@ -109,6 +109,17 @@ class Routing:
         """Whether a headers binding asks for the header that has the task's name."""
         bindings = self._topology.bindings
         return any("task" in it.arguments for it in bindings if it.source.routes_as == "headers")
+
+    @cached_property
+    def arrivals(self) -> Mapping[str, Arrival]:
+        """The first task's message that may get to each queue which some task is sent to."""
+        found: dict[str, Arrival] = {}
+        for task in self._topology.tasks.values():
+            for key, delivery in self.ways(task):
+                for name in delivery.queues:
+                    if name not in found:
+                        found[name] = Arrival(task.exchange.name, key, delivery)
+        return found
 
     def reach(self, task: Task) -> tuple[str, ...]:
         """The sorted names of the queues that the messages of a task reach, with whatever key."""

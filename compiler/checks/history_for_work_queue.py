@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
 from routewright.compiler.exchange_types import RECENT_HISTORY
+from routewright.compiler.paths import path_of
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Queue, Topology
 
@@ -15,13 +16,14 @@ def history_for_work_queue(topology: Topology, routing: Routing) -> Iterator[Dia
     otherwise. Whatever is bound to it gets these at once, by every new binding again: tasks that
     have run long ago run once more.
     """
-    working = {name for task in topology.tasks.values() for name in routing.reach(task)}
     for binding in topology.bindings:
         if binding.source.type != RECENT_HISTORY:
             continue
         end = binding.destination
         reached = {end.name} if isinstance(end, Queue) else set(routing.behind(end))
-        work = sorted(name for name in reached & working if not routing.is_tap(name))
+        work = sorted(
+            name for name in reached & routing.arrivals.keys() if not routing.is_tap(name)
+        )
         if work:
             yield Diagnostic(
                 "history-for-work-queue",
@@ -34,6 +36,8 @@ def history_for_work_queue(topology: Topology, routing: Routing) -> Iterator[Dia
                         f"`{binding.source.name}` keeps its last messages",
                         binding.source.origin.span("type"),
                     ),
+                    *path_of(routing.arrivals[work[0]], work[0]),
                 ),
                 severity=Severity.WARNING,
+                witness=routing.arrivals[work[0]].key,
             )

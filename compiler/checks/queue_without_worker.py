@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.paths import path_of
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Exchange, Queue, Topology
 
@@ -18,18 +19,20 @@ def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagn
     if not topology.groups:
         return
     consumed = {queue.name for group in topology.groups.values() for queue in group.queues}
-    working = {name for task in topology.tasks.values() for name in routing.reach(task)}
     kept = _dead_letter_queues(topology, routing)
     for name, queue in topology.queues.items():
-        if name in consumed or queue.tap or (name in kept and name not in working):
+        if name in consumed or queue.tap or (name in kept and name not in routing.arrivals):
             continue
         if "x-message-ttl" in queue.effective and _goes_on(queue, consumed, routing):
             continue
+        arrival = routing.arrivals.get(name)
         yield Diagnostic(
             "queue-without-worker",
             f"no worker group consumes queue `{name}`",
             queue.origin.key_span(),
             help="add it to the `queues` of a worker group, or say `tap: true` on it",
+            notes=path_of(arrival, name),
+            witness=arrival.key if arrival else None,
         )
 
 

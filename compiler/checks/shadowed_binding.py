@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
 from routewright.compiler.keyspace import key_classes
-from routewright.compiler.patterns import Undecided, Wild, topic
+from routewright.compiler.patterns import Undecided, Wild, topic, witness
 from routewright.compiler.routing import Routing
 from routewright.compiler.table import PatternTable
 from routewright.compiler.topology import Binding, Topology
@@ -55,6 +55,7 @@ def _shadowed(bindings: list[Binding]) -> Iterator[Diagnostic]:
                 Note(f"`{it.key}` matches{part} them", it.origin.span("binding_key")) for it in wide
             ),
             severity=Severity.WARNING,
+            witness=witness([topic(binding.key)]),
         )
 
 

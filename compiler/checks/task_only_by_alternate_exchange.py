@@ -3,10 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
+from routewright.compiler.paths import paths
 from routewright.compiler.patterns import Wild
 from routewright.compiler.routing import Delivery, Hop, Routing, pattern_of
 from routewright.compiler.source import Span
 from routewright.compiler.topology import Topology
+
+_MOST_NOTES = 5
 
 
 def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -15,9 +18,10 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
     The message is not returned to its publisher: it lies with whatever nobody wanted.
     """
     for task in topology.tasks.values():
-        caught = ((key, _caught(delivery)) for key, delivery in routing.ways(task))
-        key, hidden = next(((key, hop) for key, hop in caught if hop), ("", None))
-        if hidden is not None:
+        for key, delivery in routing.ways(task):
+            hidden = _caught(delivery)
+            if hidden is None:
+                continue
             yield Diagnostic(
                 "task-only-by-alternate-exchange",
                 f"no binding matches `{key}` of task `{task.name}`; only the "
@@ -29,10 +33,12 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
                         f"`{hidden.destination.name}` is the alternate exchange",
                         _alternate_span(topology, hidden),
                     ),
+                    *paths(task.exchange.name, delivery, delivery.queues[:_MOST_NOTES]),
                 ),
                 severity=Severity.WARNING,
                 witness=key,
             )
+            break
 
 
 def _alternate_span(topology: Topology, hop: Hop) -> Span | None:
