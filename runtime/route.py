@@ -29,8 +29,8 @@ class Route:
     A routing key may have placeholders, as `orders.{region}.created`: `parameters` has the values
     that each may take, or none where any plain word will do. `queues` are then those of all keys
     together, and `queues_by_key`, where every placeholder's values are listed, those of each.
-    Where they are not and the keys reach different queues, `varies` is set: which queues a key
-    reaches is then for the broker to say.
+    Where they are not and the keys reach different queues, or an exchange chooses among queues,
+    `varies` is set: which queues a key reaches is then for the broker to say.
 
     `task` may be a pattern, as `feeds.*`; then `{task}` in the key stands for the name that matches
     it, and `queues` are those of all names together.
