@@ -64,9 +64,9 @@ class VirtualLink:
             raise Unroutable(f"{described(route)}: the route reaches no queue")
         if route.varies:
             raise Unroutable(
-                f"{described(route)}: its queue depends on a placeholder that may be any word, or on"
-                " an exchange that chooses, and on this transport nobody decides it; list the words"
-                " under `parameters`, or use a RabbitMQ"
+                f"{described(route)}: its queue depends on a placeholder that may be any word, or"
+                " on an exchange that chooses, and on this transport nobody decides it; list the"
+                " words under `parameters`, or use a RabbitMQ"
             )
         self.busy = True
         try:
