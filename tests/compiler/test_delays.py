@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -22,39 +23,7 @@ from routewright.compiler.topology import Binding, Topology
 from routewright.runtime import InvalidOption
 from routewright.runtime.delays import source_word
 
-EVERYTHING = """
-topology: media
-delays: {resolution: 100ms, max: 30d}
-exchanges:
-  tasks: {type: topic}
-  jobs: {type: direct}
-  shout.out: {type: fanout}
-  sorted: {type: headers}
-  safe: {type: topic, alternate_exchange: rest}
-  rest: {type: direct, bindings: [{exchange: tasks, binding_key: "rest.*.#"}]}
-  copies: {type: topic, bindings: [{exchange: tasks, binding_key: "#"}]}
-queues:
-  image: {exchange: tasks, binding_key: "image.#"}
-  crop: {carve_out_of: image, binding_key: image.crop}
-  video:
-    bindings:
-      - {exchange: tasks, binding_key: "*.video"}
-      - {exchange: jobs, binding_key: video}
-  one: {exchange: shout.out}
-  two: {exchange: shout.out}
-  eu: {exchange: sorted, bindings: [{exchange: sorted, arguments: {x-match: all, region: eu}}]}
-  kept: {exchange: safe, binding_key: "kept"}
-  other: {exchange: rest, binding_key: other}
-  audit: {exchange: copies, binding_key: "*.#", tap: true}
-tasks:
-  m.Crop: {exchange: tasks, routing_key: image.crop}
-  m.Rotate: {exchange: tasks, routing_key: image.rotate}
-  m.Video: {exchange: jobs, routing_key: video}
-  m.All: {exchange: shout.out, multicast: true}
-  m.Europe: {exchange: sorted, headers: {region: eu}}
-  m.Kept: {exchange: safe, routing_key: kept}
-  m.Other: {exchange: safe, routing_key: other}
-""".replace("eu: {exchange: sorted, bindings", "eu: {bindings")
+EVERYTHING = (Path(__file__).parent / "delays.yaml").read_text(encoding="utf-8")
 
 WORDS = ("", "image", "crop", "video", "rest", "kept", "other", "x", "0", "1", "%")
 
