@@ -23,6 +23,7 @@ from routewright.compiler.task_names import Ambiguity, TaskNames
 from routewright.compiler.templates import TASK, misplaced, placeholders, with_task
 from routewright.compiler.topology import (
     KEYED_TYPES,
+    Delays,
     Exchange,
     Queue,
     Task,
@@ -57,9 +58,16 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
             carve_outs,
             names.policies,
             names.predeclared,
+            _delays(spec, source),
         ),
         [],
     )
+
+
+def _delays(spec: TopologySpec, source: Source) -> Delays | None:
+    if spec.delays is None:
+        return None
+    return Delays(spec.delays.resolution, spec.delays.max, Origin(source, ("delays",)))
 
 
 def _tasks(spec: TopologySpec, names: Names) -> dict[str, Task]:

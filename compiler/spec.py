@@ -22,8 +22,9 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from routewright.compiler.diagnostics import did_you_mean
-from routewright.compiler.durations import Duration, Expiration, Seconds
+from routewright.compiler.durations import MAX_EXPIRATION, Duration, Expiration, Seconds
 from routewright.compiler.policy_match import MalformedPattern, regular_expression
+from routewright.compiler.topology import Delays
 
 APPLIES_TO = ("queues", "exchanges", "all", "classic_queues", "quorum_queues", "streams")
 
@@ -257,6 +258,32 @@ class AssertionSpec(Written):
         return self
 
 
+class DelaysSpec(Written):
+    """How exactly, and how long at most, the broker can delay a message."""
+
+    resolution: Duration = 100
+    max: Duration
+
+    @model_validator(mode="after")
+    def _a_ladder_can_be_built(self) -> Self:
+        problem = None
+        if self.resolution < 1:
+            problem = "a resolution of nothing has no steps"
+        elif self.max < self.resolution:
+            problem = "the longest delay is shorter than one step of the resolution"
+        elif Delays(self.resolution, self.max).hold(-1) > MAX_EXPIRATION:
+            problem = (
+                "one queue would hold messages for more than 49 days, which RabbitMQ cannot time"
+            )
+        if problem:
+            raise PydanticCustomError(
+                "malformed-delays",
+                "{problem}",
+                {"problem": problem, "help": "write `{resolution: 100ms, max: 30d}`"},
+            )
+        return self
+
+
 class TopologySpec(Written):
     """The whole file."""
 
@@ -270,3 +297,4 @@ class TopologySpec(Written):
     workers: dict[str, WorkerGroupSpec] = {}
     assertions: Annotated[tuple[AssertionSpec, ...], Field(strict=False)] = ()
     policies: dict[str, PolicySpec] = {}
+    delays: DelaysSpec | None = None

@@ -213,6 +213,24 @@ class CarveOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Delays:
+    """How exactly, and how long at most, the broker can delay a message; in milliseconds."""
+
+    resolution: int
+    max: int
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def bits(self) -> int:
+        """How many binary digits the longest delay has, counted in steps of the resolution."""
+        return (-(-self.max // self.resolution)).bit_length()
+
+    def hold(self, level: int) -> int:
+        """How long the queue of a level holds a message; level -1 is the topmost."""
+        return self.resolution << range(self.bits)[level]
+
+
+@dataclass(frozen=True, slots=True)
 class Assertion:
     """What must hold of every key that matches one of `keys`, published to an exchange.
 
@@ -243,6 +261,7 @@ class Topology:
     carve_outs: tuple[CarveOut, ...] = ()  # as declared; `carve` makes exchanges of them
     policies: Mapping[str, Policy] = field(default_factory=dict)
     predeclared: Mapping[str, Exchange] = field(default_factory=lambda: PREDECLARED)
+    delays: Delays | None = None  # as declared; `with_delays` makes exchanges and queues of it
 
     def exchange(self, name: str) -> Exchange | None:
         """The exchange of that name: a declared one, or one that every broker has."""

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
 from uuid import uuid4
 
+from routewright.runtime import later
 from routewright.runtime.broker import Broker
 from routewright.runtime.errors import DuplicateTask
 from routewright.runtime.functions import BindingDecorator, Decorator, FunctionTask, task
-from routewright.runtime.message import Message, running
-from routewright.runtime.options import Options, choose, read_options
+from routewright.runtime.message import Envelope, Message, running
+from routewright.runtime.options import CALL_ONLY, Options, choose, read_options
 from routewright.runtime.outgoing import check_headers
 from routewright.runtime.publisher import Publisher
 from routewright.runtime.replies import ReplyQueue
@@ -132,6 +134,8 @@ class App:
         kwargs: Mapping[str, Any] | None = None,
         *,
         task_id: str | None = None,
+        countdown: float | None = None,
+        eta: datetime | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[Any]:
         """Send a task by its name alone, for a sender that has not its code."""
@@ -141,7 +145,8 @@ class App:
             kwargs or {},
             task_id=task_id,
             declared=Options(),
-            called=read_options("send_task", options, "args", "kwargs", "task_id"),
+            called=read_options("send_task", options, *CALL_ONLY),
+            due=later.due(countdown, eta),
         )
 
     def send(
@@ -153,6 +158,7 @@ class App:
         task_id: str | None,
         declared: Options,
         called: Options,
+        due: datetime | None = None,
     ) -> AsyncResult[Any]:
         """Send one task along its route; what `apply_async` does.
 
@@ -165,6 +171,8 @@ class App:
         options = choose(route, declared, called)
         if options.headers:
             check_headers(dict(options.headers))
+        if due is not None:  # before any network, where it cannot be
+            later.postponed(self.router, self.broker, route, due)
         parent = running.get()
         message = Message(
             task=name,
@@ -172,6 +180,7 @@ class App:
             args=tuple(args),
             kwargs=kwargs,
             expires=options.expires,
+            eta=due,
             root_id=None if parent is None else parent.root_id or parent.id,
             parent_id=None if parent is None else parent.id,
             ignore_result=options.ignore_result,
@@ -186,10 +195,22 @@ class App:
             envelope = envelope.answered_to(self._replies.name())
             result = AsyncResult(message.id, name)
             self._replies.expect(result)
+        if due is not None:  # connecting took time, which counts
+            route = later.postponed(self.router, self.broker, route, due)
         self._publisher.send(
             route, envelope, mandatory=options.mandatory, immediate=options.immediate
         )
         return result
+
+    def put_off(self, task: str, queue: str, envelope: Envelope, due: datetime) -> None:
+        """Send a message that came to a queue too early there again, to arrive when it is due.
+
+        Raises:
+            InvalidOption: the topology delays no task.
+            SendError: the message was not sent, or not surely.
+        """
+        route = later.put_off(self.router, self.broker, task, queue, due)
+        self._publisher.send(route, later.anew(envelope))
 
     def close(self) -> None:
         """Delete the reply queue and close the connections. A later send opens them again."""

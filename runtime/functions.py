@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import update_wrapper
 from typing import (
     TYPE_CHECKING,
@@ -17,8 +18,9 @@ from typing import (
     overload,
 )
 
+from routewright.runtime.later import due
 from routewright.runtime.naming import default_name
-from routewright.runtime.options import Options, read_options
+from routewright.runtime.options import CALL_ONLY, Options, read_options
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
 
 if TYPE_CHECKING:
@@ -67,11 +69,13 @@ class FunctionTask(Generic[P, R]):
         kwargs: Mapping[str, Any] | None = None,
         *,
         task_id: str | None = None,
+        countdown: float | None = None,
+        eta: datetime | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[R]:
         """Send the task along its route; see `Task.apply_async`."""
-        called = read_options("apply_async", options, "args", "kwargs", "task_id")
-        return send(self, args, kwargs, task_id, called)
+        called = read_options("apply_async", options, *CALL_ONLY)
+        return send(self, args, kwargs, task_id, called, due(countdown, eta))
 
     def declared(self) -> Options:
         """What the decorator said about sending."""

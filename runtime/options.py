@@ -12,6 +12,7 @@ from routewright.runtime.errors import InvalidOption
 from routewright.runtime.route import Route
 
 LOWEST_PRIORITY = 9
+CALL_ONLY = ("args", "kwargs", "task_id", "countdown", "eta")  # what a call has beside `Options`
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from routewright.runtime.delays import MAX_KEY_BYTES, DelayLadder
 from routewright.runtime.errors import InvalidParameter, UnknownGroup, UnknownTask
 from routewright.runtime.topics import matches
 
-MAX_KEY_BYTES = 255  # of an AMQP short string
 HARMLESS = ("json", "msgpack", "yaml")  # serializers; reading them runs no code of the sender's
 MAX_REMEMBERED = 10_000  # names that were met and match a pattern
 
@@ -137,7 +137,10 @@ class Router(Generic[TaskName]):
     refuses a misspelt one.
     """
 
-    __slots__ = ("_patterns", "_routes", "groups", "source", "target", "tasks", "topology", "vhost")
+    __slots__ = (
+        *("_patterns", "_routes", "delays", "groups", "source", "target", "tasks", "topology"),
+        "vhost",
+    )
 
     tasks: Mapping[str, Route]
     """Every route as it was compiled, by the name of its task, which may be a pattern."""
@@ -152,11 +155,13 @@ class Router(Generic[TaskName]):
         routes: Iterable[Route],
         groups: Iterable[Group],
         patterns: Iterable[Route] = (),
+        delays: DelayLadder | None = None,
     ) -> None:
         self.topology = topology
         self.source = source  # the hash of the topology file, "sha256:..."
         self.target = target
         self.vhost = vhost
+        self.delays = delays
         self._routes = {route.task: route for route in routes}
         self._patterns = tuple(patterns)
         self.tasks = MappingProxyType(

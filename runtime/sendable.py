@@ -56,6 +56,7 @@ class Sender(Protocol):
         task_id: str | None,
         declared: Options,
         called: Options,
+        due: datetime | None = None,
     ) -> AsyncResult[Any]:
         """Send a task of that name along its route."""
         ...
@@ -79,6 +80,7 @@ def send(
     kwargs: Mapping[str, Any] | None,
     task_id: str | None,
     called: Options,
+    due: datetime | None = None,
 ) -> AsyncResult[Any]:
     """Check the arguments and hand the task to its app; see `Task.apply_async`."""
     positional = () if args is None else args
@@ -92,7 +94,13 @@ def send(
         raise InvalidOption(f"task `{sent.name}` has no app; set `app = ...` in its class")
     sent.check(positional, keywords)
     return app.send(
-        sent.name, positional, keywords, task_id=task_id, declared=sent.declared(), called=called
+        sent.name,
+        positional,
+        keywords,
+        task_id=task_id,
+        declared=sent.declared(),
+        called=called,
+        due=due,
     )
 
 

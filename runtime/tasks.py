@@ -8,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
+from routewright.runtime.later import due
 from routewright.runtime.naming import default_name
-from routewright.runtime.options import Options, read_options
+from routewright.runtime.options import CALL_ONLY, Options, read_options
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
 
 if TYPE_CHECKING:
@@ -67,9 +68,19 @@ class Task:
         kwargs: Mapping[str, Any] | None = None,
         *,
         task_id: str | None = None,
+        countdown: float | None = None,
+        eta: datetime | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[Any]:
         """Send the task along its route.
+
+        Args:
+            args: positional arguments of the task.
+            kwargs: keyword arguments of the task.
+            task_id: a new one unless it is given.
+            countdown: seconds from now, before which the task does not run.
+            eta: the time before which the task does not run; a naive one is local time.
+            options: as of `Options`; they win over the class's and the route's.
 
         Raises:
             TypeError: `run` does not take these arguments.
@@ -78,8 +89,8 @@ class Task:
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             SendError: the task was not sent, or not surely; the subclass says which.
         """
-        called = read_options("apply_async", options, "args", "kwargs", "task_id")
-        return send(cls, args, kwargs, task_id, called)
+        called = read_options("apply_async", options, *CALL_ONLY)
+        return send(cls, args, kwargs, task_id, called, due(countdown, eta))
 
     @classmethod
     def declared(cls) -> Options:

@@ -19,16 +19,21 @@ from routewright.compiler.checks.dead_letter_loop_drops import dead_letter_loop_
 from routewright.compiler.checks.dead_letters_not_at_least_once import (
     dead_letters_not_at_least_once,
 )
+from routewright.compiler.checks.delayed_dead_letters_elsewhere import (
+    delayed_dead_letters_elsewhere,
+)
 from routewright.compiler.checks.endless_dead_letter_loop import endless_dead_letter_loop
 from routewright.compiler.checks.failed_assertion import failed_assertion
 from routewright.compiler.checks.history_for_work_queue import history_for_work_queue
 from routewright.compiler.checks.ignored_binding_arguments import ignored_binding_arguments
 from routewright.compiler.checks.ignored_binding_key import ignored_binding_key
+from routewright.compiler.checks.impossible_delay import impossible_delay
 from routewright.compiler.checks.literal_wildcard import literal_wildcard
 from routewright.compiler.checks.malformed_delayed_type import malformed_delayed_type
 from routewright.compiler.checks.malformed_weight import malformed_weight
 from routewright.compiler.checks.malformed_x_match import malformed_x_match
 from routewright.compiler.checks.mandatory_delayed_task import mandatory_delayed_task
+from routewright.compiler.checks.name_taken_by_delays import name_taken_by_delays
 from routewright.compiler.checks.name_too_long import name_too_long
 from routewright.compiler.checks.overlapping_work_queues import overlapping_work_queues
 from routewright.compiler.checks.policy_overrides_file import policy_overrides_file
@@ -123,6 +128,9 @@ CHECKS: tuple[Check, ...] = (
     wait_without_end,
     stream_as_work_queue,
     failed_assertion,
+    name_taken_by_delays,
+    impossible_delay,
+    delayed_dead_letters_elsewhere,
 )
 
 

@@ -102,6 +102,14 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
             yield from _narrower(target, binding)
     for queue in topology.queues.values():
         yield from _ignored(target, queue)
+    if topology.delays is not None:
+        yield Diagnostic(
+            "unsupported-by-target",
+            f"`{target}` delays no message: workers hold a task until it is due",
+            topology.delays.origin.key_span(),
+            help="use a RabbitMQ, if many tasks wait or any of them long",
+            severity=Severity.WARNING,
+        )
     for policy in topology.policies.values():
         yield _lacking(target, "policies", policy.origin.key_span())
 

@@ -54,10 +54,11 @@ def diff_command(old: Path, new: Path, vhost: str | None, form: str) -> None:
 def _topology_of(file: Path, vhost: str | None) -> Topology:
     """The topology in a file of ours or of RabbitMQ's."""
     from routewright.compiler.definitions import MalformedDefinitions, read_definitions
+    from routewright.compiler.delays import without_delays
 
     if file.suffix == ".json":
         try:
-            return read_definitions(str(file), file.read_bytes(), vhost)
+            return without_delays(read_definitions(str(file), file.read_bytes(), vhost))
         except MalformedDefinitions as error:
             give_up(str(error))
         except OSError as error:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, Field, fields
 
+from routewright.compiler.delays import entry
 from routewright.compiler.emit.literal import Call
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp
 from routewright.compiler.routing import Routing
 from routewright.compiler.templates import TASK, all_listed, placeholders
 from routewright.compiler.topology import Task, Topology, WorkerGroup, readers
+from routewright.runtime.delays import DelayLadder
 from routewright.runtime.route import HARMLESS, Group, Route
 
 
@@ -30,16 +32,17 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
         )
         for name, group in sorted(topology.groups.items())
     ]
+    delays = entry(topology)
+    imports = {"Router", *(type(value).__name__ for value in (*exact, *patterns, *groups))}
     return render(
         "router.py",
         stamp=stamp,
         topology=topology,
-        imports=sorted(
-            {"Router", *(type(value).__name__ for value in (*exact, *patterns, *groups))}
-        ),
+        imports=sorted(imports),
         routes=tuple(map(_construction, exact)),
         patterns=tuple(map(_construction, patterns)),
         groups=tuple(map(_construction, groups)),
+        delays=delays and _construction(delays),
     )
 
 
@@ -84,7 +87,7 @@ def _accepted(queues: Sequence[str], reads: Mapping[str, Sequence[WorkerGroup]])
     return tuple(name for name in first.accept if all(name in it.accept for it in others))
 
 
-def _construction(value: Route | Group) -> Call:
+def _construction(value: Route | Group | DelayLadder) -> Call:
     """The call that makes a value; what equals its default is left out."""
     given = {field.name: getattr(value, field.name) for field in fields(value)}
     first, *rest = fields(value)
