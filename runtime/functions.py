@@ -18,10 +18,12 @@ from typing import (
 )
 
 from routewright.runtime.naming import default_name
-from routewright.runtime.options import Options, read_options
+from routewright.runtime.options import CALL_ONLY, Call, Options, read_options
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
+from routewright.runtime.signature import Signature
 
 if TYPE_CHECKING:
+    from routewright.runtime.connection import Connection
     from routewright.runtime.results import AsyncResult
 
 P = ParamSpec("P")
@@ -67,11 +69,27 @@ class FunctionTask(Generic[P, R]):
         kwargs: Mapping[str, Any] | None = None,
         *,
         task_id: str | None = None,
+        connection: Connection | None = None,
+        connect_timeout: float | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[R]:
         """Send the task along its route; see `Task.apply_async`."""
-        called = read_options("apply_async", options, "args", "kwargs", "task_id")
-        return send(self, args, kwargs, task_id, called)
+        called = read_options("apply_async", options, *CALL_ONLY)
+        call = Call(task_id, connection, connect_timeout, called)
+        return send(self, args, kwargs, call)
+
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """A call of the task that is yet to be sent, for a `TaskSet`."""
+        return Signature(self, args, kwargs)
+
+    def signature(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Signature[R]:
+        """The same, with options of `apply_async`."""
+        return Signature(self, tuple(args), kwargs or {}, options)
 
     def declared(self) -> Options:
         """What the decorator said about sending."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from routewright.runtime.errors import InvalidOption
 from routewright.runtime.route import Route
+
+if TYPE_CHECKING:
+    from routewright.runtime.connection import Connection
 
 LOWEST_PRIORITY = 9
 
@@ -29,6 +32,20 @@ class Options:
     mandatory: bool | None = None
     immediate: bool | None = None
     ignore_result: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call says: the options, and what no task can say."""
+
+    task_id: str | None = None
+    connection: Connection | None = None
+    connect_timeout: float | None = None
+    options: Options = field(default_factory=Options)
+
+
+#: Parameters that a call has beside the options.
+CALL_ONLY = ("args", "kwargs", *(it.name for it in fields(Call) if it.name != "options"))
 
 
 @dataclass(frozen=True, slots=True)

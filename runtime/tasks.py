@@ -9,10 +9,12 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from routewright.runtime.naming import default_name
-from routewright.runtime.options import Options, read_options
+from routewright.runtime.options import CALL_ONLY, Call, Options, read_options
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
+from routewright.runtime.signature import Signature
 
 if TYPE_CHECKING:
+    from routewright.runtime.connection import Connection
     from routewright.runtime.results import AsyncResult
 
 
@@ -67,9 +69,19 @@ class Task:
         kwargs: Mapping[str, Any] | None = None,
         *,
         task_id: str | None = None,
+        connection: Connection | None = None,
+        connect_timeout: float | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[Any]:
         """Send the task along its route.
+
+        Args:
+            args: positional arguments of the task.
+            kwargs: keyword arguments of the task.
+            task_id: a new one unless it is given.
+            connection: what to send on, instead of a connection of the app's pool.
+            connect_timeout: seconds to wait for a connection, if there is none yet.
+            options: as of `Options`; they win over the class's and the route's.
 
         Raises:
             TypeError: `run` does not take these arguments.
@@ -78,8 +90,24 @@ class Task:
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             SendError: the task was not sent, or not surely; the subclass says which.
         """
-        called = read_options("apply_async", options, "args", "kwargs", "task_id")
-        return send(cls, args, kwargs, task_id, called)
+        called = read_options("apply_async", options, *CALL_ONLY)
+        call = Call(task_id, connection, connect_timeout, called)
+        return send(cls, args, kwargs, call)
+
+    @classmethod
+    def s(cls, *args: Any, **kwargs: Any) -> Signature[Any]:
+        """A call of the task that is yet to be sent, for a `TaskSet`."""
+        return Signature(cls, args, kwargs)
+
+    @classmethod
+    def signature(
+        cls,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Signature[Any]:
+        """The same, with options of `apply_async`."""
+        return Signature(cls, tuple(args), kwargs or {}, options)
 
     @classmethod
     def declared(cls) -> Options:
