@@ -265,6 +265,26 @@ class App:
 _apps: weakref.WeakSet[App] = weakref.WeakSet()
 
 
+def establish_connection(connect_timeout: float | None = None) -> Connection:
+    """A connection to the broker of the one app that this process has.
+
+    Args:
+        connect_timeout: seconds to wait for it; the app's own unless it is given.
+
+    Raises:
+        InvalidOption: there is no app, or more than one.
+        BrokerUnreachable: it could not be made.
+    """
+    apps = list(_apps)
+    if len(apps) != 1:
+        found = "several apps" if apps else "no app"
+        raise InvalidOption(
+            f"this process has {found}, so it is not clear which broker is meant; say"
+            " `app.establish_connection()`"
+        )
+    return apps[0].establish_connection(connect_timeout)
+
+
 def _close(replies: ReplyQueue, publisher: Publisher) -> None:
     replies.close()
     publisher.close()

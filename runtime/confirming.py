@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -19,6 +20,8 @@ from routewright.runtime.options import LOWEST_PRIORITY
 MAX_IDLE = 60.0  # seconds; then a new connection is cheaper than the doubt about the old one
 
 MAX_UNSETTLED_BYTES = 2**23
+BATCH_BYTES = 2**14
+SUCCESSION = 0.001  # seconds between two messages that may go out together
 
 
 class ConfirmingLink:
@@ -39,6 +42,8 @@ class ConfirmingLink:
         self.in_doubt = False
         self._touched = monotonic()
         self._ledger = Ledger()
+        self._buffer: list[bytes] = []
+        self._buffered = 0  # bytes
         self._connection = broker.persist(
             connect_timeout, lambda left: broker.connect(left, on_blocked=self._on_blocked)
         )
@@ -49,6 +54,9 @@ class ConfirmingLink:
         except LOST as error:
             brokers.discard(self._connection)
             raise LinkLost(str(error)) from error
+        # Bounds every write: one that takes longer has met a broker that does not read.
+        self._amqp.transport.sock.settimeout(confirm_timeout)
+        self._write: Callable[[bytes], None] = self._amqp.transport.write
         events = self._channel.events
         events["basic_ack"].add(self._ledger.acked)
         events["basic_nack"].add(self._ledger.nacked)
@@ -64,38 +72,58 @@ class ConfirmingLink:
         """How many messages the broker has settled on it."""
         return self._ledger.settled
 
-    def post(self, dispatch: Dispatch) -> None:
-        """Write a message; what the broker makes of it is known when it is settled.
+    def make_room(self, dispatch: Dispatch, window: int) -> None:
+        """Wait until fewer than `window` messages are unsettled, and none that could be confused.
 
         Of two messages with one id, the second waits for the first: a return tells no more than
         the id.
 
         Raises:
-            LinkLost: the connection broke; the message may or may not have arrived.
+            LinkLost: as of `settle`.
         """
-        if self._ledger.holds(dispatch.id):
+        ledger = self._ledger
+        if len(ledger) >= window:
+            self.settle(window * 3 // 4)  # not one by one, for which each would need a write
+        if ledger.holds(dispatch.id):
             self.settle(0)
-        if self._ledger.size > MAX_UNSETTLED_BYTES:
-            self.settle(len(self._ledger) // 2)
+        if ledger.size > MAX_UNSETTLED_BYTES:
+            self.settle(len(ledger) // 2)
+
+    def post(self, dispatch: Dispatch) -> None:
+        """Write a message; what the broker makes of it is known when it is settled.
+
+        In a quick succession of messages several go out together, at the latest by `settle`.
+
+        Raises:
+            LinkLost: the connection broke; the message is among the unsettled.
+        """
         try:
             data = self._frames(dispatch)
         except Exception as error:  # noqa: BLE001  of many types, as for headers
             dispatch.fail(EncodeError, f"it cannot be sent: {error}", error)
             return
-        self.in_doubt = True
         dispatch.posted += 1
+        self._ledger.add(dispatch, len(data))
+        self._buffer.append(data)
+        self._buffered += len(data)
+        now = monotonic()
+        if self._buffered >= BATCH_BYTES or now - self._touched > SUCCESSION:
+            self._flush()
+        self._touched = now
+
+    def _flush(self) -> None:
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        self._buffered = 0
+        self.in_doubt = True
         try:
-            with self._amqp.transport.having_timeout(self._timeout):
-                self._amqp.transport.write(data)
+            self._write(data)
         except TimeoutError as error:
             self._see_blocked()
-            self._ledger.add(dispatch, len(data))
             self._give_up(error)
             return
         except LOST as error:
             raise LinkLost(str(error) or type(error).__name__) from error
-        self._ledger.add(dispatch, len(data))
-        self._touched = monotonic()
         self.in_doubt = False
 
     def _frames(self, dispatch: Dispatch) -> bytes:
@@ -121,6 +149,8 @@ class ConfirmingLink:
             LinkLost: the connection broke.
         """
         ledger = self._ledger
+        if len(ledger) > room and self._buffer:
+            self._flush()
         settled, deadline = ledger.settled, 0.0
         while len(ledger) > room:
             if not deadline or ledger.settled > settled:
@@ -175,7 +205,7 @@ class ConfirmingLink:
                 self._channel.queue_declare(queue, passive=True).consumer_count for queue in queues
             ]
         except NotFound as error:
-            dispatch.fail(NoConsumers, error.reply_text, error)
+            dispatch.fail(NoConsumers, str(error.reply_text), error)
             return
         except LOST as error:
             raise LinkLost(str(error) or type(error).__name__) from error

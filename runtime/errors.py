@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Self
+from typing import Any
 
 SHOWN = 3  # tasks that the text of `NotAllSent` names
 
@@ -100,14 +100,8 @@ class NotAllSent(ExceptionGroup[Exception], SendError):
     `results` has the results of a `TaskSet`, of those that were sent too.
     """
 
-    failed: tuple[Unsent, ...]
+    failed: tuple[Unsent, ...] = ()
     results: Any = None
-
-    def __new__(cls, message: str, errors: Sequence[Exception], failed: tuple[Unsent, ...]) -> Self:
-        """With the errors, and to which tasks they belong."""
-        self = super().__new__(cls, message, errors)
-        self.failed = failed
-        return self
 
     @classmethod
     def of(cls, failed: Sequence[Unsent], count: int) -> NotAllSent:
@@ -115,7 +109,9 @@ class NotAllSent(ExceptionGroup[Exception], SendError):
         named = [f"#{it.index} `{it.task}` ({it.id})" for it in failed[:SHOWN]]
         more = f" and {len(failed) - SHOWN:,} more" if len(failed) > SHOWN else ""
         text = f"{len(failed):,} of {count:,} tasks were not sent: {', '.join(named)}{more}"
-        return cls(text, [it.error for it in failed], tuple(failed))
+        self = cls(text, [it.error for it in failed])
+        self.failed = tuple(failed)
+        return self
 
     def derive(self, excs: Sequence[Exception]) -> ExceptionGroup[Exception]:  # type: ignore[override]
         """A part of it, as `except*` makes one."""

@@ -31,6 +31,9 @@ class Link(Protocol):
         """How many messages were settled on it."""
         ...
 
+    def make_room(self, dispatch: Dispatch, window: int) -> None:
+        """Wait until fewer than `window` messages are unsettled."""
+
     def post(self, dispatch: Dispatch) -> None:
         """Hand a message to the broker."""
 
@@ -68,6 +71,9 @@ class VirtualLink:
         self.settled = 0
         self._connection = broker.persist(connect_timeout, broker.connect)
         self._channel: Any = self._connection.channel()
+
+    def make_room(self, dispatch: Dispatch, window: int) -> None:
+        """Nothing: a message is settled as it is posted."""
 
     def post(self, dispatch: Dispatch) -> None:
         """Put the message into each queue of its route, and settle it.

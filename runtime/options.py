@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -34,6 +34,10 @@ class Options:
     ignore_result: bool | None = None
 
 
+NOTHING = Options()
+OPTIONS = tuple(it.name for it in fields(Options))
+
+
 @dataclass(frozen=True, slots=True)
 class Call:
     """What one call says: the options, and what no task can say."""
@@ -41,7 +45,7 @@ class Call:
     task_id: str | None = None
     connection: Connection | None = None
     connect_timeout: float | None = None
-    options: Options = field(default_factory=Options)
+    options: Options = NOTHING
 
 
 #: Parameters that a call has beside the options.
@@ -67,10 +71,11 @@ def read_options(where: str, options: Mapping[str, object], *also: str) -> Optio
     Raises:
         InvalidOption: there is no such option.
     """
-    known = [*also, *(field.name for field in fields(Options))]
+    if not options:
+        return NOTHING
     for name in options:
-        if name not in known:
-            listed = ", ".join(f"`{one}`" for one in known)
+        if name not in OPTIONS:
+            listed = ", ".join(f"`{one}`" for one in (*also, *OPTIONS))
             raise InvalidOption(f"{where} has no option `{name}`; its options are {listed}")
     return Options(**cast("dict[str, Any]", options))
 

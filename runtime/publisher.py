@@ -116,6 +116,7 @@ def deliver(source: Source, dispatch: Dispatch, connect_timeout: float | None = 
     stream = Stream(source, connect_timeout=connect_timeout)
     try:
         stream.push(dispatch)
+        stream.settle()
     finally:
         stream.close()
     if dispatch.error is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Protocol
 
@@ -56,11 +57,11 @@ class Stream:
     def push(self, dispatch: Dispatch) -> None:
         """Send a message; it may be settled only later."""
         self._todo.append(dispatch)
-        self._work(self._window - 1)
+        self._work(self._post_all)
 
     def settle(self) -> None:
         """Wait until every message is settled."""
-        self._work(0)
+        self._work(self._settle_all)
 
     def close(self) -> None:
         """Give the link back."""
@@ -68,11 +69,10 @@ class Stream:
         if link is not None:
             self.source.give(link)
 
-    def _work(self, room: int) -> None:
-        while self._todo or self._link is not None:
+    def _work(self, step: Callable[[], None]) -> None:
+        while True:
             try:
-                self._post_all()
-                self._connected().settle(room)
+                step()
             except Objection as error:
                 self._find_culprit(error)
             except LinkLost as error:
@@ -82,15 +82,20 @@ class Stream:
             else:
                 return
 
+    def _settle_all(self) -> None:
+        self._post_all()
+        if self._link is not None:
+            self._link.settle(0)
+
     def _post_all(self) -> None:
         while self._todo:
-            dispatch, link = self._todo[0], self._connected()
-            link.settle(0 if dispatch.immediate else self._window - 1)
+            link, dispatch = self._connected(), self._todo[0]
+            link.make_room(dispatch, 1 if dispatch.immediate else self._window)
             if dispatch.immediate:
                 link.check_consumers(dispatch)
+            self._todo.popleft()
             if not dispatch.settled:
                 link.post(dispatch)
-            self._todo.popleft()
             if self._one_by_one:
                 link.settle(0)
         self._one_by_one = False

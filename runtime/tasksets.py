@@ -16,6 +16,7 @@ from routewright.runtime.errors import (
     RoutewrightError,
     Unsent,
 )
+from routewright.runtime.pipeline import Pipeline
 from routewright.runtime.results import AsyncResult
 from routewright.runtime.signature import Signature
 
@@ -51,8 +52,9 @@ class TaskSet:
         if not self.tasks:
             return TaskSetResult((), ())
         sending = _Sending(self.tasks)
+        pipeline: Pipeline = self.tasks[0].task.app.pipeline(connection, connect_timeout)
         try:
-            with self.tasks[0].task.app.pipeline(connection, connect_timeout) as pipeline:
+            with pipeline:
                 sending.send_all()
         except NotAllSent:
             sending.learn(pipeline.failed)
