@@ -14,12 +14,12 @@ from enum import StrEnum
 from functools import partial
 from typing import Any
 
-from routewright.compiler.headers import headers_match
 from routewright.compiler.keyspace import EVERY_KEY, key_classes
 from routewright.compiler.patterns import Pattern, Undecided, exactly, topic
 from routewright.compiler.table import PatternTable
 from routewright.compiler.templates import keys_of, placeholders
 from routewright.compiler.topology import Binding, Exchange, Queue, Task, Topology
+from routewright.runtime.headers import headers_match
 
 KNOWN_TYPES = ("direct", "topic", "fanout", "headers")
 

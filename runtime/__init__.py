@@ -35,11 +35,14 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import SendError as SendError
     from routewright.runtime.errors import TaskFailed as TaskFailed
     from routewright.runtime.errors import TaskRevoked as TaskRevoked
+    from routewright.runtime.errors import UnknownExchange as UnknownExchange
     from routewright.runtime.errors import UnknownGroup as UnknownGroup
+    from routewright.runtime.errors import UnknownQueue as UnknownQueue
     from routewright.runtime.errors import UnknownTask as UnknownTask
     from routewright.runtime.errors import Unroutable as Unroutable
     from routewright.runtime.errors import Unsent as Unsent
     from routewright.runtime.errors import WorkerUsageError as WorkerUsageError
+    from routewright.runtime.exchanges import Exchange as Exchange
     from routewright.runtime.functions import task as task
     from routewright.runtime.results import AsyncResult as AsyncResult
     from routewright.runtime.route import Group as Group
@@ -55,6 +58,7 @@ _HOMES = {
     "App": "app",
     "AsyncResult": "results",
     "Connection": "connection",
+    "Exchange": "exchanges",
     "Group": "route",
     "Route": "route",
     "Router": "route",
@@ -76,6 +80,7 @@ __all__ = [
     "Connection",
     "DuplicateTask",
     "EncodeError",
+    "Exchange",
     "Group",
     "InvalidOption",
     "InvalidParameter",
@@ -99,7 +104,9 @@ __all__ = [
     "TaskRevoked",
     "TaskSet",
     "TaskSetResult",
+    "UnknownExchange",
     "UnknownGroup",
+    "UnknownQueue",
     "UnknownTask",
     "Unroutable",
     "Unsent",

@@ -20,6 +20,7 @@ from routewright.runtime.outgoing import check_headers
 from routewright.runtime.pipeline import Pipeline, pipeline_of
 from routewright.runtime.publisher import Publisher, deliver
 from routewright.runtime.replies import ReplyQueue
+from routewright.runtime.rerouting import route_of
 from routewright.runtime.results import AsyncResult
 from routewright.runtime.route import Router
 from routewright.runtime.sendable import AnyTask, SendOptions
@@ -169,11 +170,11 @@ class App:
         """Send one task along its route; what `apply_async` does.
 
         Raises:
-            UnknownTask: the topology declares no such task.
+            UnknownTask, UnknownExchange, UnknownQueue: the topology declares no such thing.
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             InvalidOption, SendError: as of `Task.apply_async`.
         """
-        route = self.router.resolve(name).filled(kwargs)
+        route = route_of(self.router, self.router.resolve(name), declared, call.options, kwargs)
         options = choose(route, declared, call.options)
         if options.headers:
             check_headers(dict(options.headers))

@@ -74,7 +74,8 @@ class Broker:
     ) -> None:
         self.connect_timeout = seconds("connect_timeout", connect_timeout)
         self.retry_budget = seconds("retry_budget", retry_budget)
-        self._lost_at: float | None = None  # when a connection broke; None once one was made again
+        self._known = False  # whether there was ever a connection
+        self._lost_at: float | None = None  # the first sign of trouble since there was one
         self._url = url
         self._ssl = ssl if isinstance(ssl, bool) else dict(ssl)
         _check(url)
@@ -132,14 +133,14 @@ class Broker:
             refused = isinstance(error.__cause__ or error, (AccessRefused, NotAllowed))
             kind = LoginRefused if refused else BrokerUnreachable
             raise kind(f"cannot connect to {self.name}: {text}") from error
-        self._lost_at = None
+        self._known, self._lost_at = True, None
         return connection
 
     def persist(self, connect_timeout: float | None, attempt: Callable[[float], T]) -> T:
         """Attempt something that connects, again and again, until a send has no time left for it.
 
-        That is `connect_timeout`; if it is None, the broker's own, or what is left of the retry
-        budget since a connection was lost, whichever is more.
+        That is `connect_timeout`; if it is None, the broker's own, or, where there was a connection
+        before, what is left of the retry budget since the first sign of trouble, if that is more.
 
         Args:
             connect_timeout: seconds.
@@ -149,29 +150,31 @@ class Broker:
             BrokerUnreachable: what the last attempt raised.
             LoginRefused: at once, for it would not help to ask again.
         """
-        deadline = monotonic() + self._patience(connect_timeout)
+        started = monotonic()
         pause, longest = PAUSES
         while True:
             try:
-                return attempt(deadline - monotonic())
+                left = self._deadline(started, connect_timeout) - monotonic()
+                return attempt(max(left, pause))  # a machine under load may oversleep
             except LoginRefused:
                 raise
             except BrokerUnreachable:
-                if monotonic() + pause >= deadline:
+                self.lost()
+                if monotonic() + pause >= self._deadline(started, connect_timeout):
                     raise
             sleep(pause)
             pause = min(2 * pause, longest)
 
-    def _patience(self, connect_timeout: float | None) -> float:
+    def _deadline(self, started: float, connect_timeout: float | None) -> float:
         if connect_timeout is not None:
-            return connect_timeout
-        lost_at = self._lost_at
-        left = 0.0 if lost_at is None else lost_at + self.retry_budget - monotonic()
-        return max(self.connect_timeout, left)
+            return started + connect_timeout
+        lost_at = self._lost_at  # another thread may have found out meanwhile
+        end = started + self.connect_timeout
+        return end if lost_at is None else max(end, lost_at + self.retry_budget)
 
     def lost(self) -> None:
-        """A connection broke: until another one is made, sends are more patient."""
-        if self._lost_at is None:
+        """A broker that was there may not be: until it is again, sends are more patient."""
+        if self._known and self._lost_at is None:
             self._lost_at = monotonic()
 
     def _establish(self, options: dict[str, Any]) -> Connection:

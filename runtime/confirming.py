@@ -15,7 +15,7 @@ from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import BrokerBlocked, ConfirmTimeout, EncodeError, NoConsumers
 from routewright.runtime.frames import publish_address, publish_frames, publish_properties
 from routewright.runtime.ledger import Ledger
-from routewright.runtime.options import LOWEST_PRIORITY
+from routewright.runtime.message import LOWEST_PRIORITY
 
 MAX_IDLE = 60.0  # seconds; then a new connection is cheaper than the doubt about the old one
 

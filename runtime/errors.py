@@ -22,6 +22,24 @@ class UnknownTask(RoutewrightError, LookupError):
         self.task = task
 
 
+class UnknownExchange(RoutewrightError, LookupError):
+    """An exchange that the compiled topology does not declare."""
+
+    def __init__(self, exchange: str, topology: str, known: tuple[str, ...]) -> None:
+        super().__init__(
+            f"topology `{topology}` declares no exchange `{exchange}`{near(exchange, known)}"
+        )
+        self.exchange = exchange
+
+
+class UnknownQueue(RoutewrightError, LookupError):
+    """A queue that the compiled topology does not declare."""
+
+    def __init__(self, queue: str, topology: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"topology `{topology}` declares no queue `{queue}`{near(queue, known)}")
+        self.queue = queue
+
+
 class UnknownGroup(RoutewrightError, LookupError):
     """A worker group that the compiled topology does not declare."""
 

@@ -87,8 +87,9 @@ class VirtualLink:
             return
         if route.varies:
             problem = (
-                "its queue depends on a placeholder that may be any word, and on this transport"
-                " nobody decides it; list the words under `parameters`"
+                "its queue depends on a placeholder that may be any word, or on an exchange of an"
+                " unknown type, and on this transport nobody decides it; list the words under"
+                " `parameters`, or name the `queue`"
             )
             dispatch.fail(Unroutable, problem)
             return

@@ -9,12 +9,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from routewright.runtime.errors import InvalidOption
+from routewright.runtime.message import LOWEST_PRIORITY
 from routewright.runtime.route import Route
 
 if TYPE_CHECKING:
     from routewright.runtime.connection import Connection
-
-LOWEST_PRIORITY = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +21,13 @@ class Options:
     """What a task or a call says about sending; None says nothing.
 
     `priority` is 0 (the highest) to 9 (the lowest). `expires` is in seconds, or a point in time; a
-    naive one is local time, as everywhere in Python.
+    naive one is local time, as everywhere in Python. `exchange` and `routing_key`, together or one
+    of them, or `queue`, send the task elsewhere than its route.
     """
 
+    exchange: str | None = None
+    routing_key: str | None = None
+    queue: str | None = None
     priority: int | None = None
     serializer: str | None = None
     headers: Mapping[str, Any] | None = None

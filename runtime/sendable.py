@@ -63,6 +63,9 @@ class Sender(Protocol):
 class SendOptions(TypedDict, total=False):
     """What a task or a call may say about sending; see `Options`. None says nothing."""
 
+    exchange: str | None
+    routing_key: str | None
+    queue: str | None
     priority: int | None
     serializer: str | None
     headers: Mapping[str, Any] | None

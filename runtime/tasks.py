@@ -30,6 +30,9 @@ class Task:
     name: ClassVar[str]
     abstract: ClassVar[bool] = True
 
+    exchange: ClassVar[str | None] = None
+    routing_key: ClassVar[str | None] = None
+    queue: ClassVar[str | None] = None
     priority: ClassVar[int | None] = None
     serializer: ClassVar[str | None] = None
     headers: ClassVar[Mapping[str, Any] | None] = None
@@ -86,7 +89,7 @@ class Task:
         Raises:
             TypeError: `run` does not take these arguments.
             InvalidOption: an option has a value that it cannot have.
-            UnknownTask: the topology declares no such task.
+            UnknownTask, UnknownExchange, UnknownQueue: the topology declares no such thing.
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             SendError: the task was not sent, or not surely; the subclass says which.
         """
@@ -113,6 +116,9 @@ class Task:
     def declared(cls) -> Options:
         """What the class says about sending."""
         return Options(
+            exchange=cls.exchange,
+            routing_key=cls.routing_key,
+            queue=cls.queue,
             priority=cls.priority,
             serializer=cls.serializer,
             headers=cls.headers,
