@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from routewright.runtime.route import Group as Group
     from routewright.runtime.route import Route as Route
     from routewright.runtime.route import Router as Router
+    from routewright.runtime.serializers import register_serializer as register_serializer
     from routewright.runtime.signature import Signature as Signature
     from routewright.runtime.tasks import Task as Task
     from routewright.runtime.tasksets import TaskSet as TaskSet
@@ -68,6 +69,7 @@ _HOMES = {
     "TaskSetResult": "tasksets",
     "Worker": "worker",
     "establish_connection": "app",
+    "register_serializer": "serializers",
     "task": "functions",
 }
 
@@ -114,6 +116,7 @@ __all__ = [
     "WorkerUsageError",
     "errors",
     "establish_connection",
+    "register_serializer",
     "task",
 ]
 
