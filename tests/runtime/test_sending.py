@@ -7,9 +7,7 @@ import socket
 import subprocess
 import sys
 import textwrap
-import threading
 import time
-from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -266,28 +264,6 @@ def test_an_immediate_task_wants_a_worker_that_waits(rabbit: Any, eventually: Ev
 
     with rabbit.worker(app):
         eventually(sent)
-
-
-@pytest.mark.broker
-def test_eight_threads_lose_nothing_and_double_nothing(rabbit: Any) -> None:
-    app = rabbit.app("t")
-    errors: list[BaseException] = []
-
-    def send(thread: int) -> None:
-        try:
-            for number in range(500):
-                app.send_task("t", [thread, number], ignore_result=True)
-        except BaseException as error:  # noqa: BLE001  the test's own thread reports it
-            errors.append(error)
-
-    threads = [threading.Thread(target=send, args=(number,)) for number in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert errors == []
-    arrived = Counter(tuple(message.payload[0]) for message in drain(rabbit))
-    assert arrived == Counter((thread, number) for thread in range(8) for number in range(500))
 
 
 @pytest.mark.broker
