@@ -49,6 +49,12 @@ def carve(topology: Topology) -> tuple[Topology, list[Diagnostic]]:
     return carved, found
 
 
+def fronts(topology: Topology) -> dict[str, str]:
+    """The exchanges that were carved, each with the one that stands in front of it."""
+    carved = {it.exchange.name: it.exchange for it in topology.carve_outs}
+    return {name: _front(exchange).name for name, exchange in sorted(carved.items())}
+
+
 def _front(exchange: Exchange) -> Exchange:
     arguments = {"alternate-exchange": exchange.name}
     return Exchange(f"{exchange.name}.front", "topic", exchange.durable, arguments=arguments)

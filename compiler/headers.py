@@ -1,4 +1,4 @@
-"""Which headers a headers binding matches, by RabbitMQ's `rabbit_exchange_type_headers`."""
+"""Every way in which the headers of a message can match headers bindings."""
 
 from __future__ import annotations
 
@@ -7,41 +7,13 @@ from itertools import product
 from math import prod
 from typing import Any
 
-X_MATCH = "x-match"
+from routewright.runtime.headers import X_MATCH, headers_match, same_value
+
 X_MATCHES = ("all", "any", "all-with-x", "any-with-x")
 
 MAX_COMBINATIONS = 4096
 MAX_COMPARED = 300_000
 _ABSENT = object()
-
-
-def headers_match(arguments: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:
-    """Whether a message's headers satisfy a binding's arguments.
-
-    Without `x-match` all of them must. Arguments that begin with `x-` count only in the `-with-x`
-    forms. A value of another type never matches; an argument without a value asks for presence.
-    """
-    mode = arguments.get(X_MATCH, "all")
-    wanted = {
-        name: value
-        for name, value in arguments.items()
-        if not name.startswith("x-") or (name != X_MATCH and str(mode).endswith("-with-x"))
-    }
-    met = (name in headers and _same(value, headers[name]) for name, value in wanted.items())
-    return any(met) if str(mode).startswith("any") else all(met)
-
-
-def _same(wanted: Any, given: Any) -> bool:
-    if wanted is None:
-        return True
-    return _type(wanted) == _type(given) and bool(wanted == given)
-
-
-def _type(value: Any) -> str:
-    """The type a value has for the broker: 1 is 1.0, and True is neither."""
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return "number"
-    return type(value).__name__
 
 
 class Undecidable(Exception):
@@ -96,7 +68,9 @@ def all_headers(tables: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]
     for table in tables:
         for name, value in table.items():
             known = values.setdefault(name, [_ABSENT, _Other()])
-            if name != X_MATCH and not any(_same(value, it) for it in known if it is not _ABSENT):
+            if name != X_MATCH and not any(
+                same_value(value, it) for it in known if it is not _ABSENT
+            ):
                 known.append(value)
     values.pop(X_MATCH, None)
     if prod(len(known) for known in values.values()) > MAX_COMBINATIONS:

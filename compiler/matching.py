@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from routewright.compiler.exchange_types import CHOOSING_TYPES
-from routewright.compiler.headers import headers_match
 from routewright.compiler.keyspace import EVERY_KEY
 from routewright.compiler.patterns import Pattern, exactly, topic
 from routewright.compiler.table import PatternTable
 from routewright.compiler.topology import Binding, Exchange
+from routewright.runtime.headers import headers_match
 
 Match = Callable[[str, Mapping[str, Any]], Iterable[Binding]]
 

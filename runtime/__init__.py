@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from routewright.runtime import errors as errors
     from routewright.runtime.app import App as App
+    from routewright.runtime.app import establish_connection as establish_connection
+    from routewright.runtime.connection import Connection as Connection
     from routewright.runtime.errors import BrokerBlocked as BrokerBlocked
     from routewright.runtime.errors import BrokerUnreachable as BrokerUnreachable
     from routewright.runtime.errors import ConfirmTimeout as ConfirmTimeout
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import Nacked as Nacked
     from routewright.runtime.errors import NoConsumers as NoConsumers
     from routewright.runtime.errors import NoResult as NoResult
+    from routewright.runtime.errors import NotAllSent as NotAllSent
     from routewright.runtime.errors import NotRegistered as NotRegistered
     from routewright.runtime.errors import Refused as Refused
     from routewright.runtime.errors import ResultTimeout as ResultTimeout
@@ -32,26 +35,41 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import SendError as SendError
     from routewright.runtime.errors import TaskFailed as TaskFailed
     from routewright.runtime.errors import TaskRevoked as TaskRevoked
+    from routewright.runtime.errors import UnknownExchange as UnknownExchange
     from routewright.runtime.errors import UnknownGroup as UnknownGroup
+    from routewright.runtime.errors import UnknownQueue as UnknownQueue
     from routewright.runtime.errors import UnknownTask as UnknownTask
     from routewright.runtime.errors import Unroutable as Unroutable
+    from routewright.runtime.errors import Unsent as Unsent
     from routewright.runtime.errors import WorkerUsageError as WorkerUsageError
+    from routewright.runtime.exchanges import Exchange as Exchange
     from routewright.runtime.functions import task as task
     from routewright.runtime.results import AsyncResult as AsyncResult
     from routewright.runtime.route import Group as Group
     from routewright.runtime.route import Route as Route
     from routewright.runtime.route import Router as Router
+    from routewright.runtime.serializers import register_serializer as register_serializer
+    from routewright.runtime.signature import Signature as Signature
     from routewright.runtime.tasks import Task as Task
+    from routewright.runtime.tasksets import TaskSet as TaskSet
+    from routewright.runtime.tasksets import TaskSetResult as TaskSetResult
     from routewright.runtime.worker import Worker as Worker
 
 _HOMES = {
     "App": "app",
     "AsyncResult": "results",
+    "Connection": "connection",
+    "Exchange": "exchanges",
     "Group": "route",
     "Route": "route",
     "Router": "route",
+    "Signature": "signature",
     "Task": "tasks",
+    "TaskSet": "tasksets",
+    "TaskSetResult": "tasksets",
     "Worker": "worker",
+    "establish_connection": "app",
+    "register_serializer": "serializers",
     "task": "functions",
 }
 
@@ -61,8 +79,10 @@ __all__ = [
     "BrokerBlocked",
     "BrokerUnreachable",
     "ConfirmTimeout",
+    "Connection",
     "DuplicateTask",
     "EncodeError",
+    "Exchange",
     "Group",
     "InvalidOption",
     "InvalidParameter",
@@ -72,6 +92,7 @@ __all__ = [
     "Nacked",
     "NoConsumers",
     "NoResult",
+    "NotAllSent",
     "NotRegistered",
     "Refused",
     "ResultTimeout",
@@ -79,15 +100,23 @@ __all__ = [
     "Router",
     "RoutewrightError",
     "SendError",
+    "Signature",
     "Task",
     "TaskFailed",
     "TaskRevoked",
+    "TaskSet",
+    "TaskSetResult",
+    "UnknownExchange",
     "UnknownGroup",
+    "UnknownQueue",
     "UnknownTask",
     "Unroutable",
+    "Unsent",
     "Worker",
     "WorkerUsageError",
     "errors",
+    "establish_connection",
+    "register_serializer",
     "task",
 ]
 

@@ -11,17 +11,22 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overloa
 from uuid import uuid4
 
 from routewright.runtime import later
-from routewright.runtime.broker import Broker
-from routewright.runtime.errors import DuplicateTask
+from routewright.runtime.broker import Broker, seconds
+from routewright.runtime.connection import Connection
+from routewright.runtime.dispatch import Dispatch
+from routewright.runtime.errors import DuplicateTask, InvalidOption
 from routewright.runtime.functions import BindingDecorator, Decorator, FunctionTask, task
 from routewright.runtime.message import Envelope, Message, running
-from routewright.runtime.options import CALL_ONLY, Options, choose, read_options
+from routewright.runtime.options import CALL_ONLY, Call, Options, choose, read_options
 from routewright.runtime.outgoing import check_headers
-from routewright.runtime.publisher import Publisher
+from routewright.runtime.pipeline import Pipeline, pipeline_of
+from routewright.runtime.publisher import Publisher, deliver
 from routewright.runtime.replies import ReplyQueue
+from routewright.runtime.rerouting import route_of
 from routewright.runtime.results import AsyncResult
 from routewright.runtime.route import Router
 from routewright.runtime.sendable import AnyTask, SendOptions
+from routewright.runtime.stream import Source
 
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672//"
 
@@ -40,8 +45,9 @@ class App:
         broker: a URL as kombu takes it; `$ROUTEWRIGHT_BROKER` if None, then the local RabbitMQ.
         include: modules that hold tasks, which a worker imports beside the app's own.
         pool_limit: how many connections may be sending at the same time.
-        connect_timeout: seconds that connecting may take.
+        connect_timeout: seconds that connecting may take, look-up of names and retries included.
         confirm_timeout: seconds that the broker may take to confirm a message.
+        retry_budget: seconds for which a send whose connection broke is tried again.
         ssl: kombu's `ssl`, for what an `amqps:` URL cannot say.
 
     Raises:
@@ -57,14 +63,25 @@ class App:
         pool_limit: int = 10,
         connect_timeout: float = 4.0,
         confirm_timeout: float = 10.0,
+        retry_budget: float = 10.0,
         ssl: bool | Mapping[str, Any] = False,
     ) -> None:
         self.router = router
         self.include = tuple(include)
         self.tasks: dict[str, AnyTask] = {}
         url = broker or os.environ.get("ROUTEWRIGHT_BROKER") or DEFAULT_BROKER
-        self.broker = Broker(url, vhost=router.vhost, connect_timeout=connect_timeout, ssl=ssl)
-        self._publisher = Publisher(self.broker, limit=pool_limit, confirm_timeout=confirm_timeout)
+        self.broker = Broker(
+            url,
+            vhost=router.vhost,
+            connect_timeout=connect_timeout,
+            retry_budget=retry_budget,
+            ssl=ssl,
+        )
+        self._publisher = Publisher(
+            self.broker,
+            limit=pool_limit,
+            confirm_timeout=seconds("confirm_timeout", confirm_timeout),
+        )
         self._replies = ReplyQueue(self.broker)
         # Runs when the app is collected, and before the process ends.
         weakref.finalize(self, _close, self._replies, self._publisher)
@@ -134,20 +151,16 @@ class App:
         kwargs: Mapping[str, Any] | None = None,
         *,
         task_id: str | None = None,
+        connection: Connection | None = None,
+        connect_timeout: float | None = None,
         countdown: float | None = None,
         eta: datetime | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[Any]:
         """Send a task by its name alone, for a sender that has not its code."""
-        return self.send(
-            name,
-            args,
-            kwargs or {},
-            task_id=task_id,
-            declared=Options(),
-            called=read_options("send_task", options, *CALL_ONLY),
-            due=later.due(countdown, eta),
-        )
+        called = read_options("send_task", options, *CALL_ONLY)
+        call = Call(task_id, connection, connect_timeout, called, later.due(countdown, eta))
+        return self.send(name, args, kwargs or {}, declared=Options(), call=call)
 
     def send(
         self,
@@ -155,32 +168,31 @@ class App:
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         *,
-        task_id: str | None,
         declared: Options,
-        called: Options,
-        due: datetime | None = None,
+        call: Call,
     ) -> AsyncResult[Any]:
         """Send one task along its route; what `apply_async` does.
 
         Raises:
-            UnknownTask: the topology declares no such task.
+            UnknownTask, UnknownExchange, UnknownQueue: the topology declares no such thing.
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             InvalidOption, SendError: as of `Task.apply_async`.
         """
-        route = self.router.resolve(name).filled(kwargs)
-        options = choose(route, declared, called)
+        route = route_of(self.router, self.router.resolve(name), declared, call.options, kwargs)
+        options = choose(route, declared, call.options)
         if options.headers:
             check_headers(dict(options.headers))
-        if due is not None:  # before any network, where it cannot be
-            later.postponed(self.router, self.broker, route, due)
+        if call.due is not None:  # before any network, where it cannot be
+            later.postponed(self.router, self.broker, route, call.due)
+        source, patience = self._source(call)
         parent = running.get()
         message = Message(
             task=name,
-            id=task_id if task_id is not None else str(uuid4()),
+            id=call.task_id if call.task_id is not None else str(uuid4()),
             args=tuple(args),
             kwargs=kwargs,
             expires=options.expires,
-            eta=due,
+            eta=call.due,
             root_id=None if parent is None else parent.root_id or parent.id,
             parent_id=None if parent is None else parent.id,
             ignore_result=options.ignore_result,
@@ -192,14 +204,17 @@ class App:
         if options.ignore_result:
             result = AsyncResult(message.id, name, lost="the task ignores its result")
         else:
-            envelope = envelope.answered_to(self._replies.name())
+            envelope = envelope.answered_to(self._replies.name(patience))
             result = AsyncResult(message.id, name)
             self._replies.expect(result)
-        if due is not None:  # connecting took time, which counts
-            route = later.postponed(self.router, self.broker, route, due)
-        self._publisher.send(
-            route, envelope, mandatory=options.mandatory, immediate=options.immediate
-        )
+        if call.due is not None:  # connecting took time, which counts
+            route = later.postponed(self.router, self.broker, route, call.due)
+        dispatch = Dispatch(route, envelope, options.mandatory, options.immediate)
+        pipeline = pipeline_of(self._publisher) if call.connection is None else None
+        if pipeline is None:
+            deliver(source, dispatch, patience)
+        else:
+            pipeline.send(dispatch, result)
         return result
 
     def put_off(self, task: str, queue: str, envelope: Envelope, due: datetime) -> None:
@@ -210,7 +225,52 @@ class App:
             SendError: the message was not sent, or not surely.
         """
         route = later.put_off(self.router, self.broker, task, queue, due)
-        self._publisher.send(route, later.anew(envelope))
+        deliver(self._publisher, Dispatch(route, later.anew(envelope)))
+
+    def _source(self, call: Call) -> tuple[Source, float | None]:
+        """What a call is sent by, and how long it may wait for a connection."""
+        patience = call.connect_timeout
+        if patience is not None:
+            patience = seconds("connect_timeout", patience)
+        if call.connection is None:
+            return self._publisher, patience
+        if not isinstance(call.connection, Connection) or call.connection.broker != self.broker:
+            raise InvalidOption(
+                "connection is what `establish_connection()` of the same app returns, not"
+                f" {call.connection!r}"
+            )
+        return call.connection, patience
+
+    def establish_connection(self, connect_timeout: float | None = None) -> Connection:
+        """A connection of one's own, for `apply_async(..., connection=...)`.
+
+        Args:
+            connect_timeout: seconds to wait for it; the app's own unless it is given.
+
+        Raises:
+            BrokerUnreachable: it could not be made.
+        """
+        if connect_timeout is not None:
+            connect_timeout = seconds("connect_timeout", connect_timeout)
+        return Connection(
+            self.broker,
+            connect_timeout=connect_timeout,
+            confirm_timeout=self._publisher.confirm_timeout,
+        )
+
+    def pipeline(
+        self, connection: Connection | None = None, connect_timeout: float | None = None
+    ) -> Pipeline:
+        """`with app.pipeline():` sends what its block sends without waiting for each confirm.
+
+        At the end of the block, all of them are confirmed, or `NotAllSent` says which are not.
+
+        Args:
+            connection: what to send on, instead of a connection of the app's pool.
+            connect_timeout: seconds to wait for a connection, if there is none yet.
+        """
+        source, patience = self._source(Call(None, connection, connect_timeout))
+        return Pipeline(self._publisher, source, connect_timeout=patience)
 
     def close(self) -> None:
         """Delete the reply queue and close the connections. A later send opens them again."""
@@ -223,6 +283,26 @@ class App:
 
 
 _apps: weakref.WeakSet[App] = weakref.WeakSet()
+
+
+def establish_connection(connect_timeout: float | None = None) -> Connection:
+    """A connection to the broker of the one app that this process has.
+
+    Args:
+        connect_timeout: seconds to wait for it; the app's own unless it is given.
+
+    Raises:
+        InvalidOption: there is no app, or more than one.
+        BrokerUnreachable: it could not be made.
+    """
+    apps = list(_apps)
+    if len(apps) != 1:
+        found = "several apps" if apps else "no app"
+        raise InvalidOption(
+            f"this process has {found}, so it is not clear which broker is meant; say"
+            " `app.establish_connection()`"
+        )
+    return apps[0].establish_connection(connect_timeout)
 
 
 def _close(replies: ReplyQueue, publisher: Publisher) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic
 from typing import Any
@@ -9,33 +10,43 @@ from typing import Any
 from amqp.exceptions import ChannelError, IrrecoverableConnectionError, NotFound
 
 from routewright.runtime import broker as brokers
-from routewright.runtime.broker import LOST, Broker, LinkLost
-from routewright.runtime.errors import (
-    BrokerBlocked,
-    ConfirmTimeout,
-    Nacked,
-    NoConsumers,
-    Refused,
-    Unroutable,
-)
-from routewright.runtime.message import Envelope
-from routewright.runtime.options import LOWEST_PRIORITY
-from routewright.runtime.outgoing import described, prepare
-from routewright.runtime.route import Route
+from routewright.runtime.broker import LOST, Broker, LinkLost, Objection
+from routewright.runtime.dispatch import Dispatch
+from routewright.runtime.errors import BrokerBlocked, ConfirmTimeout, EncodeError, NoConsumers
+from routewright.runtime.frames import publish_address, publish_frames, publish_properties
+from routewright.runtime.ledger import Ledger
+from routewright.runtime.message import LOWEST_PRIORITY
+
+MAX_IDLE = 60.0  # seconds; then a new connection is cheaper than the doubt about the old one
+
+MAX_UNSETTLED_BYTES = 2**23
+BATCH_BYTES = 2**14
+SUCCESSION = 0.001  # seconds between two messages that may go out together
 
 
 class ConfirmingLink:
-    """An AMQP connection with one channel in confirm mode."""
+    """An AMQP connection with one channel in confirm mode, on which messages are unsettled.
 
-    def __init__(self, broker: Broker) -> None:
-        self.busy = True
+    Args:
+        broker: whom to connect to.
+        connect_timeout: seconds to keep trying for, unless the broker's own are wanted.
+        confirm_timeout: seconds that the broker may go without settling anything.
+    """
+
+    def __init__(
+        self, broker: Broker, *, connect_timeout: float | None, confirm_timeout: float
+    ) -> None:
         self._broker = broker
+        self._timeout = confirm_timeout
         self._blocked = False
-        self._published = 0
-        self._settled = 0
-        self._nacked = False
-        self._returned: str | None = None
-        self._connection = broker.connect(on_blocked=self._on_blocked)
+        self.in_doubt = False
+        self._touched = monotonic()
+        self._ledger = Ledger()
+        self._buffer: list[bytes] = []
+        self._buffered = 0  # bytes
+        self._connection = broker.persist(
+            connect_timeout, lambda left: broker.connect(left, on_blocked=self._on_blocked)
+        )
         self._amqp: Any = self._connection.connection
         try:
             self._channel: Any = self._connection.channel()
@@ -43,82 +54,164 @@ class ConfirmingLink:
         except LOST as error:
             brokers.discard(self._connection)
             raise LinkLost(str(error)) from error
-        self._channel.events["basic_ack"].add(self._on_ack)
-        self._channel.events["basic_nack"].add(self._on_nack)
-        self._channel.events["basic_return"].add(self._on_return)
-        self.busy = False
+        # Bounds every write: one that takes longer has met a broker that does not read.
+        self._amqp.transport.sock.settimeout(confirm_timeout)
+        self._write: Callable[[bytes], None] = self._amqp.transport.write
+        events = self._channel.events
+        events["basic_ack"].add(self._ledger.acked)
+        events["basic_nack"].add(self._ledger.nacked)
+        events["basic_return"].add(self._ledger.returned)
 
-    def publish(self, route: Route, envelope: Envelope, *, mandatory: bool, timeout: float) -> None:
-        """Publish and wait for the confirm, `timeout` seconds at most.
+    @property
+    def stale(self) -> bool:
+        """Whether it lay idle for so long that a firewall may have forgotten it."""
+        return not len(self._ledger) and monotonic() - self._touched > MAX_IDLE
+
+    @property
+    def settled(self) -> int:
+        """How many messages the broker has settled on it."""
+        return self._ledger.settled
+
+    def make_room(self, dispatch: Dispatch, window: int) -> None:
+        """Wait until fewer than `window` messages are unsettled, and none that could be confused.
+
+        Of two messages with one id, the second waits for the first: a return tells no more than
+        the id.
 
         Raises:
-            Unroutable, Nacked, Refused, ConfirmTimeout, BrokerBlocked: as their names say.
-            EncodeError: a header of the user's is none that AMQP can carry; nothing was sent.
-            LinkLost: the connection broke; the message may or may not have arrived.
+            LinkLost: as of `settle`.
         """
-        message = prepare(self._channel, envelope, _turned(envelope.priority))
-        self.busy = True
-        self._nacked, self._returned = False, None
+        ledger = self._ledger
+        if len(ledger) >= window:
+            self.settle(window * 3 // 4)  # not one by one, for which each would need a write
+        if ledger.holds(dispatch.id):
+            self.settle(0)
+        if ledger.size > MAX_UNSETTLED_BYTES:
+            self.settle(len(ledger) // 2)
+
+    def post(self, dispatch: Dispatch) -> None:
+        """Write a message; what the broker makes of it is known when it is settled.
+
+        In a quick succession of messages several go out together, at the latest by `settle`.
+
+        Raises:
+            LinkLost: the connection broke; the message is among the unsettled.
+        """
         try:
-            self._channel.basic_publish(
-                message, route.exchange, route.routing_key, mandatory=mandatory, timeout=timeout
-            )
-            self._published += 1
-            self._await_confirm(route, timeout)
-        except NotFound as error:
-            raise Unroutable(f"{described(route)}: {error.reply_text}") from error
-        except (ChannelError, IrrecoverableConnectionError) as error:
-            raise Refused(f"{described(route)}: {error}") from error
+            data = self._frames(dispatch)
+        except Exception as error:  # noqa: BLE001  of many types, as for headers
+            dispatch.fail(EncodeError, f"it cannot be sent: {error}", error)
+            return
+        dispatch.posted += 1
+        self._ledger.add(dispatch, len(data))
+        self._buffer.append(data)
+        self._buffered += len(data)
+        now = monotonic()
+        if self._buffered >= BATCH_BYTES or now - self._touched > SUCCESSION:
+            self._flush()
+        self._touched = now
+
+    def _flush(self) -> None:
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        self._buffered = 0
+        self.in_doubt = True
+        try:
+            self._write(data)
+        except TimeoutError as error:
+            self._see_blocked()
+            self._give_up(error)
+            return
         except LOST as error:
             raise LinkLost(str(error) or type(error).__name__) from error
-        self.busy = False
-        if self._returned is not None:
-            raise Unroutable(f"{described(route)}: the broker returned it, {self._returned}")
-        if self._nacked:
-            raise Nacked(f"{described(route)}: the broker refused it, as a full queue does")
+        self.in_doubt = False
 
-    def _await_confirm(self, route: Route, timeout: float) -> None:
-        deadline = monotonic() + timeout
-        while self._settled < self._published:
-            remaining = deadline - monotonic()
-            if remaining <= 0:
-                raise self._unconfirmed(route, timeout)
-            with suppress(TimeoutError):
-                self._amqp.drain_events(timeout=remaining)
-
-    def _unconfirmed(self, route: Route, timeout: float) -> ConfirmTimeout:
-        name = self._broker.name
-        if self._blocked:
-            return BrokerBlocked(
-                f"{described(route)}: {name} has blocked publishers (memory or disk alarm) and"
-                f" confirmed nothing in {timeout:g} s"
-            )
-        return ConfirmTimeout(
-            f"{described(route)}: {name} did not confirm in {timeout:g} s; the task may or may"
-            " not have been queued"
+    def _frames(self, dispatch: Dispatch) -> bytes:
+        route, envelope = dispatch.route, dispatch.envelope
+        body = envelope.body
+        if isinstance(body, str):
+            body = body.encode(envelope.content_encoding)
+        return publish_frames(
+            self._channel.channel_id,
+            self._amqp.frame_max,
+            publish_address(route.exchange, route.routing_key, mandatory=dispatch.mandatory),
+            publish_properties(envelope, _turned(envelope.priority)),
+            body,
         )
 
-    def check_consumers(self, route: Route) -> None:
-        """Refuse an immediate task that no worker is waiting for.
+    def settle(self, room: int) -> None:
+        """Wait until at most `room` messages are unsettled.
+
+        When the broker settles none for too long, all of them fail.
+
+        Raises:
+            Objection: the broker closed the channel over one of them.
+            LinkLost: the connection broke.
+        """
+        ledger = self._ledger
+        if len(ledger) > room and self._buffer:
+            self._flush()
+        settled, deadline = ledger.settled, 0.0
+        while len(ledger) > room:
+            if not deadline or ledger.settled > settled:
+                settled, deadline = ledger.settled, monotonic() + self._timeout
+            remaining = deadline - monotonic()
+            if remaining <= 0:
+                self._give_up(None)
+                return
+            self.in_doubt = True
+            self._drain(remaining)
+            self.in_doubt = False
+
+    def _drain(self, timeout: float) -> None:
+        try:
+            self._amqp.drain_events(timeout=timeout)
+        except TimeoutError:
+            pass
+        except (ChannelError, IrrecoverableConnectionError) as error:
+            raise Objection(error) from error
+        except LOST as error:
+            raise LinkLost(str(error) or type(error).__name__) from error
+
+    def _give_up(self, cause: BaseException | None) -> None:
+        self.in_doubt = True
+        name, seconds = self._broker.name, f"{self._timeout:g} s"
+        for dispatch in self._ledger.close():
+            if self._blocked:
+                problem = (
+                    f"{name} has blocked publishers (memory or disk alarm) and confirmed nothing"
+                    f" in {seconds}; the task may or may not be queued later"
+                )
+                dispatch.fail(BrokerBlocked, problem, cause)
+            else:
+                problem = f"{name} did not confirm in {seconds}; the task may or may not be queued"
+                dispatch.fail(ConfirmTimeout, problem, cause)
+
+    def unsettled(self) -> list[Dispatch]:
+        """What a broken link leaves behind, in order."""
+        return self._ledger.close()
+
+    def check_consumers(self, dispatch: Dispatch) -> None:
+        """Fail an immediate task that no worker is waiting for; nothing else may be unsettled.
 
         RabbitMQ has had no `immediate` flag since 3.0; a passive declare tells the consumers. Those
         of a tap do not count: they only get a copy.
         """
+        route = dispatch.route
         queues = [queue for queue in route.queues if queue not in route.taps]
-        self.busy = True
+        self.in_doubt = True
         try:
             counts = [
                 self._channel.queue_declare(queue, passive=True).consumer_count for queue in queues
             ]
         except NotFound as error:
-            raise NoConsumers(f"{described(route)}: {error.reply_text}") from error
+            dispatch.fail(NoConsumers, str(error.reply_text), error)
+            return
         except LOST as error:
             raise LinkLost(str(error) or type(error).__name__) from error
-        self.busy = False
+        self.in_doubt = False
         if not any(counts):
-            raise NoConsumers(
-                f"{described(route)}: no worker consumes {', '.join(queues) or 'it'} now"
-            )
+            dispatch.fail(NoConsumers, f"no worker consumes {', '.join(queues) or 'it'} now")
 
     def close(self) -> None:
         """Close the connection in order."""
@@ -132,18 +225,12 @@ class ConfirmingLink:
         """Let go of the connection in a forked child."""
         brokers.abandon(self._amqp)
 
-    def _on_ack(self, tag: int, _multiple: bool) -> None:
-        self._settled = max(self._settled, tag)
+    def _see_blocked(self) -> None:
+        with suppress(*LOST):
+            self._amqp.drain_events(timeout=0)
 
-    def _on_nack(self, tag: int, _multiple: bool) -> None:
-        self._nacked = True
-        self._settled = max(self._settled, tag)
-
-    def _on_return(self, error: Any, _exchange: str, _key: str, _message: object) -> None:
-        self._returned = f"{error.reply_code} {error.reply_text}"
-
-    def _on_blocked(self, _reason: str) -> None:
-        self._blocked = True
+    def _on_blocked(self, blocked: bool) -> None:
+        self._blocked = blocked
 
 
 def _turned(priority: int | None) -> int | None:

@@ -73,6 +73,7 @@ class Consumer:
         no_ack: bool = False,
         declare: Mapping[str, Any] | None = None,
         patient: bool = False,
+        connect_timeout: float | None = None,
     ) -> None:
         self.lost = False
         self.missing: list[str] = []
@@ -86,7 +87,7 @@ class Consumer:
         # Until every queue is consumed: no task may start on a connection that is given up at once.
         self._held: list[Delivery] | None = []
         self._ticked = self._looked = monotonic()
-        self._connection = broker.connect(heartbeat=HEARTBEAT)
+        self._connection = broker.connect(connect_timeout, heartbeat=HEARTBEAT)
         self._amqp: Any = self._connection.connection
         try:
             with self._losing():

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import Any
+
+SHOWN = 3  # tasks that the text of `NotAllSent` names
 
 
 class RoutewrightError(Exception):
@@ -15,6 +20,24 @@ class UnknownTask(RoutewrightError, LookupError):
     def __init__(self, task: str, topology: str, known: tuple[str, ...]) -> None:
         super().__init__(f"topology `{topology}` declares no task `{task}`{near(task, known)}")
         self.task = task
+
+
+class UnknownExchange(RoutewrightError, LookupError):
+    """An exchange that the compiled topology does not declare."""
+
+    def __init__(self, exchange: str, topology: str, known: tuple[str, ...]) -> None:
+        super().__init__(
+            f"topology `{topology}` declares no exchange `{exchange}`{near(exchange, known)}"
+        )
+        self.exchange = exchange
+
+
+class UnknownQueue(RoutewrightError, LookupError):
+    """A queue that the compiled topology does not declare."""
+
+    def __init__(self, queue: str, topology: str, known: tuple[str, ...]) -> None:
+        super().__init__(f"topology `{topology}` declares no queue `{queue}`{near(queue, known)}")
+        self.queue = queue
 
 
 class UnknownGroup(RoutewrightError, LookupError):
@@ -72,11 +95,45 @@ class BrokerBlocked(ConfirmTimeout):
 
 
 class BrokerUnreachable(SendError):
-    """No connection to the broker: none was made, one broke twice, or all of the pool were busy."""
+    """No connection to the broker: none was made in time, or all of the pool were busy."""
 
 
 class LoginRefused(BrokerUnreachable):
     """The broker was reached, and refuses the user, the password or the virtual host."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unsent:
+    """One of many tasks that was not sent, or not surely: its place among them, and its error."""
+
+    index: int
+    task: str
+    id: str | None
+    error: Exception
+
+
+class NotAllSent(ExceptionGroup[Exception], SendError):
+    """Of many tasks, some were not sent; `failed` names each, and all others are confirmed.
+
+    `results` has the results of a `TaskSet`, of those that were sent too.
+    """
+
+    failed: tuple[Unsent, ...] = ()
+    results: Any = None
+
+    @classmethod
+    def of(cls, failed: Sequence[Unsent], count: int) -> NotAllSent:
+        """The error that names the failed ones of so many tasks."""
+        named = [f"#{it.index} `{it.task}` ({it.id})" for it in failed[:SHOWN]]
+        more = f" and {len(failed) - SHOWN:,} more" if len(failed) > SHOWN else ""
+        text = f"{len(failed):,} of {count:,} tasks were not sent: {', '.join(named)}{more}"
+        self = cls(text, [it.error for it in failed])
+        self.failed = tuple(failed)
+        return self
+
+    def derive(self, excs: Sequence[Exception]) -> ExceptionGroup[Exception]:  # type: ignore[override]
+        """A part of it, as `except*` makes one."""
+        return ExceptionGroup(self.message, excs)
 
 
 class MissingQueue(RoutewrightError):

@@ -20,10 +20,12 @@ from typing import (
 
 from routewright.runtime.later import due
 from routewright.runtime.naming import default_name
-from routewright.runtime.options import CALL_ONLY, Options, read_options
+from routewright.runtime.options import CALL_ONLY, Call, Options, read_options
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
+from routewright.runtime.signature import Signature
 
 if TYPE_CHECKING:
+    from routewright.runtime.connection import Connection
     from routewright.runtime.results import AsyncResult
 
 P = ParamSpec("P")
@@ -69,13 +71,29 @@ class FunctionTask(Generic[P, R]):
         kwargs: Mapping[str, Any] | None = None,
         *,
         task_id: str | None = None,
+        connection: Connection | None = None,
+        connect_timeout: float | None = None,
         countdown: float | None = None,
         eta: datetime | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[R]:
         """Send the task along its route; see `Task.apply_async`."""
         called = read_options("apply_async", options, *CALL_ONLY)
-        return send(self, args, kwargs, task_id, called, due(countdown, eta))
+        call = Call(task_id, connection, connect_timeout, called, due(countdown, eta))
+        return send(self, args, kwargs, call)
+
+    def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
+        """A call of the task that is yet to be sent, for a `TaskSet`."""
+        return Signature(self, args, kwargs)
+
+    def signature(
+        self,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Signature[R]:
+        """The same, with options of `apply_async`."""
+        return Signature(self, tuple(args), kwargs or {}, options)
 
     def declared(self) -> Options:
         """What the decorator said about sending."""

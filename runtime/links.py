@@ -1,7 +1,7 @@
-"""What a pool of connections holds: links to publish on, of the kind the broker needs.
+"""What messages are sent on: a connection, of the kind that the broker needs.
 
-A link is `busy` from the start of a publish until the broker has settled it. One that is still busy
-afterwards is in doubt, and is not used again: so no send ever sees the trouble of an earlier one.
+A link is `in_doubt` from the start of a step until it has ended well. One that stays so is not used
+again: no send ever sees the trouble of an earlier one.
 """
 
 from __future__ import annotations
@@ -11,22 +11,41 @@ from typing import Any, Protocol
 from routewright.runtime import broker as brokers
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.confirming import ConfirmingLink
+from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import EncodeError, Unroutable
-from routewright.runtime.message import Envelope
-from routewright.runtime.outgoing import described, prepare
-from routewright.runtime.route import Route
+from routewright.runtime.outgoing import prepare
 
 
 class Link(Protocol):
-    """What the pool holds."""
+    """What messages are posted on, and settled; see `ConfirmingLink`."""
 
-    busy: bool
+    in_doubt: bool
 
-    def publish(self, route: Route, envelope: Envelope, *, mandatory: bool, timeout: float) -> None:
-        """Hand one message to the broker, and return when the broker has taken it."""
+    @property
+    def stale(self) -> bool:
+        """Whether it lay idle for so long that it may be dead."""
+        ...
 
-    def check_consumers(self, route: Route) -> None:
-        """Refuse if no queue of the route has a consumer."""
+    @property
+    def settled(self) -> int:
+        """How many messages were settled on it."""
+        ...
+
+    def make_room(self, dispatch: Dispatch, window: int) -> None:
+        """Wait until fewer than `window` messages are unsettled."""
+
+    def post(self, dispatch: Dispatch) -> None:
+        """Hand a message to the broker."""
+
+    def settle(self, room: int) -> None:
+        """Wait until at most `room` messages are unsettled."""
+
+    def unsettled(self) -> list[Dispatch]:
+        """What a broken link leaves behind."""
+        ...
+
+    def check_consumers(self, dispatch: Dispatch) -> None:
+        """Fail a message if no queue of its route has a consumer."""
 
     def close(self) -> None:
         """Close the connection in order."""
@@ -43,44 +62,61 @@ class VirtualLink:
 
     They route by other rules than AMQP's (a topic `#` wants a word there) and know neither
     `mandatory` nor consumer counts, so the message goes straight to the queues that the compiler
-    proved.
+    proved. They confirm nothing: what raises no error is taken for sent.
     """
 
-    def __init__(self, broker: Broker) -> None:
-        self.busy = False
-        self._connection = broker.connect()
+    def __init__(self, broker: Broker, *, connect_timeout: float | None) -> None:
+        self.in_doubt = False
+        self.stale = False  # kombu looks after that
+        self.settled = 0
+        self._connection = broker.persist(connect_timeout, broker.connect)
         self._channel: Any = self._connection.channel()
 
-    def publish(self, route: Route, envelope: Envelope, *, mandatory: bool, timeout: float) -> None:  # noqa: ARG002
-        """Put the message into each queue of the route.
+    def make_room(self, dispatch: Dispatch, window: int) -> None:
+        """Nothing: a message is settled as it is posted."""
+
+    def post(self, dispatch: Dispatch) -> None:
+        """Put the message into each queue of its route, and settle it.
 
         Raises:
-            Unroutable: the route reaches no queue, and `mandatory` is set; or its queue is not
-                known.
-            EncodeError: a header of the user's cannot be sent.
             LinkLost: the connection broke.
         """
-        if mandatory and not route.queues:
-            raise Unroutable(f"{described(route)}: the route reaches no queue")
+        route, envelope = dispatch.route, dispatch.envelope
+        if dispatch.mandatory and not route.queues:
+            dispatch.fail(Unroutable, "the route reaches no queue")
+            return
         if route.varies:
-            raise Unroutable(
-                f"{described(route)}: its queue depends on a placeholder that may be any word, or"
-                " on an exchange that chooses, and on this transport nobody decides it; list the"
-                " words under `parameters`, or use a RabbitMQ"
+            problem = (
+                "its queue depends on a placeholder that may be any word, or on an exchange of an"
+                " unknown type, and on this transport nobody decides it; list the words under"
+                " `parameters`, or name the `queue`"
             )
-        self.busy = True
+            dispatch.fail(Unroutable, problem)
+            return
+        self.in_doubt = True
+        dispatch.posted += 1
         try:
             for queue in route.queues:
                 # A message of its own for each: the transport writes into it.
                 message = prepare(self._channel, envelope, envelope.priority)
                 self._channel.basic_publish(message, exchange="", routing_key=queue)
         except (TypeError, ValueError) as error:
-            raise EncodeError(f"{described(route)}: {error}") from error
+            dispatch.fail(EncodeError, str(error), error)
+            return
         except Exception as error:  # each transport has errors of its own
             raise LinkLost(str(error) or type(error).__name__) from error
-        self.busy = False
+        self.in_doubt = False
+        self.settled += 1
+        dispatch.confirmed = True
 
-    def check_consumers(self, route: Route) -> None:
+    def settle(self, room: int) -> None:
+        """Nothing: a message is settled as it is posted."""
+
+    def unsettled(self) -> list[Dispatch]:
+        """None: a message is settled as it is posted."""
+        return []
+
+    def check_consumers(self, dispatch: Dispatch) -> None:
         """Nothing: a virtual transport does not know who consumes."""
 
     def close(self) -> None:
@@ -95,11 +131,15 @@ class VirtualLink:
         """Nothing: there is no socket, or its library looks after forks itself."""
 
 
-def open_link(broker: Broker) -> Link:
+def open_link(broker: Broker, *, connect_timeout: float | None, confirm_timeout: float) -> Link:
     """A new link of the kind the broker needs.
 
     Raises:
         BrokerUnreachable: no connection could be made.
         LinkLost: it broke again at once.
     """
-    return ConfirmingLink(broker) if broker.is_amqp else VirtualLink(broker)
+    if broker.is_amqp:
+        return ConfirmingLink(
+            broker, connect_timeout=connect_timeout, confirm_timeout=confirm_timeout
+        )
+    return VirtualLink(broker, connect_timeout=connect_timeout)

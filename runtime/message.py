@@ -29,6 +29,7 @@ PROTOCOL_HEADERS = frozenset(
         *("ignore_result", "replaced_task_nesting", "stamped_headers", "stamps"),
     )
 )
+LOWEST_PRIORITY = 9
 MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ closes the channel on more
 MAX_SHORT = 255  # bytes; an AMQP short string, as a correlation id is one
 BODY_PARTS = 3  # args, kwargs, embed

@@ -6,13 +6,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from routewright.runtime.errors import InvalidOption
+from routewright.runtime.message import LOWEST_PRIORITY
 from routewright.runtime.route import Route
 
-LOWEST_PRIORITY = 9
-CALL_ONLY = ("args", "kwargs", "task_id", "countdown", "eta")  # what a call has beside `Options`
+if TYPE_CHECKING:
+    from routewright.runtime.connection import Connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +21,13 @@ class Options:
     """What a task or a call says about sending; None says nothing.
 
     `priority` is 0 (the highest) to 9 (the lowest). `expires` is in seconds, or a point in time; a
-    naive one is local time, as everywhere in Python.
+    naive one is local time, as everywhere in Python. `exchange` and `routing_key`, together or one
+    of them, or `queue`, send the task elsewhere than its route.
     """
 
+    exchange: str | None = None
+    routing_key: str | None = None
+    queue: str | None = None
     priority: int | None = None
     serializer: str | None = None
     headers: Mapping[str, Any] | None = None
@@ -30,6 +35,34 @@ class Options:
     mandatory: bool | None = None
     immediate: bool | None = None
     ignore_result: bool | None = None
+
+
+NOTHING = Options()
+OPTIONS = tuple(it.name for it in fields(Options))
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What one call says: the options, and what no task can say."""
+
+    task_id: str | None = None
+    connection: Connection | None = None
+    connect_timeout: float | None = None
+    options: Options = NOTHING
+    due: datetime | None = None
+
+
+#: Parameters that a call has beside the options.
+CALL_ONLY = (
+    *("args", "kwargs", "task_id", "connection", "connect_timeout"),
+    *("countdown", "eta"),
+)
+    "args",
+    "kwargs",
+    *(it.name for it in fields(Call) if it.name not in ("options", "due")),
+    "countdown",
+    "eta",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +84,11 @@ def read_options(where: str, options: Mapping[str, object], *also: str) -> Optio
     Raises:
         InvalidOption: there is no such option.
     """
-    known = [*also, *(field.name for field in fields(Options))]
+    if not options:
+        return NOTHING
     for name in options:
-        if name not in known:
-            listed = ", ".join(f"`{one}`" for one in known)
+        if name not in OPTIONS:
+            listed = ", ".join(f"`{one}`" for one in (*also, *OPTIONS))
             raise InvalidOption(f"{where} has no option `{name}`; its options are {listed}")
     return Options(**cast("dict[str, Any]", options))
 

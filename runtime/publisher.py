@@ -5,31 +5,28 @@ from __future__ import annotations
 import threading
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
 
-from routewright.runtime.broker import Broker, LinkLost
+from routewright.runtime.broker import Broker
+from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import BrokerUnreachable
 from routewright.runtime.links import Link, open_link
-from routewright.runtime.message import Envelope
-from routewright.runtime.route import Route
-
-ATTEMPTS = 2  # a pooled connection may have been closed while it lay idle
+from routewright.runtime.stream import Source, Stream
 
 
 class Publisher:
-    """Sends messages over at most `limit` connections; safe to call from any thread.
+    """At most `limit` connections to send on; safe to call from any thread.
 
     Args:
         broker: whom to connect to.
         limit: how many connections there may be; a send waits for one that is free.
-        confirm_timeout: seconds the broker may take to confirm one message, and a send may wait for
+        confirm_timeout: seconds the broker may take to confirm a message, and a send may wait for
             a free connection.
     """
 
     def __init__(self, broker: Broker, *, limit: int = 10, confirm_timeout: float = 10.0) -> None:
-        self._broker = broker
+        self.broker = broker
         self._limit = limit
-        self._timeout = confirm_timeout
+        self.confirm_timeout = confirm_timeout
         self._start()
 
     def _start(self) -> None:
@@ -37,70 +34,62 @@ class Publisher:
         self._idle: deque[Link] = deque()  # the last in is the first out, and the likeliest alive
         self._links: set[Link] = set()
 
-    def send(
-        self, route: Route, envelope: Envelope, *, mandatory: bool = True, immediate: bool = False
-    ) -> None:
-        """Send one message, and return when the broker has confirmed it.
-
-        A connection that breaks is replaced and the same message is sent once more, so a task may
-        be queued twice where the break hid the confirm; its id is the same.
+    def take(self, connect_timeout: float | None = None) -> Link:
+        """A link that nobody else uses; `give` must follow.
 
         Raises:
-            SendError: the message was not confirmed; the subclass says why.
+            BrokerUnreachable: no connection could be made, or none became free.
         """
-        for attempt in range(ATTEMPTS):
-            try:
-                with self._lease() as link:
-                    if immediate:
-                        link.check_consumers(route)
-                    link.publish(route, envelope, mandatory=mandatory, timeout=self._timeout)
-            except LinkLost as error:
-                self._drop_idle()  # what broke one connection has most likely broken these
-                if attempt + 1 == ATTEMPTS:
-                    raise BrokerUnreachable(
-                        f"task `{route.task}`: the connection to {self._broker.name} broke"
-                        f" {ATTEMPTS} times: {error}; the task may or may not have been queued"
-                    ) from error
-            else:
-                return
-
-    @contextmanager
-    def _lease(self) -> Iterator[Link]:
-        free = self._free
-        if not free.acquire(timeout=self._timeout):
+        if not self._free.acquire(timeout=self.confirm_timeout):
             raise BrokerUnreachable(
-                f"all {self._limit} connections to {self._broker.name} stayed busy for"
-                f" {self._timeout:g} s"
+                f"all {self._limit} connections to {self.broker.name} stayed busy for"
+                f" {self.confirm_timeout:g} s"
             )
         try:
-            link = self._take()
-            try:
-                yield link
-            finally:
-                if link.busy:
-                    self._links.discard(link)
-                    link.discard()
-                else:
-                    self._idle.append(link)
-        finally:
-            free.release()
+            return self._fresh() or self._open(connect_timeout)
+        except BaseException:
+            self._free.release()
+            raise
 
-    def _take(self) -> Link:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            link = open_link(self._broker)
-            self._links.add(link)
-            return link
+    def give(self, link: Link) -> None:
+        """Take a link back, or throw it away if something on it is in doubt."""
+        if link not in self._links:
+            return  # the parent's, in a forked child
+        if link.in_doubt or link.unsettled():
+            self._links.discard(link)
+            link.discard()
+        else:
+            self._idle.append(link)
+        self._free.release()
+
+    def _fresh(self) -> Link | None:
+        while True:
+            try:
+                link = self._idle.pop()
+            except IndexError:
+                return None
+            if not link.stale:
+                return link
+            self._links.discard(link)
+            link.discard()
+
+    def _open(self, connect_timeout: float | None) -> Link:
+        link = open_link(
+            self.broker, connect_timeout=connect_timeout, confirm_timeout=self.confirm_timeout
+        )
+        self._links.add(link)
+        return link
+
+    def lost(self) -> None:
+        """A link broke: what broke it has most likely broken those that lie idle."""
+        self.broker.lost()
+        for link in self._take_idle():
+            link.discard()
 
     def close(self) -> None:
         """Close the idle connections; a later send opens new ones."""
         for link in self._take_idle():
             link.close()
-
-    def _drop_idle(self) -> None:
-        for link in self._take_idle():
-            link.discard()
 
     def _take_idle(self) -> Iterator[Link]:
         while True:
@@ -116,3 +105,19 @@ class Publisher:
         for link in self._links:
             link.abandon()
         self._start()
+
+
+def deliver(source: Source, dispatch: Dispatch, connect_timeout: float | None = None) -> None:
+    """Send one message, and return when the broker has confirmed it.
+
+    Raises:
+        SendError: it was not confirmed; the subclass says why.
+    """
+    stream = Stream(source, connect_timeout=connect_timeout)
+    try:
+        stream.push(dispatch)
+        stream.settle()
+    finally:
+        stream.close()
+    if dispatch.error is not None:
+        raise dispatch.error

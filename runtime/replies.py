@@ -47,8 +47,11 @@ class ReplyQueue:
         # By task id, which may be sent twice. Each result holds its set, and no set a result.
         self._waiting: WeakValueDictionary[str, WeakSet[AsyncResult[Any]]] = WeakValueDictionary()
 
-    def name(self) -> str:
+    def name(self, connect_timeout: float | None = None) -> str:
         """The queue's name, for `reply_to`; the first call declares it and starts the thread.
+
+        Args:
+            connect_timeout: seconds to wait for a connection, if there is none yet.
 
         Raises:
             BrokerUnreachable: there is no connection to declare the queue on.
@@ -56,14 +59,16 @@ class ReplyQueue:
         """
         reader = self._reader
         if reader is None or not reader.is_alive():
-            reader = self._open()
+            reader = self._open(connect_timeout)
         return reader.queue
 
-    def _open(self) -> _Reader:
+    def _open(self, connect_timeout: float | None) -> _Reader:
         with self._lock:
             if self._reader is None or not self._reader.is_alive():
                 # Connecting here, not in the thread, makes a failure the caller's to see.
-                self._reader = _Reader(self._broker, self._receive)
+                self._reader = self._broker.persist(
+                    connect_timeout, lambda left: _Reader(self._broker, self._receive, left)
+                )
                 self._reader.start()
             return self._reader
 
@@ -106,7 +111,9 @@ class ReplyQueue:
 class _Reader(threading.Thread):
     """Reads the queue until it is stopped."""
 
-    def __init__(self, broker: Broker, receive: Callable[[Delivery], None]) -> None:
+    def __init__(
+        self, broker: Broker, receive: Callable[[Delivery], None], connect_timeout: float
+    ) -> None:
         unique = str(uuid4())
         self.queue = f"{PREFIX}{unique}"
         super().__init__(name=f"routewright-results-{unique[:8]}", daemon=True)
@@ -115,7 +122,7 @@ class _Reader(threading.Thread):
         self._waker = Waker()
         self._stopping = threading.Event()
         try:
-            self._consumer = self._connect()
+            self._consumer = self._connect(connect_timeout)
         except LinkLost as error:
             self._waker.close()
             if isinstance(error.__cause__, ChannelError):
@@ -128,7 +135,7 @@ class _Reader(threading.Thread):
             self._waker.close()
             raise
 
-    def _connect(self) -> Consumer:
+    def _connect(self, connect_timeout: float | None = None) -> Consumer:
         return consumer_of(self._broker)(
             self._broker,
             [self.queue],
@@ -136,6 +143,7 @@ class _Reader(threading.Thread):
             waker=self._waker,
             no_ack=True,
             declare={"x-expires": EXPIRES},
+            connect_timeout=connect_timeout,
         )
 
     def run(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar
 
 from routewright.runtime.delays import MAX_KEY_BYTES, DelayLadder
 from routewright.runtime.errors import InvalidParameter, UnknownGroup, UnknownTask
+from routewright.runtime.exchanges import Exchange, Graph
 from routewright.runtime.topics import matches
 
 HARMLESS = ("json", "msgpack", "yaml")  # serializers; reading them runs no code of the sender's
@@ -24,7 +25,7 @@ class Route:
     `queues` are those the compiler proved the key to reach, in sorted order, and `taps` those of
     them that only get a copy and run no task. `priority` is 0 (the highest) to 9 (the lowest), or
     None for the broker's default. `expires` is in seconds. `accepted` are the serializers that all
-    worker groups read which get the task.
+    worker groups read which get the task. `multicast` lets it run in each of several work queues.
 
     A routing key may have placeholders, as `orders.{region}.created`: `parameters` has the values
     that each may take, or none where any plain word will do. `queues` are then those of all keys
@@ -52,6 +53,7 @@ class Route:
     queues_by_key: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     varies: bool = False
     accepted: tuple[str, ...] = HARMLESS
+    multicast: bool = False
 
     def named(self, task: str) -> Route:
         """The route of a task whose name matches this one's.
@@ -127,19 +129,41 @@ class Group:
     accept: tuple[str, ...] = HARMLESS
 
 
+def readers(groups: Iterable[Group]) -> dict[str, list[Group]]:
+    """The worker groups that consume each queue."""
+    found: dict[str, list[Group]] = {}
+    for group in groups:
+        for queue in group.queues:
+            found.setdefault(queue, []).append(group)
+    return found
+
+
+def accepted(queues: Iterable[str], read: Mapping[str, list[Group]]) -> tuple[str, ...]:
+    """The serializers that every group reads which gets the messages of these queues."""
+    groups = [group for name in queues for group in read.get(name, ())]
+    if not groups:
+        return HARMLESS
+    first, *others = groups
+    return tuple(name for name in first.accept if all(name in it.accept for it in others))
+
+
 class Router(Generic[TaskName]):
     """The compiled routing of one topology: an exact table from task name to `Route`.
 
     Behind the table stand the routes whose tasks are patterns, the more specific ones first. A name
     that one of them takes is in the table from then on.
 
+    Beside the table stands the graph of the exchanges, for calls that choose their own exchange or
+    key. `fronts` are the exchanges that stand in front of others, by these; what is sent to one of
+    those goes to its front.
+
     The type parameter is the `Literal` of the topology's task names, so that a type checker
     refuses a misspelt one.
     """
 
     __slots__ = (
-        *("_patterns", "_routes", "delays", "groups", "source", "target", "tasks", "topology"),
-        "vhost",
+        *("_patterns", "_readers", "_routes", "delays", "fronts", "graph", "groups", "source"),
+        *("taps", "target", "tasks", "topology", "vhost"),
     )
 
     tasks: Mapping[str, Route]
@@ -155,6 +179,10 @@ class Router(Generic[TaskName]):
         routes: Iterable[Route],
         groups: Iterable[Group],
         patterns: Iterable[Route] = (),
+        exchanges: Iterable[Exchange] = (),
+        queues: Iterable[str] = (),
+        taps: Iterable[str] = (),
+        fronts: Mapping[str, str] = MappingProxyType({}),
         delays: DelayLadder | None = None,
     ) -> None:
         self.topology = topology
@@ -168,6 +196,14 @@ class Router(Generic[TaskName]):
             {**self._routes, **{route.task: route for route in self._patterns}}
         )
         self.groups = {group.name: group for group in groups}
+        self.graph = Graph(exchanges, queues)
+        self.taps = frozenset(taps)
+        self.fronts = fronts
+        self._readers = readers(self.groups.values())
+
+    def accepted(self, queues: Iterable[str]) -> tuple[str, ...]:
+        """The serializers that every group reads which gets the messages of these queues."""
+        return accepted(queues, self._readers)
 
     def resolve(self, task: TaskName) -> Route:
         """The route of a task.

@@ -9,7 +9,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Protocol, TypedDict
 
 from routewright.runtime.errors import InvalidOption
-from routewright.runtime.options import Options
+from routewright.runtime.options import Call, Options
 
 if TYPE_CHECKING:
     from routewright.runtime.results import AsyncResult
@@ -53,10 +53,8 @@ class Sender(Protocol):
         args: Sequence[Any],
         kwargs: Mapping[str, Any],
         *,
-        task_id: str | None,
         declared: Options,
-        called: Options,
-        due: datetime | None = None,
+        call: Call,
     ) -> AsyncResult[Any]:
         """Send a task of that name along its route."""
         ...
@@ -65,6 +63,9 @@ class Sender(Protocol):
 class SendOptions(TypedDict, total=False):
     """What a task or a call may say about sending; see `Options`. None says nothing."""
 
+    exchange: str | None
+    routing_key: str | None
+    queue: str | None
     priority: int | None
     serializer: str | None
     headers: Mapping[str, Any] | None
@@ -78,9 +79,7 @@ def send(
     sent: AnyTask,
     args: Sequence[Any] | None,
     kwargs: Mapping[str, Any] | None,
-    task_id: str | None,
-    called: Options,
-    due: datetime | None = None,
+    call: Call,
 ) -> AsyncResult[Any]:
     """Check the arguments and hand the task to its app; see `Task.apply_async`."""
     positional = () if args is None else args
@@ -93,15 +92,7 @@ def send(
     if app is None:
         raise InvalidOption(f"task `{sent.name}` has no app; set `app = ...` in its class")
     sent.check(positional, keywords)
-    return app.send(
-        sent.name,
-        positional,
-        keywords,
-        task_id=task_id,
-        declared=sent.declared(),
-        called=called,
-        due=due,
-    )
+    return app.send(sent.name, positional, keywords, declared=sent.declared(), call=call)
 
 
 def refuse_async(name: str, function: Callable[..., Any]) -> None:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from routewright.runtime.later import due
 from routewright.runtime.naming import default_name
-from routewright.runtime.options import CALL_ONLY, Options, read_options
+from routewright.runtime.options import CALL_ONLY, Call, Options, read_options
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
+from routewright.runtime.signature import Signature
 
 if TYPE_CHECKING:
+    from routewright.runtime.connection import Connection
     from routewright.runtime.results import AsyncResult
 
 
@@ -29,6 +31,9 @@ class Task:
     name: ClassVar[str]
     abstract: ClassVar[bool] = True
 
+    exchange: ClassVar[str | None] = None
+    routing_key: ClassVar[str | None] = None
+    queue: ClassVar[str | None] = None
     priority: ClassVar[int | None] = None
     serializer: ClassVar[str | None] = None
     headers: ClassVar[Mapping[str, Any] | None] = None
@@ -68,6 +73,8 @@ class Task:
         kwargs: Mapping[str, Any] | None = None,
         *,
         task_id: str | None = None,
+        connection: Connection | None = None,
+        connect_timeout: float | None = None,
         countdown: float | None = None,
         eta: datetime | None = None,
         **options: Unpack[SendOptions],
@@ -78,6 +85,8 @@ class Task:
             args: positional arguments of the task.
             kwargs: keyword arguments of the task.
             task_id: a new one unless it is given.
+            connection: what to send on, instead of a connection of the app's pool.
+            connect_timeout: seconds to wait for a connection, if there is none yet.
             countdown: seconds from now, before which the task does not run.
             eta: the time before which the task does not run; a naive one is local time.
             options: as of `Options`; they win over the class's and the route's.
@@ -85,17 +94,36 @@ class Task:
         Raises:
             TypeError: `run` does not take these arguments.
             InvalidOption: an option has a value that it cannot have.
-            UnknownTask: the topology declares no such task.
+            UnknownTask, UnknownExchange, UnknownQueue: the topology declares no such thing.
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             SendError: the task was not sent, or not surely; the subclass says which.
         """
         called = read_options("apply_async", options, *CALL_ONLY)
-        return send(cls, args, kwargs, task_id, called, due(countdown, eta))
+        call = Call(task_id, connection, connect_timeout, called, due(countdown, eta))
+        return send(cls, args, kwargs, call)
+
+    @classmethod
+    def s(cls, *args: Any, **kwargs: Any) -> Signature[Any]:
+        """A call of the task that is yet to be sent, for a `TaskSet`."""
+        return Signature(cls, args, kwargs)
+
+    @classmethod
+    def signature(
+        cls,
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+        **options: Any,
+    ) -> Signature[Any]:
+        """The same, with options of `apply_async`."""
+        return Signature(cls, tuple(args), kwargs or {}, options)
 
     @classmethod
     def declared(cls) -> Options:
         """What the class says about sending."""
         return Options(
+            exchange=cls.exchange,
+            routing_key=cls.routing_key,
+            queue=cls.queue,
             priority=cls.priority,
             serializer=cls.serializer,
             headers=cls.headers,

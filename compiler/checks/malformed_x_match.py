@@ -3,9 +3,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, did_you_mean
-from routewright.compiler.headers import X_MATCH, X_MATCHES
+from routewright.compiler.headers import X_MATCHES
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Topology
+from routewright.runtime.headers import X_MATCH
 
 
 def malformed_x_match(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 
+from routewright.compiler.carving import fronts
 from routewright.compiler.delays import entry
 from routewright.compiler.emit.literal import Call
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp
 from routewright.compiler.routing import Routing
 from routewright.compiler.templates import TASK, all_listed, placeholders
-from routewright.compiler.topology import Task, Topology, WorkerGroup, readers
+from routewright.compiler.topology import Binding, Queue, Task, Topology
 from routewright.runtime.delays import DelayLadder
-from routewright.runtime.route import HARMLESS, Group, Route
+from routewright.runtime.exchanges import Criterion, Exchange
+from routewright.runtime.route import Group, Route, accepted, readers
 
 
 def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
     """The module of the compiled routes."""
-    tasks, reads = topology.tasks, readers(topology)
-    names = sorted(name for name, task in tasks.items() if not task.is_pattern)
-    exact = [_route(tasks[name], routing, reads) for name in names]
-    patterns = [_route(tasks[name], routing, reads) for name in _patterns(tasks)]
     groups = [
         Group(
             name,
@@ -32,6 +30,11 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
         )
         for name, group in sorted(topology.groups.items())
     ]
+    tasks, reads = topology.tasks, readers(groups)
+    names = sorted(name for name, task in tasks.items() if not task.is_pattern)
+    exact = [_route(tasks[name], routing, reads) for name in names]
+    patterns = [_route(tasks[name], routing, reads) for name in _patterns(tasks)]
+    known = list(exchanges(topology, routing))
     delays = entry(topology)
     imports = {"Router", *(type(value).__name__ for value in (*exact, *patterns, *groups))}
     return render(
@@ -42,6 +45,10 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
         routes=tuple(map(_construction, exact)),
         patterns=tuple(map(_construction, patterns)),
         groups=tuple(map(_construction, groups)),
+        exchanges=tuple(map(_construction, known)),
+        queues=tuple(sorted(topology.queues)),
+        taps=tuple(sorted(name for name, queue in topology.queues.items() if queue.tap)),
+        fronts=fronts(topology),
         delays=delays and _construction(delays),
     )
 
@@ -52,7 +59,42 @@ def _patterns(tasks: Mapping[str, Task]) -> list[str]:
     return [it.name for it in sorted(patterns, key=lambda it: (len(it.narrower), it.name))]
 
 
-def _route(task: Task, routing: Routing, reads: Mapping[str, Sequence[WorkerGroup]]) -> Route:
+def exchanges(topology: Topology, routing: Routing) -> Iterator[Exchange]:
+    """The exchanges that are declared, and those of the broker's own that are bound."""
+    bound = (it.source for it in topology.bindings)
+    fallen_back = (it for it in topology.every_exchange() if it.alternate_exchange is not None)
+    for exchange in sorted(
+        {it.name: it for it in (*topology.exchanges.values(), *bound, *fallen_back)}.values(),
+        key=lambda it: it.name,
+    ):
+        to_queues: dict[str, tuple[Criterion, str]] = {}
+        to_exchanges: dict[str, tuple[Criterion, str]] = {}
+        for binding in routing.bindings_from(exchange.name):
+            kind = to_queues if isinstance(binding.destination, Queue) else to_exchanges
+            pair = _criterion(binding), binding.destination.name
+            kind[repr(pair)] = pair
+        yield Exchange(
+            exchange.name,
+            exchange.routes_as,
+            tuple(pair for _, pair in sorted(to_queues.items())),
+            tuple(pair for _, pair in sorted(to_exchanges.items())),
+            exchange.alternate_exchange,
+            exchange.internal,
+        )
+
+
+def _criterion(binding: Binding) -> Criterion:
+    """What of a binding its exchange looks at."""
+    match binding.source.routes_as:
+        case "headers":
+            return binding.arguments
+        case "direct" | "topic":
+            return binding.key
+        case _:
+            return ""
+
+
+def _route(task: Task, routing: Routing, reads: Mapping[str, list[Group]]) -> Route:
     wanted = tuple(it for it in placeholders(task.routing_key) if it != TASK)
     ways = routing.ways(task)
     by_key: dict[str, tuple[str, ...]] = {}
@@ -73,21 +115,13 @@ def _route(task: Task, routing: Routing, reads: Mapping[str, Sequence[WorkerGrou
         taps=tuple(name for name in routing.reach(task) if routing.is_tap(name)),
         parameters={name: task.parameters.get(name, ()) for name in wanted},
         queues_by_key=by_key,
-        accepted=_accepted(routing.reach(task), reads),
+        accepted=accepted(routing.reach(task), reads),
+        multicast=task.multicast,
         varies=not by_key and len({it.queues for _, it in ways}) > 1,
     )
 
 
-def _accepted(queues: Sequence[str], reads: Mapping[str, Sequence[WorkerGroup]]) -> tuple[str, ...]:
-    """The serializers that every group reads which gets the messages of a task."""
-    groups = [group for name in queues for group in reads.get(name, ())]
-    if not groups:
-        return HARMLESS
-    first, *others = groups
-    return tuple(name for name in first.accept if all(name in it.accept for it in others))
-
-
-def _construction(value: Route | Group | DelayLadder) -> Call:
+def _construction(value: Route | Group | Exchange | DelayLadder) -> Call:
     """The call that makes a value; what equals its default is left out."""
     given = {field.name: getattr(value, field.name) for field in fields(value)}
     first, *rest = fields(value)

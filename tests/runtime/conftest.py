@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -66,6 +67,21 @@ class Stage:
         """How many messages are ready in the queue."""
         with self.connection() as connection:
             return int(connection.channel().queue_declare(queue or self.queue, passive=True)[1])
+
+    def sent_ids(self) -> Counter[str]:
+        """How often each task is in the queue, which is then empty."""
+        found: Counter[str] = Counter()
+
+        def receive(message: Any) -> None:
+            found[message.properties["correlation_id"]] += 1
+
+        with self.connection() as connection:
+            channel: Any = connection.channel()
+            there = channel.queue_declare(self.queue, passive=True)[1]
+            channel.basic_consume(self.queue, no_ack=True, callback=receive)
+            while found.total() < there:
+                connection.drain_events(timeout=10)
+        return found
 
     @contextmanager
     def worker(self, app: App, **group: Any) -> Iterator[Worker]:

@@ -28,7 +28,7 @@ def test_a_broker_that_stops_and_starts_again_loses_no_task_and_no_result(
     node = private_rabbitmq()
     memory.url = node.url()
     memory.declare()
-    app = memory.app("t", "blocked", confirm_timeout=0.5)
+    app = memory.app("t", "blocked", confirm_timeout=0.5, retry_budget=0.5)
     app.task(name="t")(lambda x: x)
     pending = app.send_task("t", [1])
     results = [pending]

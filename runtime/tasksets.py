@@ -1,0 +1,151 @@
+"""Sets of tasks, sent together and waited for together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from time import monotonic
+from typing import Any
+from uuid import uuid4
+
+from routewright.runtime.connection import Connection
+from routewright.runtime.errors import (
+    BrokerUnreachable,
+    InvalidOption,
+    NotAllSent,
+    RoutewrightError,
+    Unsent,
+)
+from routewright.runtime.pipeline import Pipeline
+from routewright.runtime.results import AsyncResult
+from routewright.runtime.signature import Signature
+
+
+class TaskSet:
+    """Tasks to send on one connection, by pipelined confirms.
+
+    Args:
+        tasks: what to send, as `AddTask.signature(args=[2, 2])` or `AddTask.s(2, 2)` make it; all
+            of one app.
+    """
+
+    def __init__(self, tasks: Iterable[Signature[Any]]) -> None:
+        self.tasks = tuple(tasks)
+        for task in self.tasks:
+            if not isinstance(task, Signature):
+                raise InvalidOption(f"a TaskSet is made of signatures, and {task!r} is none")
+        if len({id(task.task.app) for task in self.tasks}) > 1:
+            raise InvalidOption("the tasks of a TaskSet are all of one app")
+
+    def __len__(self) -> int:
+        return len(self.tasks)
+
+    def apply_async(
+        self, *, connection: Connection | None = None, connect_timeout: float | None = None
+    ) -> TaskSetResult:
+        """Send all of them, and return when the broker has confirmed each.
+
+        Raises:
+            NotAllSent: some were not sent: `failed` tells which and why, and `results` is what
+                would have been returned.
+        """
+        if not self.tasks:
+            return TaskSetResult((), ())
+        sending = _Sending(self.tasks)
+        pipeline: Pipeline = self.tasks[0].task.app.pipeline(connection, connect_timeout)
+        try:
+            with pipeline:
+                sending.send_all()
+        except NotAllSent:
+            sending.learn(pipeline.failed)
+        return sending.finish()
+
+
+class _Sending:
+    """The tasks of a set on their way; what is wrong with one keeps no other from being sent."""
+
+    def __init__(self, tasks: Sequence[Signature[Any]]) -> None:
+        self._tasks = tasks
+        self._results: list[AsyncResult[Any]] = []
+        self._errors: dict[int, Exception] = {}
+        self._taken: list[int] = []  # the tasks that the pipeline has taken, by their place here
+
+    def send_all(self) -> None:
+        unreachable: BrokerUnreachable | None = None
+        for index, task in enumerate(self._tasks):
+            task_id = str(task.options.get("task_id") or uuid4())
+            try:
+                if unreachable is not None:
+                    raise BrokerUnreachable(f"not tried, after this: {unreachable}")
+                result = replace(task, options={**task.options, "task_id": task_id}).apply_async()
+            except (RoutewrightError, TypeError) as error:
+                unreachable = error if isinstance(error, BrokerUnreachable) else unreachable
+                self._errors[index] = error
+                result = AsyncResult(task_id, task.task.name, lost=f"it was not sent: {error}")
+            else:
+                self._taken.append(index)
+            self._results.append(result)
+
+    def learn(self, failed: Sequence[Unsent]) -> None:
+        for each in failed:
+            self._errors[self._taken[each.index]] = each.error
+
+    def finish(self) -> TaskSetResult:
+        outcomes = tuple(self._errors.get(index) for index in range(len(self._tasks)))
+        results = TaskSetResult(self._results, outcomes)
+        failed = [
+            Unsent(index, self._results[index].task, self._results[index].id, error)
+            for index, error in sorted(self._errors.items())
+        ]
+        if failed:
+            error = NotAllSent.of(failed, len(self._tasks))
+            error.results = results
+            raise error
+        return results
+
+
+class TaskSetResult:
+    """The results of a set of tasks, in the order of the tasks.
+
+    `outcomes` tells of each whether it was sent: None, or the error that it failed with.
+    """
+
+    def __init__(
+        self, results: Sequence[AsyncResult[Any]], outcomes: Sequence[Exception | None]
+    ) -> None:
+        self.results = tuple(results)
+        self.outcomes = tuple(outcomes)
+
+    def __len__(self) -> int:
+        return len(self.results)
+
+    def __iter__(self) -> Iterator[AsyncResult[Any]]:
+        return iter(self.results)
+
+    def __getitem__(self, index: int) -> AsyncResult[Any]:
+        return self.results[index]
+
+    def ready(self) -> bool:
+        """Whether all of the tasks are over."""
+        return all(result.ready() for result in self.results)
+
+    def successful(self) -> bool:
+        """Whether all of them returned a value."""
+        return all(result.successful() for result in self.results)
+
+    def join(self, timeout: float | None = None, *, propagate: bool = True) -> list[Any]:
+        """The values of all of them; see `AsyncResult.get`.
+
+        Args:
+            timeout: seconds to wait for all of them together.
+            propagate: raise the first exception, in the order of the tasks.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        return [
+            result.get(
+                None if deadline is None else max(deadline - monotonic(), 0), propagate=propagate
+            )
+            for result in self.results
+        ]
+
+    get = join
