@@ -19,8 +19,7 @@ from routewright.runtime import broker as brokers
 from routewright.runtime.answering import answering_channel
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.errors import MissingQueue
-from routewright.runtime.message import Envelope
-from routewright.runtime.options import LOWEST_PRIORITY
+from routewright.runtime.message import LOWEST_PRIORITY, Envelope
 from routewright.runtime.outgoing import prepare
 from routewright.runtime.waker import Waker
 

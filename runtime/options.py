@@ -57,12 +57,6 @@ CALL_ONLY = (
     *("args", "kwargs", "task_id", "connection", "connect_timeout"),
     *("countdown", "eta"),
 )
-    "args",
-    "kwargs",
-    *(it.name for it in fields(Call) if it.name not in ("options", "due")),
-    "countdown",
-    "eta",
-)
 
 
 @dataclass(frozen=True, slots=True)

@@ -325,7 +325,7 @@ def test_a_url_that_would_be_read_otherwise_than_meant_is_refused(memory: Any, u
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["countdown", "routing_key", "nonsense"])
+@pytest.mark.parametrize("name", ["count_down", "nonsense"])
 def test_an_option_that_does_not_exist_is_refused_with_those_that_do(
     memory: Any, name: str
 ) -> None:
