@@ -349,13 +349,13 @@ def test_a_url_that_would_be_read_otherwise_than_meant_is_refused(memory: Any, u
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["countdown", "routing_key", "nonsense"])
+@pytest.mark.parametrize("name", ["countdwon", "routing_key", "nonsense"])
 def test_an_option_that_does_not_exist_is_refused_with_those_that_do(
     memory: Any, name: str
 ) -> None:
     the_app = memory.app("t", "c")
     wrong: Any = {name: 3}
-    message = f"has no option `{name}`; its options are .*`task_id`, `priority`, "
+    message = f"has no option `{name}`; its options are .*`task_id`, .*`priority`, "
 
     class C(Task):
         app = the_app
