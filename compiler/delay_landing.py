@@ -40,9 +40,9 @@ def anchor(bits: int, source: str) -> str:
     return "*." * bits + source_word(source)
 
 
-def land(topology: Topology, bits: int, last_stop: Exchange) -> Landing:
+def land(topology: Topology, bits: int, last_stop: Exchange, lost: Exchange) -> Landing:
     """The bindings that lead delayed messages from the last stop to where others would go."""
-    building = _Building(with_default_bindings(topology), bits)
+    building = _Building(with_default_bindings(topology), bits, lost)
     for source in sources(topology):
         before = anchor(bits, source.name)
         if source.type != "headers" and source.alternate_exchange is None:
@@ -60,8 +60,11 @@ def land(topology: Topology, bits: int, last_stop: Exchange) -> Landing:
 class _Building:
     """The mirrors that are needed so far, and the bindings made."""
 
-    def __init__(self, topology: Topology, bits: int) -> None:
+    def __init__(self, topology: Topology, bits: int, lost: Exchange) -> None:
         self._topology = topology
+        self._lost = lost
+        ends = [binding.destination for binding in topology.bindings]
+        self._bound_to_others = {end.name for end in ends if isinstance(end, Exchange)}
         self._any_source = "*." * bits + "*"
         self._leaving: defaultdict[str, list[Binding]] = defaultdict(list)
         for binding in topology.bindings:
@@ -76,12 +79,17 @@ class _Building:
         found = self.mirrors.get(exchange.name)
         if found is None:
             behind = self._topology.exchange(exchange.alternate_exchange or "")
-            arguments = {ALTERNATE_EXCHANGE: self._name(behind)} if behind and behind.name else {}
+            alternate: str | None = self._lost.name
+            if behind is not None and behind.name:
+                alternate = self._name(behind)
+            elif exchange.name in self._bound_to_others:  # where the message may be delivered still
+                alternate = None
             kind = "headers" if exchange.type == "headers" else "topic"
+            arguments = {ALTERNATE_EXCHANGE: alternate} if alternate else {}
             found = Exchange(self._name(exchange), kind, arguments=arguments)
             self.mirrors[exchange.name] = found
             self._waiting.append(exchange)
-            if behind and behind.name:
+            if behind is not None and behind.name:
                 self.mirror(behind)
         return found
 

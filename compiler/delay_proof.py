@@ -2,7 +2,8 @@
 
 The bindings behind the last stop and those of the exchange that a message was meant for are walked
 side by side with all keys at a time; the latter behind the words that a delay puts before a key.
-That any delay leads through the ladder to the last stop does not depend on the topology.
+That any delay leads through the ladder to the last stop does not depend on the topology. A message
+that would have gone nowhere may be kept as lost.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from routewright.compiler.delay_ladder import prefix
+from routewright.compiler.delay_ladder import LOST, prefix
 from routewright.compiler.delay_landing import sources, with_default_bindings
 from routewright.compiler.delays import with_delays
 from routewright.compiler.headers import all_headers
@@ -60,7 +61,7 @@ def _astray(
     bits: int,
     headers: Mapping[str, Any],
 ) -> Astray | None:
-    last_stop = f"{prefix(name)}ed"
+    last_stop, kept = f"{prefix(name)}ed", (f"{prefix(name)}.{LOST}",)
     ahead = before_key(bits, source)
     table: PatternTable[tuple[bool, Binding]] = PatternTable()
     for pattern, binding in before.cone(source, headers):
@@ -70,7 +71,7 @@ def _astray(
     for found in key_classes(table, [(*ahead, *EVERY_KEY)]):
         was = before.deliver(source, [it for is_new, it in found.values if not is_new])
         now = after.deliver(last_stop, [it for is_new, it in found.values if is_new])
-        if was.queues != now.queues:
+        if now.queues not in (was.queues, was.queues or kept):
             own = ".".join(words(found.witness)[len(ahead) :])
             return Astray(source, own, was, now, headers)
     return None

@@ -21,8 +21,8 @@ def with_delays(topology: Topology) -> Topology:
     if delays is None or topology.target in VIRTUAL:
         return replace(topology, delays=None)
     built = ladder(topology.name, delays, topology.target)
-    landing = land(topology, delays.bits, built.last_stop)
-    added = (*built.levels, built.last_stop, *landing.exchanges)
+    landing = land(topology, delays.bits, built.last_stop, built.lost)
+    added = (*built.levels, built.last_stop, built.lost, *landing.exchanges)
     return replace(
         topology,
         exchanges={**topology.exchanges, **{it.name: it for it in added}},

@@ -5,7 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 from private_nodes import Broker, Node, RabbitMQ, Redis
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("routewright", deadline=None)
+settings.load_profile("routewright")
 
 # A fixture that starts a server, and the mark that its tests carry.
 _MARKS = {

@@ -26,8 +26,8 @@ def impossible_delay(topology: Topology, _routing: Routing) -> Iterator[Diagnost
     delays = topology.delays
     if delays is None or topology.target in VIRTUAL:
         return
-    last_stop = ladder(topology.name, delays, topology.target).last_stop
-    landing = land(topology, delays.bits, last_stop)
+    built = ladder(topology.name, delays, topology.target)
+    landing = land(topology, delays.bits, built.last_stop, built.lost)
     found = [*_long(topology, delays, landing), *map(_unrepeatable, landing.impossible)]
     yield from found
     if found:

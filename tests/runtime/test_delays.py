@@ -264,6 +264,24 @@ def test_the_route_that_counts_is_the_one_at_the_end_of_the_delay(
 
 
 @pytest.mark.broker
+def test_a_task_whose_route_is_gone_is_kept_and_holds_up_no_other(
+    delaying: tuple[Any, DelayLadder], eventually: Eventually
+) -> None:
+    stage, ladder = delaying
+    app = app_of(stage, ladder)
+    for _ in range(40):  # the broker tries 32 at a time
+        app.send_task("t", countdown=0.1, ignore_result=True)
+    with stage.connection() as connection:
+        channel = connection.channel()
+        channel.queue_unbind(stage.queue, "sums.delayed", f"{'*.' * ladder.bits}tasks.work.#")
+        eventually(lambda: stage.waiting("sums.delay.lost") + stage.waiting() == 40)
+        before = stage.waiting()
+        channel.queue_bind(stage.queue, "sums.delayed", f"{'*.' * ladder.bits}tasks.work.#")
+    app.send_task("t", countdown=0.1)
+    eventually(lambda: stage.waiting() == before + 1)
+
+
+@pytest.mark.broker
 def test_a_task_of_another_client_that_comes_early_is_put_off_and_runs_once(
     delaying: tuple[Any, DelayLadder],
     monkeypatch: pytest.MonkeyPatch,
