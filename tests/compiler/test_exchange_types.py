@@ -329,6 +329,54 @@ def test_diff_tells_a_copy_for_each_from_one_for_all() -> None:
     assert run("diff", "topology.yaml", "topology.yaml").startswith("equivalent")
 
 
+DEAD = """
+topology: dead
+exchanges:
+  tasks: {type: topic}
+  dead: {type: x-random}
+  inner: {type: direct, bindings: [{exchange: dead}]}
+queues:
+  work: {exchange: tasks, binding_key: work, message_ttl: 1m, dead_letter: {exchange: dead}}
+  kept: {exchange: dead}
+  other: {exchange: inner, binding_key: KEY}
+tasks: {a.Work: {exchange: tasks, routing_key: work}}
+"""
+
+
+def test_dead_letters_that_may_be_chosen_to_go_nowhere_are_told_of() -> None:
+    assert "dead-letter-goes-nowhere" in outcome(DEAD.replace("KEY", "other"))
+    assert "dead-letter-goes-nowhere" not in outcome(DEAD.replace("KEY", "work"))
+
+
+def test_a_round_that_dead_letters_may_be_chosen_to_go_is_told_of() -> None:
+    back = DEAD.replace("KEY", "work").replace(
+        "exchange: tasks, binding_key: work,",
+        "bindings: [{exchange: tasks, binding_key: work}, {exchange: dead}],",
+    )
+    assert "dead-letter-loop-drops" in outcome(back)
+    assert "dead-letter-loop-drops" not in outcome(DEAD.replace("KEY", "work"))
+
+
+def test_keys_are_not_carved_out_of_what_an_exchange_chooses() -> None:
+    text = """
+topology: t
+exchanges:
+  tasks: {type: topic}
+  shares: {type: x-random, bindings: [{exchange: tasks, binding_key: "work.#"}]}
+queues:
+  image: {exchange: tasks, binding_key: "image.#"}
+  one: {bindings: [{exchange: shares}, {exchange: tasks, binding_key: "one.#"}]}
+  two: {exchange: shares}
+  part: {carve_out_of: WHOLE, exchange: tasks, binding_key: KEY}
+"""
+    assert outcome(text.replace("WHOLE", "one").replace("KEY", "work.x")) == {
+        "impossible-carve-out"
+    }
+    sound = compile_text(text.replace("WHOLE", "image").replace("KEY", "image.x"))
+    assert sound.diagnostics == ()
+    assert sound.route("tasks.front", "work.x").reach == (("one",), ("two",))
+
+
 def test_a_router_knows_that_it_cannot_know_the_queue() -> None:
     router = compile_text(WORK.replace("TYPE", "x-modulus-hash")).files["router.py"]
     assert 'queues=("one", "two")' in router
