@@ -33,10 +33,25 @@ def how(hop: Hop) -> str:
 def paths(exchange: str, delivery: Delivery, queues: Iterable[str]) -> Iterator[Note]:
     """How a message that was published to an exchange gets to some queues, a note for each."""
     for name in queues:
-        hops = _shortest(exchange, delivery.hops, name)
+        hops = _shortest(exchange, delivery.hops, Queue, name)
         if hops:
             last = hops[-1].binding
             yield Note(_line(hops), last.origin.span("binding_key") if last else None)
+
+
+def dead_ends(exchange: str, delivery: Delivery) -> Iterator[Note]:
+    """How a message gets to exchanges that pass it on to nothing, a note for each."""
+    leaving = {hop.exchange for hop in delivery.hops}
+    for hop in delivery.hops:
+        end = hop.destination
+        if isinstance(end, Exchange) and end.name not in leaving:
+            leaving.add(end.name)
+            hops = _shortest(exchange, delivery.hops, Exchange, end.name)
+            last = hops[-1].binding
+            yield Note(
+                f"{_line(hops)}, and no further",
+                last.origin.span("binding_key") if last else None,
+            )
 
 
 def path_of(arrival: Arrival | None, queue: str) -> tuple[Note, ...]:
@@ -44,8 +59,10 @@ def path_of(arrival: Arrival | None, queue: str) -> tuple[Note, ...]:
     return tuple(paths(arrival.exchange, arrival.delivery, [queue])) if arrival else ()
 
 
-def _shortest(exchange: str, hops: Iterable[Hop], queue: str) -> Sequence[Hop]:
-    """The steps to a queue, of those that a message takes; none if it does not get there."""
+def _shortest(
+    exchange: str, hops: Iterable[Hop], kind: type[Exchange | Queue], name: str
+) -> Sequence[Hop]:
+    """The steps to a destination, of those that a message takes; none if it does not get there."""
     leaving: dict[str, list[Hop]] = {}
     for hop in hops:
         leaving.setdefault(hop.exchange, []).append(hop)
@@ -55,12 +72,11 @@ def _shortest(exchange: str, hops: Iterable[Hop], queue: str) -> Sequence[Hop]:
         at, way = waiting.popleft()
         for hop in leaving.get(at, ()):
             end = hop.destination
-            if isinstance(end, Exchange):
-                if end.name not in seen:
-                    seen.add(end.name)
-                    waiting.append((end.name, (*way, hop)))
-            elif end.name == queue:
+            if isinstance(end, kind) and end.name == name:
                 return (*way, hop)
+            if isinstance(end, Exchange) and end.name not in seen:
+                seen.add(end.name)
+                waiting.append((end.name, (*way, hop)))
     return ()
 
 

@@ -6,11 +6,13 @@ from difflib import get_close_matches
 from itertools import islice
 
 from routewright.compiler.diagnostics import MOST_SUGGESTIONS, Diagnostic, did_you_mean
+from routewright.compiler.paths import dead_ends
 from routewright.compiler.patterns import matches, topic, words
 from routewright.compiler.routing import Outcome, Routing
 from routewright.compiler.topology import Task, Topology
 
 _MOST_COMPARED = 200
+_MOST_NOTES = 5
 
 
 def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -21,7 +23,7 @@ def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic
     must lead to a queue: the message is not offered to another one, nor to the alternate exchange.
     """
     lost = [
-        (task, key)
+        (task, key, delivery)
         for task in topology.tasks.values()
         for key, delivery in routing.ways(task)
         if delivery.outcome is Outcome.UNROUTABLE
@@ -29,7 +31,7 @@ def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic
     bound: defaultdict[str, list[str]] = defaultdict(list)
     for binding in topology.bindings if lost else ():
         bound[binding.source.name].append(binding.key)
-    for number, (task, key) in enumerate(lost):
+    for number, (task, key, delivery) in enumerate(lost):
         near = _nearest(topology, task, key, bound) if number < MOST_SUGGESTIONS else None
         yield Diagnostic(
             "unroutable-task",
@@ -38,6 +40,7 @@ def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic
             help=near or f"bind a queue to `{task.exchange.name}` with this key, or change the key"
             if task.exchange.name
             else near or "write the name of a queue",
+            notes=tuple(islice(dead_ends(task.exchange.name, delivery), _MOST_NOTES)),
             witness=key,
         )
 

@@ -94,6 +94,12 @@ assertions: [{exchange: tasks, keys: "doc.#", never: [one]}]""",
     assert "with headers {'size': 1}" in found["message"]
 
 
+def test_a_lost_message_is_shown_up_to_where_it_is_lost() -> None:
+    found = finding("unroutable-task", "queues: {one: {exchange: files, binding_key: y}}")
+    assert found["witness"] == "file.x"
+    assert ways(found) == ["exchange `tasks` -> `file.#` -> exchange `files`, and no further"]
+
+
 def test_what_waits_is_shown_by_a_key_and_not_by_a_pattern() -> None:
     text = """
 topology: t
