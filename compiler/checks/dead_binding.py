@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
 from routewright.compiler.exchange_types import KNOWN_TYPES
-from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.patterns import witness
+from routewright.compiler.routing import Outcome, Routing, pattern_of
+from routewright.compiler.topology import Binding, Topology
 
 
 def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -46,4 +47,11 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
             binding.origin.span("binding_key"),
             help="take it away, unless somebody else publishes such keys",
             severity=Severity.WARNING,
+            witness=_smallest(binding),
         )
+
+
+def _smallest(binding: Binding) -> str | None:
+    """The smallest key that the binding matches; None where its exchange looks at headers."""
+    pattern = pattern_of(binding, None) if binding.source.routes_as != "headers" else None
+    return None if pattern is None else witness([pattern])
