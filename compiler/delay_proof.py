@@ -20,7 +20,7 @@ from routewright.compiler.keyspace import EVERY_KEY, key_classes
 from routewright.compiler.patterns import Pattern, Wild, words
 from routewright.compiler.routing import Delivery, Routing
 from routewright.compiler.table import PatternTable
-from routewright.compiler.topology import Binding, Topology
+from routewright.compiler.topology import Arguments, Binding, Exchange, Topology
 from routewright.runtime.delays import source_word
 
 
@@ -44,13 +44,30 @@ def astray(topology: Topology, bits: int) -> Iterator[Astray]:
     """
     before = Routing(with_default_bindings(topology))
     after = Routing(with_delays(topology))
-    by_headers = [it.arguments for it in topology.bindings if it.source.type == "headers"]
     for source in sources(topology):
-        for headers in all_headers(by_headers):
+        for headers in all_headers(_looked_at(topology, source)):
             found = _astray(topology.name, source.name, before, after, bits, headers)
             if found is not None:
                 yield found
                 break
+
+
+def _looked_at(topology: Topology, first: Exchange) -> list[Arguments]:
+    """The arguments of all headers bindings that a message for an exchange may come by."""
+    found: list[Arguments] = []
+    waiting, seen = [first], {first.name}
+    while waiting:
+        source = waiting.pop()
+        leaving = [it for it in topology.bindings if it.source == source]
+        if source.type == "headers":
+            found += (it.arguments for it in leaving)
+        ends = [topology.exchange(source.alternate_exchange or "")]
+        ends += [it.destination for it in leaving if isinstance(it.destination, Exchange)]
+        for end in ends:
+            if end is not None and end.name and end.name not in seen:
+                seen.add(end.name)
+                waiting.append(end)
+    return found
 
 
 def _astray(

@@ -6,15 +6,18 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
 
 from rich.tree import Tree
 
+from routewright.compiler.delays import entry
 from routewright.compiler.delivery import Reach, listed, merged
 from routewright.compiler.paths import how
 from routewright.compiler.routing import Delivery, Hop, Outcome, Routing
+from routewright.compiler.targets import VIRTUAL
 from routewright.compiler.topology import Exchange, Queue, Task, Topology
 
 _MOST_ROUNDS = 10  # queues that a dead letter is followed through
@@ -154,6 +157,11 @@ def as_tree(explanation: Explanation, topology: Topology) -> Tree:
     what = f"task {explanation.task}: " if explanation.task else ""
     tree = Tree(f"{what}{_published(explanation.exchange, explanation.routing_key, topology)}")
     _grow(tree, explanation.exchange, explanation.delivery, explanation.dead_letters, topology)
+    ladder = entry(topology) if explanation.task else None
+    if ladder is not None and topology.target not in VIRTUAL:
+        longest, step = (timedelta(milliseconds=it) for it in (ladder.max, ladder.resolution))
+        steps = f"in steps of {step.total_seconds():g} s"
+        tree.add(f"later, by {longest} at most {steps}: by exchange `{ladder.exchange}`, likewise")
     return tree
 
 

@@ -25,8 +25,9 @@ def unsupported_by_target(topology: Topology, routing: Routing) -> Iterator[Diag
     live on quorum queues and dead letters at least once with 3.10), and 4.3 refuses queues that
     are not durable. On Redis and in memory kombu plays the broker: it has no headers exchanges, no
     bindings between exchanges, no alternate exchanges and no policies, and it ignores the arguments
-    of queues, which is a warning. So is a `#` that should match no word, which kombu's does not:
-    this runtime sends to the queue that the compiler proved, and others miss it.
+    of queues and delays no message, so that workers hold those that are not due; both are warnings.
+    So is a `#` that should match no word, which kombu's does not: this runtime sends to the queue
+    that the compiler proved, and others miss it.
     """
     if topology.target in VIRTUAL:
         yield from _on_virtual_transport(topology, routing)
