@@ -7,14 +7,13 @@ import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
-from uuid import uuid4
 
 from routewright.runtime.broker import Broker, seconds
 from routewright.runtime.connection import Connection
 from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import DuplicateTask, InvalidOption
 from routewright.runtime.functions import BindingDecorator, Decorator, FunctionTask, task
-from routewright.runtime.message import Message, running
+from routewright.runtime.message import Message, new_id, running
 from routewright.runtime.options import CALL_ONLY, Call, Options, choose, read_options
 from routewright.runtime.outgoing import check_headers
 from routewright.runtime.pipeline import Pipeline, pipeline_of
@@ -182,7 +181,7 @@ class App:
         parent = running.get()
         message = Message(
             task=name,
-            id=call.task_id if call.task_id is not None else str(uuid4()),
+            id=call.task_id if call.task_id is not None else new_id(),
             args=tuple(args),
             kwargs=kwargs,
             expires=options.expires,
