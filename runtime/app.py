@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
-from uuid import uuid4
 
 from routewright.runtime import later
 from routewright.runtime.broker import Broker, seconds
@@ -16,7 +15,7 @@ from routewright.runtime.connection import Connection
 from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import DuplicateTask, InvalidOption
 from routewright.runtime.functions import BindingDecorator, Decorator, FunctionTask, task
-from routewright.runtime.message import Envelope, Message, running
+from routewright.runtime.message import Envelope, Message, new_id, running
 from routewright.runtime.options import CALL_ONLY, Call, Options, choose, read_options
 from routewright.runtime.outgoing import check_headers
 from routewright.runtime.pipeline import Pipeline, pipeline_of
@@ -188,7 +187,7 @@ class App:
         parent = running.get()
         message = Message(
             task=name,
-            id=call.task_id if call.task_id is not None else str(uuid4()),
+            id=call.task_id if call.task_id is not None else new_id(),
             args=tuple(args),
             kwargs=kwargs,
             expires=options.expires,

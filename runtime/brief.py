@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from typing import Any
 
+_PLAIN = frozenset((int, float, bool, type(None)))  # whose repr is printable, and mostly short
+_FEW = 8
 LIMIT = 1024  # characters; what Celery allows `argsrepr` and `kwargsrepr`
 DEPTH = 4
 _BRACKETS: dict[type, tuple[str, str]] = {
@@ -20,6 +23,11 @@ def brief(value: object, limit: int = LIMIT) -> str:
 
     It never raises.
     """
+    if _is_small(value):
+        with suppress(ValueError):  # an int may be too long to be printed
+            text = repr(value)
+            if len(text) <= limit:
+                return text
     parts: list[str] = []
     room = limit
     try:
@@ -32,6 +40,14 @@ def brief(value: object, limit: int = LIMIT) -> str:
         parts.append("...")
     text = in_line("".join(parts)[: limit + 1])  # a custom `__repr__` may return anything
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def _is_small(value: Any) -> bool:
+    """Whether it is a few plain values, as most tasks have, which need no care."""
+    kind = type(value)
+    if kind is dict:
+        return not value
+    return kind in (tuple, list) and len(value) <= _FEW and _PLAIN.issuperset(map(type, value))
 
 
 def in_line(text: str) -> str:

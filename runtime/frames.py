@@ -96,8 +96,12 @@ _name = lru_cache(maxsize=1024)(_short)
 def _table(table: Mapping[str, Any]) -> bytes:
     parts = []
     for name, value in table.items():
-        parts.append(_name(name))
-        parts.append(_PACKERS.get(type(value), _rare)(value))
+        kind = type(value)
+        if kind is str:  # most of them; a call for each would cost more than the packing
+            data = value.encode("utf-8", "surrogatepass")
+            parts.append(_name(name) + _LONG_TEXT(b"S", len(data)) + data)
+        else:
+            parts.append(_name(name) + _PACKERS.get(kind, _rare)(value))
     data = b"".join(parts)
     return _SIZE(len(data)) + data
 

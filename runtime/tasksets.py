@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from time import monotonic
 from typing import Any
-from uuid import uuid4
 
 from routewright.runtime.connection import Connection
 from routewright.runtime.errors import (
@@ -16,6 +15,7 @@ from routewright.runtime.errors import (
     RoutewrightError,
     Unsent,
 )
+from routewright.runtime.message import new_id
 from routewright.runtime.pipeline import Pipeline
 from routewright.runtime.results import AsyncResult
 from routewright.runtime.signature import Signature
@@ -73,7 +73,7 @@ class _Sending:
     def send_all(self) -> None:
         unreachable: BrokerUnreachable | None = None
         for index, task in enumerate(self._tasks):
-            task_id = str(task.options.get("task_id") or uuid4())
+            task_id = str(task.options.get("task_id") or new_id())
             try:
                 if unreachable is not None:
                     raise BrokerUnreachable(f"not tried, after this: {unreachable}")

@@ -2,12 +2,13 @@
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 
 from routewright.runtime.brief import brief
 from routewright.runtime.errors import EncodeError, MalformedMessage
-from routewright.runtime.message import Envelope, Message
+from routewright.runtime.message import Envelope, Message, new_id
 
 JSON = {"application/json"}
 
@@ -173,3 +174,16 @@ def test_a_brief_text_is_bounded_and_never_fails() -> None:
     for value in ([0] * 10**7, "x" * 10**7, b"x" * 10**7, endless, Mute(), Odd(), {1: Mute()}):
         assert len(brief(value)) <= 1024
         brief(value).encode()
+
+
+def test_a_new_id_is_a_random_uuid() -> None:
+    ids = [UUID(new_id()) for _ in range(1000)]
+    assert {(it.version, it.variant) for it in ids} == {(4, RFC_4122)}
+    assert len(set(ids)) == 1000
+
+
+@pytest.mark.parametrize("value", [(), [1, None], (True, 2.5), {}, (1,), [10**5000], (1,) * 9])
+def test_a_few_plain_values_are_shown_as_any_others_are(value: Any) -> None:
+    shown = brief(value)
+    wrapped = brief([value])
+    assert wrapped == f"[{shown}]"

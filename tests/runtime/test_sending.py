@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import socket
 import subprocess
@@ -27,6 +28,7 @@ from routewright.runtime import (
     UnknownTask,
     Unroutable,
 )
+from routewright.runtime.sendable import bind_arguments
 
 Eventually = Callable[..., None]
 
@@ -193,6 +195,36 @@ def test_arguments_that_the_task_does_not_take_are_refused_in_the_call(memory: A
         one.apply_async("abc")
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda: None,
+        lambda x: x,
+        lambda x, /, y=1: (x, y),
+        lambda x, *rest: (x, rest),
+        lambda *, k: k,
+        lambda x, *, k=1: (x, k),
+        lambda x=1, **more: (x, more),
+        divmod,
+        type,
+    ],
+)
+@pytest.mark.parametrize("count", range(4))
+def test_positional_arguments_are_taken_as_the_function_takes_them(
+    function: Any, count: int
+) -> None:
+    args = [2] * count
+    try:
+        inspect.signature(function).bind(*args)
+    except TypeError:
+        with pytest.raises(TypeError):
+            bind_arguments(function, args, {})
+    except ValueError:  # it tells no signature, so that nothing can be checked
+        bind_arguments(function, args, {})
+    else:
+        bind_arguments(function, args, {})
+
+
 def test_a_task_the_topology_does_not_declare_is_refused_with_a_hint(memory: Any) -> None:
     with pytest.raises(UnknownTask, match=r"did you mean `media\.crop`"):
         memory.app("media.crop").send_task("media.crpo")
@@ -325,7 +357,7 @@ def test_a_url_that_would_be_read_otherwise_than_meant_is_refused(memory: Any, u
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["count_down", "nonsense"])
+@pytest.mark.parametrize("name", ["compression", "link", "nonsense"])
 def test_an_option_that_does_not_exist_is_refused_with_those_that_do(
     memory: Any, name: str
 ) -> None:
