@@ -7,11 +7,11 @@ import time
 from collections import Counter
 from dataclasses import dataclass, field
 
-from planted import Mutant, mutants, sound, text_of
+from planted.corpus import Mutant, mutants
+from planted.sound import sound
+from planted.verdict import alarms, is_found
 from rich.console import Console
 from rich.table import Table
-
-from routewright.compiler import compile_text
 
 
 @dataclass
@@ -22,23 +22,6 @@ class Tally:
     found: int = 0
     others: Counter[str] = field(default_factory=Counter)
     first_missed: Mutant | None = None
-
-
-def is_found(mutant: Mutant) -> tuple[bool, set[str]]:
-    """Whether the code is reported, of the right thing; and the other codes that are."""
-    said = compile_text(mutant.text).diagnostics
-    found = any(it.code == mutant.code and mutant.about in it.message for it in said)
-    return found, {it.code for it in said} - {mutant.code}
-
-
-def false_alarms() -> list[str]:
-    """What is said of the sound topologies, as they are and with their bindings spelt out."""
-    return [
-        f"{base.name}: {found.code}: {found.message}"
-        for base in sound()
-        for text in (base.text, text_of(base.document))
-        for found in compile_text(text).diagnostics
-    ]
 
 
 def main() -> int:
@@ -52,15 +35,17 @@ def main() -> int:
         tally.others.update(others)
         if not found:
             tally.first_missed = tally.first_missed or mutant
-    alarms = false_alarms()
+    false = [alarm for base in sound() for alarm in alarms(base)]
     seconds = time.perf_counter() - began
-    Console().print(_table(tallies, len(alarms), seconds))
-    for alarm in alarms:
+    Console().print(_table(tallies, len(false), seconds))
+    for alarm in false:
         print(f"a false alarm: {alarm}")
     missed = [tally.first_missed for tally in tallies.values() if tally.first_missed]
     for mutant in missed:
-        print(f"missed: {mutant.code}, about {mutant.about}, by {mutant.planting}:\n{mutant.text}")
-    return 1 if missed or alarms else 0
+        print(
+            f"missed: {mutant.code}, about {mutant.about}, by {mutant.planting}:\n{mutant.data.decode(errors='replace')}"
+        )
+    return 1 if missed or false else 0
 
 
 def _table(tallies: dict[str, Tally], alarms: int, seconds: float) -> Table:

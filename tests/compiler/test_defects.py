@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
-from defects import is_found
-from planted import PLANTINGS, Mutant, Planting, Sound, sound, text_of
+from itertools import islice
 
-from routewright.compiler import compile_text
+import pytest
+from planted.corpus import PLANTINGS, planted_in
+from planted.slip import Planting
+from planted.sound import Sound, sound
+from planted.verdict import alarms, is_found
 
 NAMES = [f"{code}, {planting.__name__.strip('_')}" for code, planting in PLANTINGS]
 
@@ -16,16 +18,13 @@ def test_a_planted_defect_is_reported(code: str, planting: Planting) -> None:
     """The first place of each topology that has one; `bench/defects.py` tries many more."""
     planted = 0
     for base in sound():
-        for about, document in planting(base):
-            mutant = Mutant(planting.__name__, base.name, code, about, text_of(document))
+        for mutant in islice(planted_in(base, code, planting), 1):
             found, others = is_found(mutant)
-            assert found, f"in {base.name} of {about}; instead {others}\n{mutant.text}"
+            assert found, f"in {base.name} of {mutant.about}; instead {others}\n{mutant.data!r}"
             planted += 1
-            break
     assert planted
 
 
 @pytest.mark.parametrize("base", sound(), ids=lambda base: base.name)
 def test_of_a_sound_topology_nothing_is_said(base: Sound) -> None:
-    for text in (base.text, text_of(base.document)):
-        assert compile_text(text).diagnostics == ()
+    assert alarms(base) == []

@@ -1,0 +1,67 @@
+"""All plantings, and the mutants that they make."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from random import Random
+from typing import Any
+
+from planted import dead_letters, names, options, routing
+from planted.slip import Application, Made, Planting
+from planted.sound import Sound, sound, text_of
+
+PLANTINGS: tuple[tuple[str, Planting], ...] = (
+    *routing.PLANTINGS,
+    *dead_letters.PLANTINGS,
+    *names.PLANTINGS,
+    *options.PLANTINGS,
+)
+
+_MOST_PLACES = 8  # of one planting in one topology
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A sound topology with a slip: its making, the code it must meet, and what that is about."""
+
+    planting: str
+    base: str
+    code: str
+    about: str
+    data: bytes
+    with_code: Mapping[str, Mapping[str, Any]] | None = None  # None: nobody asks for the code
+
+
+def mutants() -> Iterator[Mutant]:
+    """Those of the topologies that somebody wrote, up to eight of one planting in each."""
+    for base in sound():
+        for code, planting in PLANTINGS:
+            yield from islice(planted_in(base, code, planting), _MOST_PLACES)
+
+
+def planted_in(base: Sound, code: str, planting: Planting) -> Iterator[Mutant]:
+    """The mutants that one planting makes of one topology."""
+    for about, made in planting(base):
+        yield _mutant(planting, base, code, about, made)
+
+
+def some_planted_in(base: Sound, count: int, randomly: Random) -> Iterator[Mutant]:
+    """That many mutants of one topology, each by another planting where there are enough."""
+    for code, planting in randomly.sample(PLANTINGS, len(PLANTINGS)):
+        found = list(islice(planted_in(base, code, planting), _MOST_PLACES))
+        if found and count:
+            count -= 1
+            yield randomly.choice(found)
+
+
+def _mutant(planting: Planting, base: Sound, code: str, about: str, made: Made) -> Mutant:
+    name = planting.__name__.strip("_")
+    match made:
+        case bytes():
+            return Mutant(name, base.name, code, about, made)
+        case Application(document, tasks):
+            return Mutant(name, base.name, code, about, text_of(document).encode(), tasks)
+        case _:
+            return Mutant(name, base.name, code, about, text_of(made).encode())
