@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
 from routewright.compiler.routing import Outcome, Routing
+from routewright.compiler.templates import placeholders
 from routewright.compiler.topology import Topology
 
 
@@ -14,7 +15,10 @@ def undecided_route(topology: Topology, routing: Routing) -> Iterator[Diagnostic
     a task behind one: it may reach any of the queues bound there, several of them, or none.
     """
     for task in topology.tasks.values():
-        if any(it.outcome is Outcome.UNDECIDED for _, it in routing.ways(task)):
+        ways = routing.ways(task)
+        undecided = [key for key, it in ways if it.outcome is Outcome.UNDECIDED]
+        if undecided:
+            key = undecided[0]
             yield Diagnostic(
                 "undecided-route",
                 f"where task `{task.name}` goes cannot be known: there is an exchange of a "
@@ -22,5 +26,5 @@ def undecided_route(topology: Topology, routing: Routing) -> Iterator[Diagnostic
                 task.exchange_span,
                 help="use an exchange of the broker's own types where that will do",
                 severity=Severity.WARNING,
-                witness=task.routing_key,
+                witness=None if placeholders(key) else key,
             )

@@ -3,8 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology, readers
+from routewright.compiler.patterns import witness
+from routewright.compiler.routing import Routing, pattern_of
+from routewright.compiler.topology import Queue, Topology, readers
 
 _LETS_GO = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes"})
 
@@ -20,7 +21,6 @@ def wait_without_end(topology: Topology, routing: Routing) -> Iterator[Diagnosti
     for name, queue in topology.queues.items():
         waits = queue.dead_letter_exchange is not None and name not in read and not queue.tap
         if topology.groups and waits and _LETS_GO.isdisjoint(queue.arguments):
-            sources = routing.bindings_to(queue)
             yield Diagnostic(
                 "wait-without-end",
                 f"messages in queue `{name}` wait for ever: nobody consumes it, and nothing sends "
@@ -28,5 +28,12 @@ def wait_without_end(topology: Topology, routing: Routing) -> Iterator[Diagnosti
                 queue.argument_span("x-dead-letter-exchange"),
                 help="give the queue a `message_ttl`, or a worker group",
                 severity=Severity.WARNING,
-                witness=sources[0].key if sources else None,
+                witness=_some_key(queue, routing),
             )
+
+
+def _some_key(queue: Queue, routing: Routing) -> str | None:
+    """The smallest key that one of a queue's bindings takes."""
+    patterns = (pattern_of(binding, {}) for binding in routing.bindings_to(queue))
+    pattern = next((it for it in patterns if it is not None), None)
+    return None if pattern is None else witness([pattern])
