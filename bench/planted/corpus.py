@@ -8,15 +8,38 @@ from itertools import islice
 from random import Random
 from typing import Any
 
-from planted import dead_letters, names, options, routing
+from planted import (
+    apps,
+    assertions,
+    carving,
+    dead_letters,
+    names,
+    options,
+    placeholders,
+    reading,
+    routing,
+    shape,
+    targets,
+    task_names,
+    workers,
+)
 from planted.slip import Application, Made, Planting
 from planted.sound import Sound, sound, text_of
 
 PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    *routing.PLANTINGS,
-    *dead_letters.PLANTINGS,
+    *reading.PLANTINGS,
+    *shape.PLANTINGS,
     *names.PLANTINGS,
     *options.PLANTINGS,
+    *routing.PLANTINGS,
+    *placeholders.PLANTINGS,
+    *task_names.PLANTINGS,
+    *carving.PLANTINGS,
+    *assertions.PLANTINGS,
+    *dead_letters.PLANTINGS,
+    *workers.PLANTINGS,
+    *targets.PLANTINGS,
+    *apps.PLANTINGS,
 )
 
 _MOST_PLACES = 8  # of one planting in one topology
@@ -48,12 +71,14 @@ def planted_in(base: Sound, code: str, planting: Planting) -> Iterator[Mutant]:
 
 
 def some_planted_in(base: Sound, count: int, randomly: Random) -> Iterator[Mutant]:
-    """That many mutants of one topology, each by another planting where there are enough."""
+    """That many mutants of one topology at most, each by another planting."""
     for code, planting in randomly.sample(PLANTINGS, len(PLANTINGS)):
-        found = list(islice(planted_in(base, code, planting), _MOST_PLACES))
-        if found and count:
+        found = list(islice(planted_in(base, code, planting), randomly.randint(1, 3)))
+        if found:
+            yield found[-1]
             count -= 1
-            yield randomly.choice(found)
+        if not count:
+            return
 
 
 def _mutant(planting: Planting, base: Sound, code: str, about: str, made: Made) -> Mutant:

@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 from brute_force import BruteForce
 
+from planted.oracle import reached
 from planted.slip import Planting, Slip
-from planted.sound import Sound, topology_of
+from planted.sound import Document, Sound, topology_of
 
 
 def _dead_letters_to_nothing(base: Sound) -> Iterator[Slip]:
@@ -74,6 +75,105 @@ def _waiting_in_turns(base: Sound) -> Iterator[Slip]:
         yield "`wait1`", document
 
 
+def _back_when(option: str, value: object, kind: str = "classic") -> Planting:
+    """What a queue gives up on waits elsewhere, and comes back to be dropped.
+
+    The queue that gives up is consumed by nobody, so that nobody rejects.
+    """
+
+    def planting(base: Sound) -> Iterator[Slip]:
+        for name in without_dead_letters(base) if base.document["workers"] else ():
+            document = base.changed()
+            document["queues"][name]["dead_letter"] = {"exchange": "", "routing_key": "first"}
+            document["queues"]["first"] = {
+                "type": kind,
+                option: value,
+                "dead_letter": {"exchange": "", "routing_key": "second"},
+                "tap": True,
+            }
+            document["queues"]["second"] = {
+                "message_ttl": "30s",
+                "dead_letter": {"exchange": "", "routing_key": "first"},
+                "tap": True,
+            }
+            yield "`first`", document
+
+    planting.__name__ = f"back_when_{option}"
+    return planting
+
+
+def _back_by_the_key(base: Sound) -> Iterator[Slip]:
+    """A queue's dead letters wait, and come back to its exchange with the key they had."""
+    for name, queue in base.consumed():
+        if queue.get("type") == "stream" or not base.document["workers"]:
+            continue
+        for task in base.tasks():
+            if reached(base.document, task.name) == {name} and task.exchange.type == "topic":
+                document = base.changed()
+                document["queues"][name]["dead_letter"] = {"exchange": "again"}
+                document["exchanges"]["again"] = {"type": "fanout"}
+                document["queues"]["wait"] = {
+                    "bindings": [{"exchange": "again"}],
+                    "message_ttl": "30s",
+                    "dead_letter": {"exchange": task.exchange.name},
+                    "tap": True,
+                }
+                yield f"`{name}`", document
+                break
+
+
+def _waiting_without_end(base: Sound) -> Iterator[Slip]:
+    """Dead letters are to wait and go on, and nothing ends the waiting."""
+    yield from _paused(base)
+
+
+def _paused(base: Sound) -> Iterator[tuple[str, Document]]:
+    for name in without_dead_letters(base) if base.document["workers"] else ():
+        document = base.changed()
+        document["exchanges"] |= {"pause": {"type": "fanout"}, "end": {"type": "fanout"}}
+        document["queues"][name]["dead_letter"] = {"exchange": "pause"}
+        document["queues"]["pause"] = {
+            "bindings": [{"exchange": "pause"}],
+            "dead_letter": {"exchange": "end"},
+        }
+        document["queues"]["end"] = {"bindings": [{"exchange": "end"}]}
+        yield "queue `pause`", document
+
+
+def _waiting_by_key(base: Sound) -> Iterator[Slip]:
+    """The same, where the queue that nothing leaves takes keys by a pattern."""
+    for about, document in _paused(base):
+        document["exchanges"]["pause"]["type"] = "topic"
+        document["queues"]["pause"]["bindings"][0]["binding_key"] = "pause.*.#"
+        yield about, document
+
+
+def _key_alone(base: Sound) -> Iterator[Slip]:
+    """A key for dead letters that go nowhere."""
+    for name in without_dead_letters(base):
+        document = base.changed()
+        arguments = document["queues"][name].setdefault("arguments", {})
+        arguments["x-dead-letter-routing-key"] = "zz"
+        yield f"`{name}`", document
+
+
+def _at_most_once_after_all(base: Sound) -> Iterator[Slip]:
+    """A quorum queue asks for dead letters at least once, and drops its oldest messages."""
+    for name, queue in base.document["queues"].items():
+        if queue.get("type") != "stream":
+            document = base.changed()
+            bindings = queue["bindings"]
+            document["exchanges"]["end"] = {"type": "fanout"}
+            document["queues"]["end"] = {"bindings": [{"exchange": "end"}], "tap": True}
+            document["queues"][name] = {
+                "type": "quorum",
+                "bindings": bindings,
+                "dead_letter": {"exchange": "end"},
+                "dead_letter_strategy": "at-least-once",
+            }
+            yield f"`{name}`", document
+
+
 def without_dead_letters(base: Sound) -> Iterator[str]:
     """The queues that something is bound to and that may have dead letters, but have none."""
     for name, queue in base.document["queues"].items():
@@ -86,5 +186,13 @@ PLANTINGS: tuple[tuple[str, Planting], ...] = (
     ("dead-letter-goes-nowhere", _dead_letter_key_misspelt),
     ("endless-dead-letter-loop", _retried_for_ever),
     ("endless-dead-letter-loop", _its_own_dead_letters),
+    ("endless-dead-letter-loop", _back_by_the_key),
     ("dead-letter-loop-drops", _waiting_in_turns),
+    ("dead-letter-loop-drops", _back_when("max_length", 10)),
+    ("dead-letter-loop-drops", _back_when("max_length_bytes", 1000)),
+    ("dead-letter-loop-drops", _back_when("delivery_limit", 3, "quorum")),
+    ("wait-without-end", _waiting_without_end),
+    ("wait-without-end", _waiting_by_key),
+    ("dead-letter-key-without-exchange", _key_alone),
+    ("dead-letters-not-at-least-once", _at_most_once_after_all),
 )

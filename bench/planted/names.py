@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from planted.dead_letters import without_dead_letters
 from planted.oracle import reached
 from planted.slip import Planting, Slip
-from planted.sound import Sound
+from planted.sound import Document, Sound
 
 
 def _queue_not_consumed(base: Sound) -> Iterator[Slip]:
@@ -53,6 +53,14 @@ def _task_to_the_inside(base: Sound) -> Iterator[Slip]:
         yield f"`{name}`", document
 
 
+def _plugins_exchange_for_any_key(base: Sound) -> Iterator[Slip]:
+    """The same, where the key has a placeholder."""
+    for about, document in _plugins(base):
+        task = document["tasks"][about.strip("`")]
+        task["routing_key"] = "zz.{zz}"
+        yield about, document
+
+
 def _stream_for_work(base: Sound) -> Iterator[Slip]:
     for name, _ in base.consumed():
         document = base.changed()
@@ -64,6 +72,11 @@ def _stream_for_work(base: Sound) -> Iterator[Slip]:
 
 
 def _plugins_exchange(base: Sound) -> Iterator[Slip]:
+    """The exchange of a task becomes one of a plugin's type."""
+    yield from _plugins(base)
+
+
+def _plugins(base: Sound) -> Iterator[tuple[str, Document]]:
     for task in base.tasks():
         if task.exchange.name in base.document["exchanges"]:
             document = base.changed()
@@ -74,6 +87,7 @@ def _plugins_exchange(base: Sound) -> Iterator[Slip]:
 PLANTINGS: tuple[tuple[str, Planting], ...] = (
     ("queue-without-worker", _queue_not_consumed),
     ("undecided-route", _plugins_exchange),
+    ("undecided-route", _plugins_exchange_for_any_key),
     ("publish-to-internal-exchange", _task_to_the_inside),
     ("stream-as-work-queue", _stream_for_work),
     ("unknown-queue", _unknown_queue),

@@ -9,7 +9,7 @@ from planted.slip import Planting, Slip
 from planted.sound import Sound
 
 
-def _each(section: str, option: str, value: Any, about: str) -> Callable[[Sound], Iterator[Slip]]:
+def each(section: str, option: str, value: Any, about: str) -> Callable[[Sound], Iterator[Slip]]:
     """The same option everywhere in a section; `NAME` in `about` is where."""
 
     def planting(base: Sound) -> Iterator[Slip]:
@@ -76,11 +76,11 @@ def _binding_repeated(base: Sound) -> Iterator[Slip]:
 
 
 PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("unknown-exchange-type", _each("exchanges", "type", "topics", "`topics`")),
-    ("unknown-key", _each("queues", "mesage_ttl", "5s", "`mesage_ttl`")),
-    ("unknown-key", _each("tasks", "routingkey", "a.b", "`routingkey`")),
-    ("out-of-range", _each("tasks", "priority", 11, "")),
-    ("duration-without-unit", _each("queues", "message_ttl", 60, "")),
+    ("unknown-exchange-type", each("exchanges", "type", "topics", "`topics`")),
+    ("unknown-key", each("queues", "mesage_ttl", "5s", "`mesage_ttl`")),
+    ("unknown-key", each("tasks", "routingkey", "a.b", "`routingkey`")),
+    ("out-of-range", each("tasks", "priority", 11, "")),
+    ("duration-without-unit", each("queues", "message_ttl", 60, "")),
     ("unknown-argument", _argument("x-message-tll", 5, "classic", "quorum")),
     ("wrong-argument-type", _argument("x-max-length", "5", "classic", "quorum")),
     ("wrong-argument-value", _argument("x-overflow", "drop-tail", "classic", "quorum")),

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from planted.corpus import Mutant
 from planted.sound import Sound, text_of
+from planted.witnesses import is_so
 from routewright.compiler.app_checks import check_app
 from routewright.compiler.diagnostics import Diagnostic
 from routewright.compiler.pipeline import Compilation, compile_bytes
@@ -27,11 +29,34 @@ def said(mutant: Mutant, compilation: Compilation) -> list[Diagnostic]:
     return found
 
 
-def is_found(mutant: Mutant) -> tuple[bool, set[str]]:
-    """Whether the code is reported, of the right thing; and the other codes that are."""
-    reported = said(mutant, compiled(mutant.data))
+@dataclass(frozen=True)
+class Verdict:
+    """Whether the code is reported, of the right thing; the other codes that are; and the keys.
+
+    Each key that some diagnostic shows, and that brute force can judge, comes as the code of the
+    diagnostic and whether what it says of the key is so.
+    """
+
+    is_found: bool
+    others: frozenset[str]
+    keys: tuple[tuple[str, bool], ...]
+
+
+def verdict(mutant: Mutant) -> Verdict:
+    compilation = compiled(mutant.data)
+    reported = said(mutant, compilation)
     found = any(it.code == mutant.code and mutant.about in it.message for it in reported)
-    return found, {it.code for it in reported} - {mutant.code}
+    others = frozenset(it.code for it in reported) - {mutant.code}
+    return Verdict(found, others, tuple(_judged(reported, compilation)))
+
+
+def _judged(reported: list[Diagnostic], compilation: Compilation) -> Iterator[tuple[str, bool]]:
+    if compilation.topology is None:
+        return
+    for it in reported:
+        so = is_so(it, compilation.topology)
+        if so is not None:
+            yield it.code, so
 
 
 def alarms(base: Sound) -> list[str]:
