@@ -88,7 +88,7 @@ def _table(tallies: dict[str, Tally], where: str) -> Table:
     planted = sum(it.planted for it in tallies.values())
     found = sum(it.found for it in tallies.values())
     table = Table(title=f"{planted} defects planted {where}")
-    table.add_column("code")
+    table.add_column("code", no_wrap=True)
     for name in ("planted", "found", "recall", "keys shown", "of them wrong"):
         table.add_column(name, justify="right")
     table.add_column("other codes reported with it")

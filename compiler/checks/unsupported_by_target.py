@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
@@ -90,19 +91,25 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
         if exchange.alternate_exchange is not None:
             span = exchange.origin.span("alternate_exchange")
             yield _lacking(target, "alternate exchanges", span)
+    beside: defaultdict[object, list[Binding]] = defaultdict(list)
     for binding in topology.bindings:
         if isinstance(binding.destination, Exchange):
             span = binding.origin.span("exchange")
             yield _lacking(target, "bindings between exchanges", span)
         if binding.source.type == "topic":
-            yield from _narrower(target, binding)
+            beside[binding.source.name, type(binding.destination), binding.destination.name].append(
+                binding
+            )
+    for bindings in beside.values():
+        for binding in bindings:
+            yield from _narrower(target, binding, bindings)
     for queue in topology.queues.values():
         yield from _ignored(target, queue)
 
 
-def _narrower(target: str, binding: Binding) -> Iterator[Diagnostic]:
-    """A binding key that matches fewer keys there."""
-    key = witness([topic(binding.key)], [kombu_topic(binding.key)])
+def _narrower(target: str, binding: Binding, beside: list[Binding]) -> Iterator[Diagnostic]:
+    """A binding key that matches fewer keys there, and the rest comes by no binding beside it."""
+    key = witness([topic(binding.key)], [kombu_topic(it.key) for it in beside])
     if key is not None:
         yield Diagnostic(
             "unsupported-by-target",
