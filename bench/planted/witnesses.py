@@ -16,7 +16,7 @@ from kombu.transport.virtual.exchange import TopicExchange
 from routewright.compiler.diagnostics import Diagnostic
 from routewright.compiler.topology import Task, Topology
 
-_NOT_PLAIN = frozenset("*#")  # words of a pattern; nobody publishes such a key
+_NOT_PLAIN = frozenset("*#")  # words of a pattern, which is no key unless it is written as one
 _NAMES = re.compile(r"`([^`]*)`")
 
 Claim: TypeAlias = Callable[[Diagnostic, str, Topology], bool]
@@ -31,6 +31,7 @@ def is_so(found: Diagnostic, topology: Topology) -> bool | None:
     if claim is None or found.witness is None:
         return None
     written = {task.routing_key for task in topology.tasks.values()}
+    written |= {it.key for it in topology.bindings if it.source.type == "direct"}
     plain = found.witness in written or _NOT_PLAIN.isdisjoint(found.witness.split("."))
     return plain and claim(found, found.witness, topology)
 
