@@ -7,6 +7,7 @@ from routewright.compiler.delivery import Delivery, Witness
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
 from routewright.compiler.patterns import Undecided
 from routewright.compiler.routing import Outcome, Routing
+from routewright.compiler.templates import placeholders
 from routewright.compiler.topology import Task, Topology
 
 _MOST_NOTES = 5
@@ -68,5 +69,5 @@ def _undecided(
             for name in may_reach[:_MOST_NOTES]
         ),
         severity=Severity.WARNING,
-        witness=key,
+        witness=None if placeholders(key) else key,
     )

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
@@ -95,12 +96,7 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
         if exchange.alternate_exchange is not None:
             span = exchange.alternate_span
             yield _lacking(target, "alternate exchanges", span)
-    for binding in topology.bindings:
-        if isinstance(binding.destination, Exchange):
-            span = binding.origin.span("exchange")
-            yield _lacking(target, "bindings between exchanges", span)
-        if binding.source.routes_as == "topic":
-            yield from _narrower(target, binding)
+    yield from _bindings(topology)
     for queue in topology.queues.values():
         yield from _ignored(target, queue)
     if topology.delays is not None:
@@ -115,9 +111,23 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
         yield _lacking(target, "policies", policy.origin.key_span())
 
 
-def _narrower(target: str, binding: Binding) -> Iterator[Diagnostic]:
-    """A binding key that matches fewer keys there."""
-    key = witness([topic(binding.key)], [kombu_topic(binding.key)])
+def _bindings(topology: Topology) -> Iterator[Diagnostic]:
+    beside: defaultdict[object, list[Binding]] = defaultdict(list)
+    for binding in topology.bindings:
+        end = binding.destination
+        if isinstance(end, Exchange):
+            span = binding.origin.span("exchange")
+            yield _lacking(topology.target, "bindings between exchanges", span)
+        if binding.source.routes_as == "topic":
+            beside[binding.source.name, type(end), end.name].append(binding)
+    for bindings in beside.values():
+        for binding in bindings:
+            yield from _narrower(topology.target, binding, bindings)
+
+
+def _narrower(target: str, binding: Binding, beside: list[Binding]) -> Iterator[Diagnostic]:
+    """A binding key that matches fewer keys there, and the rest comes by no binding beside it."""
+    key = witness([topic(binding.key)], [kombu_topic(it.key) for it in beside])
     if key is not None:
         yield Diagnostic(
             "unsupported-by-target",

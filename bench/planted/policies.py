@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from planting.slips import Planting, Slip, bound
-from planting.sound_topologies import Document, Sound
+from planted.dead_letters import without_dead_letters
+from planted.slip import Planting, Slip
+from planted.sound import Document, Sound
 
 
 def _with_policies(base: Sound, **policies: Document) -> Document:
-    document = base.whole
+    document = base.changed_whole()
     document.setdefault("policies", {}).update(policies)
     return document
 
@@ -73,7 +74,7 @@ def _pattern_that_is_none(base: Sound) -> Iterator[Slip]:
 
 def _dead_letters_to_nothing(base: Sound) -> Iterator[Slip]:
     """A queue without dead letters gets them by policy, and nothing is bound to take them."""
-    for name in bound(base):
+    for name in without_dead_letters(base):
         if base.topology.queues[name].policy is None and base.topology.target != "redis":
             dead = _of(name, dead_letter={"exchange": "graveyard"})
             document = _with_policies(base, dead=dead)

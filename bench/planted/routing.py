@@ -1,4 +1,4 @@
-"""Slips that change where messages go; brute force says that they do."""
+"""Slips in what decides where a task goes: keys, bindings, queues and exchanges."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 from brute_force import BruteForce, topic_matches
 
-from planting.slips import Planting, Slip, reached, with_queue, works
-from planting.sound_topologies import Document, Sound, topology_of
+from planted.oracle import reached, works
+from planted.slip import Planting, Slip, with_queue
+from planted.sound import Document, Sound, topology_of
 from routewright.compiler.topology import Task
+
+_WORDS = 18  # 2 ** 18 sets of them, and 200,000 are looked at
 
 
 def _key_misspelt(base: Sound) -> Iterator[Slip]:
@@ -136,12 +139,39 @@ def _exchange_without_use(base: Sound) -> Iterator[Slip]:
         yield "`idle`", document
 
 
-def _plugins_exchange(base: Sound) -> Iterator[Slip]:
-    for task in base.tasks():
-        if task.exchange.name in base.document["exchanges"]:
+def _binding_of_no_task(base: Sound) -> Iterator[Slip]:
+    """A work queue gets a binding of an exchange that tasks are sent to, with nobody's key."""
+    for section, name, _, binding in base.bindings("topic", "direct"):
+        exchange = binding["exchange"]
+        consumed = name in {it for it, _ in base.consumed()}
+        tasks = [it for it in base.tasks() if it.exchange.name == exchange]
+        others = {it.get("dead_letter", {}).get("exchange") for it in _all(base, "queues")}
+        others |= {it.get("alternate_exchange") for it in _all(base, "exchanges")}
+        if section == "queues" and consumed and tasks and exchange not in others:
             document = base.changed()
-            document["exchanges"][task.exchange.name]["type"] = "x-jms-topic"
-            yield f"`{task.name}`", document
+            more = {"exchange": exchange, "binding_key": "zz.never"}
+            document["queues"][name]["bindings"].append(more)
+            yield "`zz.never`", document
+
+
+def _all(base: Sound, section: str) -> list[Document]:
+    return list(base.document[section].values())
+
+
+def _words_anywhere(base: Sound) -> Iterator[Slip]:
+    """A task's exchange tells apart keys by which of many words are in them, anywhere."""
+    for task in base.tasks() if base.name == "topology" else ():  # one takes half a minute
+        if task.exchange.type == "topic" and task.exchange.name in base.document["exchanges"]:
+            document = base.changed()
+            keys = [f"#.z{number}.#" for number in range(_WORDS)]
+            bindings = [{"exchange": task.exchange.name, "binding_key": key} for key in keys]
+            for binding in bindings:
+                document["queues"][f"w{binding['binding_key']}"] = {
+                    "bindings": [binding],
+                    "tap": True,
+                }
+            yield f"exchange `{task.exchange.name}`", document
+            return
 
 
 PLANTINGS: tuple[tuple[str, Planting], ...] = (
@@ -154,6 +184,7 @@ PLANTINGS: tuple[tuple[str, Planting], ...] = (
     ("shadowed-binding", _narrower_beside),
     ("shadowed-binding", _covered_by_several),
     ("unreachable-queue", _queue_without_binding),
+    ("dead-binding", _binding_of_no_task),
+    ("too-many-key-classes", _words_anywhere),
     ("unused-exchange", _exchange_without_use),
-    ("undecided-route", _plugins_exchange),
 )
