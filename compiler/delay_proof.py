@@ -8,7 +8,7 @@ that would have gone nowhere may be kept as lost.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -43,10 +43,10 @@ def astray(topology: Topology, bits: int) -> Iterator[Astray]:
         Undecidable: there are more combinations of headers than are looked at.
     """
     before = Routing(with_default_bindings(topology))
-    after = Routing(with_delays(topology))
+    after = _Landed(topology)
     for source in sources(topology):
         for headers in all_headers(_looked_at(topology, source)):
-            found = _astray(topology.name, source.name, before, after, bits, headers)
+            found = _astray(source.name, before, after, bits, headers)
             if found is not None:
                 yield found
                 break
@@ -70,25 +70,46 @@ def _looked_at(topology: Topology, first: Exchange) -> list[Arguments]:
     return found
 
 
+class _Landed:
+    """What lies behind the last stop."""
+
+    def __init__(self, topology: Topology) -> None:
+        self._routing = Routing(with_delays(topology))
+        self._last_stop = f"{prefix(topology.name)}ed"
+        self._cones: dict[str, list[tuple[Pattern, Binding]]] = {}
+        self.kept = (f"{prefix(topology.name)}.{LOST}",)
+
+    def bindings(
+        self, ahead: Pattern, headers: Mapping[str, Any]
+    ) -> Iterator[tuple[Pattern, Binding]]:
+        """The bindings that a message with these words ahead may come by, and their keys."""
+        asked = repr(headers)
+        cone = self._cones.get(asked)
+        if cone is None:
+            cone = self._cones[asked] = list(self._routing.cone(self._last_stop, headers))
+        anchored = len(ahead) - 1
+        for pattern, binding in cone:
+            if binding.source.name != self._last_stop or pattern[anchored] == ahead[anchored]:
+                yield pattern, binding
+
+    def deliver(self, bindings: Iterable[Binding]) -> Delivery:
+        """Where a message goes that matches just these."""
+        return self._routing.deliver(self._last_stop, bindings)
+
+
 def _astray(
-    name: str,
-    source: str,
-    before: Routing,
-    after: Routing,
-    bits: int,
-    headers: Mapping[str, Any],
+    source: str, before: Routing, after: _Landed, bits: int, headers: Mapping[str, Any]
 ) -> Astray | None:
-    last_stop, kept = f"{prefix(name)}ed", (f"{prefix(name)}.{LOST}",)
     ahead = before_key(bits, source)
     table: PatternTable[tuple[bool, Binding]] = PatternTable()
     for pattern, binding in before.cone(source, headers):
         table.add((*ahead, *pattern), (False, binding))
-    for pattern, binding in after.cone(last_stop, headers):
+    for pattern, binding in after.bindings(ahead, headers):
         table.add(pattern, (True, binding))
     for found in key_classes(table, [(*ahead, *EVERY_KEY)]):
         was = before.deliver(source, [it for is_new, it in found.values if not is_new])
-        now = after.deliver(last_stop, [it for is_new, it in found.values if is_new])
-        if now.queues not in (was.queues, was.queues or kept):
+        now = after.deliver([it for is_new, it in found.values if is_new])
+        if now.queues not in (was.queues, was.queues or after.kept):
             own = ".".join(words(found.witness)[len(ahead) :])
             return Astray(source, own, was, now, headers)
     return None

@@ -1,22 +1,23 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from routewright.compiler.delay_landing import with_default_bindings
-from routewright.compiler.delay_proof import before_key
 from routewright.compiler.diagnostics import Diagnostic, Severity
 from routewright.compiler.keyspace import key_classes
 from routewright.compiler.patterns import Pattern, Undecided, words
 from routewright.compiler.routing import Delivery, Routing
 from routewright.compiler.table import PatternTable
 from routewright.compiler.targets import VIRTUAL
-from routewright.compiler.templates import keys_of
+from routewright.compiler.templates import keys_of, placeholders
 from routewright.compiler.topology import Binding, Queue, Task, Topology
+from routewright.runtime.delays import source_word
 
 
-def delayed_dead_letters_elsewhere(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+def delayed_dead_letters_elsewhere(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     """A queue's dead letters go elsewhere where their messages had been delayed.
 
     A delayed message keeps the digits of its delay before its key. A queue whose dead letters have
@@ -25,20 +26,22 @@ def delayed_dead_letters_elsewhere(topology: Topology, _routing: Routing) -> Ite
     """
     if topology.delays is None or topology.target in VIRTUAL:
         return
-    named = Routing(with_default_bindings(topology))
+    fates = _Fates(topology, topology.delays.bits)
+    sent: defaultdict[str, list[Task]] = defaultdict(list)
+    for task in topology.tasks.values():
+        for name in routing.reach(task):
+            sent[name].append(task)
     for queue in topology.queues.values():
         if queue.dead_letter_exchange and queue.dead_letter_routing_key is None:
-            found = _first(topology, named, queue, topology.delays.bits)
+            found = _first(fates, queue, sent[queue.name])
             if found:
                 yield found
 
 
-def _first(topology: Topology, routing: Routing, queue: Queue, bits: int) -> Diagnostic | None:
-    for task in topology.tasks.values():
-        if queue.name not in routing.reach(task):
-            continue
-        try:
-            for key, was, now in _fates(routing, queue, task, bits):
+def _first(fates: _Fates, queue: Queue, tasks: Iterable[Task]) -> Diagnostic | None:
+    try:
+        for task in tasks:
+            for key, was, now in fates.of(queue, task):
                 if was.queues != now.queues:
                     return _warning(
                         queue,
@@ -47,12 +50,12 @@ def _first(topology: Topology, routing: Routing, queue: Queue, bits: int) -> Dia
                         f"{_listed(now)} if it had been delayed",
                         key,
                     )
-        except Undecided:
-            return _warning(
-                queue,
-                f"whether dead letters of queue `{queue.name}` go to the same place after a delay "
-                "is undecided",
-            )
+    except Undecided:
+        return _warning(
+            queue,
+            f"whether dead letters of queue `{queue.name}` go to the same place after a delay is "
+            "undecided",
+        )
     return None
 
 
@@ -64,29 +67,51 @@ class _Step:
     binding: Binding
 
 
-def _fates(
-    routing: Routing, queue: Queue, task: Task, bits: int
-) -> Iterator[tuple[str, Delivery, Delivery]]:
-    """For each class of a task's keys that reach a queue: a dead letter's fate, and a delayed."""
-    source, dead = task.exchange.name, queue.dead_letter_exchange or ""
-    # Any delay will do; of the shortest one the digits are these.
-    ahead: Pattern = (*"0" * (bits - 1), "1", before_key(bits, source)[-1])
-    table: PatternTable[_Step] = PatternTable()
-    for pattern, binding in routing.cone(source, task.headers):
-        table.add((*ahead, *pattern), _Step("there", binding))
-    for pattern, binding in routing.cone(dead, {}):
-        table.add((*ahead, *pattern), _Step("dead", binding))
-        table.add(pattern, _Step("delayed", binding))
-    for keys in keys_of(task):
-        within = [(*ahead, *keys.within)]
-        for found in key_classes(table, within, [(*ahead, *it) for it in keys.apart]):
+class _Fates:
+    """What becomes of dead letters, and of those whose messages had been delayed."""
+
+    def __init__(self, topology: Topology, bits: int) -> None:
+        self._routing = Routing(with_default_bindings(topology))
+        # Any delay will do; of the shortest one the digits are these.
+        self._digits: Pattern = (*"0" * (bits - 1), "1")
+        self._tables: dict[tuple[str, str, str], PatternTable[_Step]] = {}
+
+    def of(self, queue: Queue, task: Task) -> Iterator[tuple[str, Delivery, Delivery]]:
+        """For each class of a task's keys that reach a queue: its dead letter's fate, and then."""
+        source, dead = task.exchange.name, queue.dead_letter_exchange or ""
+        ahead: Pattern = (*self._digits, source_word(source))
+        for key, steps in self._classes(task, ahead, self._table(task, dead, ahead)):
             ways: dict[str, list[Binding]] = {"there": [], "dead": [], "delayed": []}
-            for step in found.values:
+            for step in steps:
                 ways[step.way].append(step.binding)
-            if queue.name in routing.deliver(source, ways["there"]).queues:
-                key = ".".join(words(found.witness)[len(ahead) :])
-                delayed = routing.deliver(dead, ways["delayed"])
-                yield key, routing.deliver(dead, ways["dead"]), delayed
+            if queue.name in self._routing.deliver(source, ways["there"]).queues:
+                was, now = (self._routing.deliver(dead, ways[it]) for it in ("dead", "delayed"))
+                yield key, was, now
+
+    def _table(self, task: Task, dead: str, ahead: Pattern) -> PatternTable[_Step]:
+        which = (task.exchange.name, dead, repr(task.headers))
+        table = self._tables.get(which)
+        if table is None:
+            table = self._tables[which] = PatternTable()
+            for pattern, binding in self._routing.cone(task.exchange.name, task.headers):
+                table.add((*ahead, *pattern), _Step("there", binding))
+            for pattern, binding in self._routing.cone(dead, {}):
+                table.add((*ahead, *pattern), _Step("dead", binding))
+                table.add(pattern, _Step("delayed", binding))
+        return table
+
+    @staticmethod
+    def _classes(
+        task: Task, ahead: Pattern, table: PatternTable[_Step]
+    ) -> Iterator[tuple[str, Iterable[_Step]]]:
+        if not placeholders(task.routing_key):
+            key = task.routing_key
+            yield key, table.lookup(".".join([*map(str, ahead), *words(key)]))
+            return
+        for keys in keys_of(task):
+            apart = [(*ahead, *it) for it in keys.apart]
+            for found in key_classes(table, [(*ahead, *keys.within)], apart):
+                yield ".".join(words(found.witness)[len(ahead) :]), found.values
 
 
 def _warning(queue: Queue, message: str, key: str | None = None) -> Diagnostic:

@@ -339,14 +339,26 @@ def test_an_early_task_without_delays_is_refused_and_its_sender_told(
     assert rabbit.waiting() == 0
 
 
-def test_in_memory_the_worker_holds_tasks_and_runs_others_meanwhile(
-    memory: Any,
+@pytest.fixture(params=["memory", pytest.param("redis", marks=pytest.mark.redis)])
+def virtual(request: pytest.FixtureRequest) -> Iterator[Any]:
+    """The stage where no broker can delay: in memory, and on Redis."""
+    if request.param == "memory":
+        yield request.getfixturevalue("memory")
+        return
+    server = request.getfixturevalue("redis_server")
+    stage = type(request.getfixturevalue("memory"))(server.url)
+    yield stage
+    stage.close()
+
+
+def test_without_a_rabbitmq_the_worker_holds_tasks_and_runs_others_meanwhile(
+    virtual: Any,
 ) -> None:
-    memory.declare()
-    app = memory.app("t")
+    virtual.declare()
+    app = virtual.app("t")
     runs: list[str] = []
     app.task(name="t")(runs.append)
-    with memory.worker(app, concurrency=1, prefetch=1) as running:
+    with virtual.worker(app, concurrency=1, prefetch=1) as running:
         started = time.monotonic()
         results = [app.send_task("t", [f"later {n}"], countdown=1) for n in range(5)]
         far = app.send_task("t", ["tomorrow"], eta=datetime.now(UTC) + FAR)
@@ -358,7 +370,7 @@ def test_in_memory_the_worker_holds_tasks_and_runs_others_meanwhile(
         assert len(running._waiting) == 1
     assert runs == ["now", *(f"later {n}" for n in range(5))]
     assert not far.ready()
-    assert memory.waiting() == 1
+    assert virtual.waiting() == 1
 
 
 def test_in_memory_what_was_held_long_is_put_back_and_held_anew(
