@@ -45,7 +45,7 @@ format: $(VENV)/stamp  ## format the code and mend what ruff can mend
 
 constraints:  ## pin the newest versions that pyproject.toml allows
 	$(call make-venv,.venv-constraints)
-	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= .venv-constraints/bin/pip install --quiet -e '.[dev]'
+	PIP_CONSTRAINT= PIP_BUILD_CONSTRAINT= .venv-constraints/bin/pip install --quiet -e '.[dev,bench]'
 	.venv-constraints/bin/pip freeze --all --exclude pip --exclude-editable > constraints.txt
 	rm -rf .venv-constraints
 

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from random import Random
 
-from planted import Mutant, mutants, sound, text_of
+from planted.corpus import Mutant, mutants, some_planted_in
+from planted.random_sound import random_sound
+from planted.sound import Sound, sound
+from planted.verdict import alarms, verdict
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler import compile_text
+from routewright.compiler.codes import CODES
 
 
 @dataclass
@@ -20,69 +26,89 @@ class Tally:
 
     planted: int = 0
     found: int = 0
+    keys: int = 0  # shown by diagnostics of the code, and looked at by brute force
+    wrong_keys: int = 0
     others: Counter[str] = field(default_factory=Counter)
-    first_missed: Mutant | None = None
+    missed: Mutant | None = None
 
 
-def is_found(mutant: Mutant) -> tuple[bool, set[str]]:
-    """Whether the code is reported, of the right thing; and the other codes that are."""
-    said = compile_text(mutant.text).diagnostics
-    found = any(it.code == mutant.code and mutant.about in it.message for it in said)
-    return found, {it.code for it in said} - {mutant.code}
-
-
-def false_alarms() -> list[str]:
-    """What is said of the sound topologies, as they are and with their bindings spelt out."""
-    return [
-        f"{base.name}: {found.code}: {found.message}"
-        for base in sound()
-        for text in (base.text, text_of(base.document))
-        for found in compile_text(text).diagnostics
-    ]
+def tallied(some: Iterator[Mutant]) -> dict[str, Tally]:
+    """What came of mutants, by code, in the order of the stages; all that were planted in."""
+    tallies = {code: Tally() for code in CODES}
+    for mutant in some:
+        what = verdict(mutant)
+        tally = tallies[mutant.code]
+        tally.planted += 1
+        tally.found += what.is_found
+        tally.others.update(what.others)
+        if not what.is_found:
+            tally.missed = tally.missed or mutant
+        for code, is_so in what.keys:
+            tallies[code].keys += 1
+            tallies[code].wrong_keys += not is_so
+    return tallies
 
 
 def main() -> int:
+    options = _options()
     began = time.perf_counter()
-    tallies: dict[str, Tally] = {}
-    for mutant in mutants():
-        tally = tallies.setdefault(mutant.code, Tally())
-        found, others = is_found(mutant)
-        tally.planted += 1
-        tally.found += found
-        tally.others.update(others)
-        if not found:
-            tally.first_missed = tally.first_missed or mutant
-    alarms = false_alarms()
+    drawn = [random_sound(options.seed, number) for number in range(options.topologies)]
+    written = tallied(mutants())
+    random = tallied(_in_random(drawn, options))
+    false = [alarm for base in (*sound(), *drawn) for alarm in alarms(base)]
     seconds = time.perf_counter() - began
-    Console().print(_table(tallies, len(alarms), seconds))
-    for alarm in alarms:
-        print(f"a false alarm: {alarm}")
-    missed = [tally.first_missed for tally in tallies.values() if tally.first_missed]
-    for mutant in missed:
-        print(f"missed: {mutant.code}, about {mutant.about}, by {mutant.planting}:\n{mutant.text}")
-    return 1 if missed or alarms else 0
+    print(
+        f"False alarms on {len(sound())} written and {len(drawn)} random topologies: {len(false)}"
+    )
+    print("\n".join(false))
+    Console().print(_table(written, "in topologies that somebody wrote"))
+    Console().print(_table(random, f"in {len(drawn)} random topologies, seed {options.seed}"))
+    print(f"{seconds:.0f} s")
+    every = [*written.values(), *random.values()]
+    for mutant in (it.missed for it in every if it.missed):
+        print(f"missed: {mutant.code}, about {mutant.about}, by {mutant.planting}:")
+        print(mutant.data.decode(errors="replace"))
+    return 1 if false or any(it.missed or it.wrong_keys for it in every) else 0
 
 
-def _table(tallies: dict[str, Tally], alarms: int, seconds: float) -> Table:
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--topologies", type=int, default=80, help="how many random ones (80)")
+    parser.add_argument("--each", type=int, default=10, help="mutants of each of these (10)")
+    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same ones (1)")
+    return parser.parse_args()
+
+
+def _in_random(drawn: list[Sound], options: argparse.Namespace) -> Iterator[Mutant]:
+    for base in drawn:
+        yield from some_planted_in(base, options.each, Random(f"{options.seed}/{base.name}"))
+
+
+def _table(tallies: dict[str, Tally], where: str) -> Table:
     planted = sum(it.planted for it in tallies.values())
     found = sum(it.found for it in tallies.values())
-    table = Table(
-        title=f"{planted} planted defects in {len(sound())} topologies, {seconds:.0f} s; "
-        f"false alarms on the sound ones: {alarms}"
-    )
-    table.add_column("code")
-    for name in ("planted", "found", "recall"):
+    table = Table(title=f"{planted} defects planted {where}")
+    table.add_column("code", no_wrap=True)
+    for name in ("planted", "found", "recall", "keys shown", "of them wrong"):
         table.add_column(name, justify="right")
     table.add_column("other codes reported with it")
     for code, it in tallies.items():
-        others = ", ".join(f"{name} {count}" for name, count in it.others.most_common(4))
-        table.add_row(code, f"{it.planted}", f"{it.found}", _share(it.found, it.planted), others)
+        others = ", ".join(f"{name} {count}" for name, count in it.others.most_common(3))
+        share = _share(it.found, it.planted)
+        keys = (f"{it.keys}", f"{it.wrong_keys}") if it.keys else ("", "")
+        if it.planted or it.keys:
+            table.add_row(code, f"{it.planted}", f"{it.found}", share, *keys, others)
     table.add_section()
-    table.add_row("all", f"{planted}", f"{found}", _share(found, planted), "", style="bold")
+    shown = sum(it.keys for it in tallies.values())
+    wrong = sum(it.wrong_keys for it in tallies.values())
+    row = (f"{planted}", f"{found}", _share(found, planted), f"{shown}", f"{wrong}")
+    table.add_row("all", *row, "", style="bold")
     return table
 
 
 def _share(found: int, planted: int) -> str:
+    if not planted:
+        return ""
     return f"{100 * found / planted:.0f}%" if found == planted else f"{100 * found / planted:.1f}%"
 
 

@@ -80,8 +80,8 @@ def _without_code(
 
 
 def _ways(key: str, task: Task, routing: Routing) -> str:
-    queues = next(delivery.queues for way, delivery in routing.ways(task) if way == key)
-    return "queue " + ", ".join(f"`{name}`" for name in queues)
+    queues = {name for way, it in routing.ways(task) if way == key for name in it.queues}
+    return "queue " + ", ".join(f"`{name}`" for name in sorted(queues))
 
 
 def _contradictions(task: Task, code: AnyTask) -> Iterator[Diagnostic]:

@@ -70,8 +70,10 @@ def _binding(
             names.source.span(where),
             "it reaches every queue by the queue's name; or declare an exchange",
         )
-    elif spec.binding_key is None and source.type in KEYED_TYPES:
-        every = '`"#"` matches every key' if source.type == "topic" else '`""` is the empty key'
+    elif spec.binding_key is None and source.routes_as in KEYED_TYPES:
+        every = (
+            '`"#"` matches every key' if source.routes_as == "topic" else '`""` is the empty key'
+        )
         names.report(
             "missing-binding-key",
             f"`{destination.name}` is bound to the {source.type} exchange `{source.name}` "

@@ -24,7 +24,7 @@ from routewright.compiler.patterns import (
     topic,
     witness,
 )
-from routewright.compiler.routing import Routing, pattern_of
+from routewright.compiler.routing import Delivery, Outcome, Routing, pattern_of
 from routewright.compiler.table import PatternTable
 from routewright.compiler.templates import keys_of
 from routewright.compiler.topology import Binding, CarveOut, Exchange, Task, Topology
@@ -154,20 +154,24 @@ def _disproved(
     for found in key_classes(table):
         carved = [it for it in found.values if isinstance(it, CarveOut)]
         bound = [it for it in found.values if not isinstance(it, CarveOut)]
-        was = set(old.deliver(exchange, [it for is_new, it in bound if not is_new]).queues)
-        now = set(new.deliver(front, [it for is_new, it in bound if is_new]).queues)
+        was = old.deliver(exchange, [it for is_new, it in bound if not is_new])
+        now = new.deliver(front, [it for is_new, it in bound if is_new])
         wrong = _what_is_wrong(carved, was, now)
         if wrong:
             yield _refused(carved[0] if carved else carve_outs[0], wrong, found.witness)
             return
 
 
-def _what_is_wrong(carved: list[CarveOut], was: set[str], now: set[str]) -> str | None:
+def _what_is_wrong(carved: list[CarveOut], before: Delivery, after: Delivery) -> str | None:
     if len(carved) > 1:
         names = " and ".join(f"`{it.queue.name}`" for it in carved)
         return f"{names} are carved out of the same keys"
     if not carved:
-        return None if now == was else "keys that are not carved out would go elsewhere"
+        same = before.reach == after.reach and before.outcome == after.outcome
+        return None if same else "keys that are not carved out would go elsewhere"
+    if {before.outcome, after.outcome} & {Outcome.ONE_OF, Outcome.UNDECIDED}:
+        return "an exchange of a plugin's type decides where these keys go"
+    was, now = set(before.queues), set(after.queues)
     (carve_out,) = carved
     if carve_out.original.name not in was:
         return f"`{carve_out.original.name}` does not get all of these keys"

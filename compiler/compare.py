@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from routewright.compiler.headers import Undecidable, all_headers
+from routewright.compiler.delivery import Reach, listed
+from routewright.compiler.headers import Undecidable, all_headers, printed
 from routewright.compiler.keyspace import key_classes
 from routewright.compiler.patterns import Undecided
 from routewright.compiler.routing import Delivery, Outcome, Routing
@@ -25,23 +26,34 @@ from routewright.compiler.topology import Binding, Exchange, Task, Topology
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A class of keys that go elsewhere: the smallest, the queues before and after, the tasks."""
+    """A class of keys that go elsewhere: the smallest, what they reached and reach, the tasks."""
 
     exchange: str
     witness: str
-    before: tuple[str, ...]
-    after: tuple[str, ...]
+    was: Reach
+    now: Reach
     headers: Mapping[str, Any] = field(default_factory=dict)
     tasks: tuple[str, ...] = ()
 
     @property
+    def before(self) -> tuple[str, ...]:
+        """The queues that a message could reach."""
+        return _all(self.was)
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The queues that a message can reach."""
+        return _all(self.now)
+
+    @property
     def kind(self) -> str:
         """`lost`, `gained`, `doubled` (more queues than before) or `moved`."""
-        if not self.after:
+        if () in self.now and () not in self.was:
             return "lost"
-        if not self.before:
+        if () in self.was and () not in self.now:
             return "gained"
-        return "doubled" if set(self.before) < set(self.after) else "moved"
+        more = all(set(was) < set(now) for was in self.was for now in self.now)
+        return "doubled" if more else "moved"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,17 +72,18 @@ class Comparison:
 def compare(old: Topology, new: Topology) -> Comparison:
     """What publishing to any exchange does in one topology and not in the other."""
     routings = Routing(old), Routing(new)
-    differences: dict[tuple[str, tuple[str, ...], tuple[str, ...]], Difference] = {}
+    differences: dict[tuple[str, Reach, Reach], Difference] = {}
     undecided: list[str] = []
     for exchange in sorted({*_entries(old, new), *_entries(new, old)}):
         try:
             for found in _of_exchange(exchange, old, new, *routings):
-                differences.setdefault((exchange, found.before, found.after), found)
+                differences.setdefault((exchange, found.was, found.now), found)
         except (Undecided, Undecidable):
             undecided.append(exchange)
     for queue in sorted(old.queues.keys() ^ new.queues.keys()):  # by the default exchange
-        before, after = ((queue,), ()) if queue in old.queues else ((), (queue,))
-        differences["", before, after] = Difference("", queue, before, after)
+        it, nothing = ((queue,),), ((),)
+        was, now = (it, nothing) if queue in old.queues else (nothing, it)
+        differences["", was, now] = Difference("", queue, was, now)
     tasks = _tasks(old, new, *routings)
     return Comparison(
         tuple(replace(it, tasks=tasks.get(at, ())) for at, it in differences.items()),
@@ -82,7 +95,7 @@ def _entries(topology: Topology, other: Topology) -> Iterator[str]:
     """The exchanges to compare: those on both sides, and those that only messages lead to."""
     ends = [binding.destination for binding in topology.bindings]
     led_to = {end.name for end in ends if isinstance(end, Exchange)}
-    led_to |= {it.alternate_exchange or "" for it in topology.exchanges.values()}
+    led_to |= {it.alternate_exchange or "" for it in topology.every_exchange()}
     led_to |= {it.dead_letter_exchange or "" for it in topology.queues.values()}
     sent_to = {task.exchange.name for task in topology.tasks.values()}
     bound = {it.source.name for it in topology.bindings} - topology.exchanges.keys()
@@ -97,12 +110,12 @@ def _of_exchange(
     exchange: str, old: Topology, new: Topology, before: Routing, after: Routing
 ) -> Iterator[Difference]:
     bindings = [*old.bindings, *new.bindings]
-    for headers in all_headers(it.arguments for it in bindings if it.source.type == "headers"):
+    for headers in all_headers(it.arguments for it in bindings if it.source.routes_as == "headers"):
         for key, was, now in _classes(before, after, exchange, headers):
             if Outcome.UNDECIDED in (was.outcome, now.outcome):
                 raise Undecidable(exchange)
-            if was.queues != now.queues:
-                yield Difference(exchange, key, was.queues, now.queues, headers)
+            if was.reach != now.reach:
+                yield Difference(exchange, key, was.reach, now.reach, headers)
 
 
 def _classes(
@@ -128,9 +141,9 @@ def _classes(
 
 def _tasks(
     old: Topology, new: Topology, before: Routing, after: Routing
-) -> dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[str, ...]]:
+) -> dict[tuple[str, Reach, Reach], tuple[str, ...]]:
     """The tasks of either side, by how the routing of their key has changed."""
-    concerned: dict[tuple[str, tuple[str, ...], tuple[str, ...]], tuple[str, ...]] = {}
+    concerned: dict[tuple[str, Reach, Reach], tuple[str, ...]] = {}
     for name, task in sorted({**old.tasks, **new.tasks}.items()):
         try:
             changes = {(was, now): None for was, now in _fates(task, before, after) if was != now}
@@ -142,19 +155,17 @@ def _tasks(
     return concerned
 
 
-def _fates(
-    task: Task, before: Routing, after: Routing
-) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """The queues that each key of a task reaches, before and after."""
+def _fates(task: Task, before: Routing, after: Routing) -> Iterator[tuple[Reach, Reach]]:
+    """What each key of a task reaches, before and after."""
     exchange, key = task.exchange.name, task.routing_key
     headers = {"task": task.name, "lang": "py", **task.headers}
     if not placeholders(key):
         was = before.route(before.standing_in(exchange, after), key, headers)
-        yield was.queues, after.route(after.standing_in(exchange, before), key, headers).queues
+        yield was.reach, after.route(after.standing_in(exchange, before), key, headers).reach
         return
     for keys in keys_of(task):
         for _, earlier, later in _classes(before, after, exchange, headers, keys):
-            yield earlier.queues, later.queues
+            yield earlier.reach, later.reach
 
 
 def as_json(comparison: Comparison) -> str:
@@ -169,7 +180,9 @@ def as_json(comparison: Comparison) -> str:
                     "kind": it.kind,
                     "before": list(it.before),
                     "after": list(it.after),
-                    **({"headers": _printed(it.headers)} if it.headers else {}),
+                    **({"before_one_of": it.was} if len(it.was) > 1 else {}),
+                    **({"after_one_of": it.now} if len(it.now) > 1 else {}),
+                    **({"headers": printed(it.headers)} if it.headers else {}),
                     **({"tasks": list(it.tasks)} if it.tasks else {}),
                 }
                 for it in comparison.differences
@@ -187,10 +200,10 @@ def as_text(comparison: Comparison) -> str:
     lines = []
     for it in comparison.differences:
         where = f"exchange `{it.exchange}`" if it.exchange else "the default exchange"
-        headers = f" with headers {_printed(it.headers)}" if it.headers else ""
+        headers = f" with headers {printed(it.headers)}" if it.headers else ""
         lines.append(
             f"{it.kind}: `{it.witness}` on {where}{headers}: "
-            f"{_listed(it.before)} before, {_listed(it.after)} after"
+            f"{listed(it.was)} before, {listed(it.now)} after"
         )
         lines += [f"    concerns task {task}" for task in it.tasks]
     lines += [
@@ -201,10 +214,5 @@ def as_text(comparison: Comparison) -> str:
     return "\n".join(lines)
 
 
-def _listed(queues: tuple[str, ...]) -> str:
-    return ", ".join(f"`{queue}`" for queue in queues) or "no queue"
-
-
-def _printed(headers: Mapping[str, Any]) -> dict[str, Any]:
-    plain = (str, int, float, bool)
-    return {name: it if isinstance(it, plain) else "another value" for name, it in headers.items()}
+def _all(reach: Reach) -> tuple[str, ...]:
+    return tuple(sorted({name for queues in reach for name in queues}))

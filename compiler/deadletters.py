@@ -7,15 +7,16 @@ dropped if nobody rejected it on its way round; if somebody did, it goes on, for
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
-from typing import TypeAlias
+from functools import cached_property
+from itertools import chain, islice
+from typing import Protocol, TypeAlias
 
-from routewright.compiler.keyspace import EVERY_KEY
+from routewright.compiler.delivery import Delivery, Outcome
+from routewright.compiler.matching import pattern_of
 from routewright.compiler.patterns import Pattern, Undecided, exactly
-from routewright.compiler.routing import Delivery, Outcome, Routing, pattern_of
-from routewright.compiler.topology import Exchange, Queue, Topology
+from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 _GIVES_UP = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes", "x-delivery-limit"})
 _MOST_KEYS = 1000  # of one queue, that are followed
@@ -26,6 +27,22 @@ _UNDECIDED = Delivery((), Outcome.UNDECIDED)
 
 Keys: TypeAlias = tuple[Pattern, ...]
 """The keys that match all of some patterns."""
+
+
+class Routes(Protocol):
+    """What has to be known of the ways of messages to follow dead ones."""
+
+    def bindings_to(self, queue: Queue) -> Sequence[Binding]:
+        """The bindings that lead to a queue."""
+        ...
+
+    def fates(self, exchange: str, key: str) -> Sequence[Delivery]:
+        """All that may become of a message with this key and without headers."""
+        ...
+
+    def classes(self, exchange: str, within: Keys) -> Iterator[tuple[str, Delivery]]:
+        """Where every key goes that matches all of some patterns."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +63,7 @@ class Loop:
 class DeadLetters:
     """The dead letters of a topology."""
 
-    def __init__(self, topology: Topology, routing: Routing) -> None:
+    def __init__(self, topology: Topology, routing: Routes) -> None:
         self._topology = topology
         self._routing = routing
         plain, dead = _following(topology)
@@ -68,7 +85,8 @@ class DeadLetters:
         if exchange is None:
             return
         if own is not None:
-            yield own, self._routing.route(exchange, own)
+            for fate in self._routing.fates(exchange, own):
+                yield own, fate
             return
         if self._looks_at_headers(exchange):
             yield "", _UNDECIDED
@@ -88,10 +106,14 @@ class DeadLetters:
 
     def _looks_at_headers(self, exchange: str) -> bool:
         behind = map(self._topology.exchange, _closure({exchange}, self._plain))
-        return any(it is not None and it.type == "headers" for it in behind)
+        return any(it is not None and it.routes_as == "headers" for it in behind)
 
-    def loops(self) -> Iterator[Loop]:
+    @cached_property
+    def loops(self) -> Sequence[Loop]:
         """Every round that dead letters go, once, with the first key found to go it."""
+        return tuple(self._loops())
+
+    def _loops(self) -> Iterator[Loop]:
         consumed = {it.name for group in self._topology.groups.values() for it in group.queues}
         told: set[frozenset[str]] = set()
         on_a_round: set[str] = set()
@@ -107,7 +129,7 @@ class DeadLetters:
                     on_a_round.update(way)
                     # Without worker groups nobody knows who consumes, so somebody may.
                     rejectable = not self._topology.groups or not consumed.isdisjoint(way)
-                    ends = [self._topology.queues[name].arguments.keys() for name in way]
+                    ends = [self._topology.queues[name].effective.keys() for name in way]
                     by_itself = not any(map(_GIVES_UP.isdisjoint, ends))
                     yield Loop(way, key, rejectable, by_itself)
 
@@ -117,8 +139,7 @@ class DeadLetters:
         They come from outside, or are dead letters of another queue, with that one's keys.
         """
         for binding in self._routing.bindings_to(queue):
-            # With the right headers, any key gets there.
-            pattern = EVERY_KEY if binding.source.type == "headers" else pattern_of(binding, {})
+            pattern = pattern_of(binding, None)
             if pattern is None:
                 continue
             if binding.source.name in self._published:
@@ -146,7 +167,8 @@ class DeadLetters:
             if exchange is None:
                 continue
             key = key if own is None else own
-            for name in self._routing.route(exchange, key).queues:
+            fates = self._routing.fates(exchange, key)
+            for name in dict.fromkeys(chain.from_iterable(fate.queues for fate in fates)):
                 if name == first.name:
                     return way
                 if (name, key) not in seen:
@@ -175,7 +197,7 @@ def _following(topology: Topology) -> tuple[Edges, Edges]:
             plain[binding.source.name].add(end.name)
         elif end.dead_letter_exchange:
             dead[binding.source.name].add(end.dead_letter_exchange)
-    for exchange in topology.exchanges.values():
+    for exchange in topology.every_exchange():
         if exchange.alternate_exchange:
             plain[exchange.name].add(exchange.alternate_exchange)
     for name, further in plain.items():

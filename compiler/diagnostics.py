@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from routewright.compiler.source import Span
 
@@ -40,7 +40,8 @@ class Diagnostic:
     """One finding: what is wrong, where, what proves it, and the way out.
 
     `code` names what is wrong, in kebab-case, and never changes its meaning. `message` is one
-    sentence without advice; advice is in `help`. `witness` is a routing key that proves the claim.
+    sentence without advice; advice is in `help`. `witness` is a routing key that proves the claim,
+    where need be of a message with the `headers`.
     """
 
     code: str
@@ -50,6 +51,7 @@ class Diagnostic:
     notes: tuple[Note, ...] = ()
     severity: Severity = Severity.ERROR
     witness: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:

@@ -6,11 +6,18 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from rich.tree import Tree
 
+from routewright.compiler.delays import entry
+from routewright.compiler.delivery import Reach, listed, merged
+from routewright.compiler.paths import how
 from routewright.compiler.routing import Delivery, Hop, Outcome, Routing
+from routewright.compiler.targets import VIRTUAL
 from routewright.compiler.topology import Exchange, Queue, Task, Topology
 
 _MOST_ROUNDS = 10  # queues that a dead letter is followed through
@@ -27,6 +34,7 @@ class DeadLetter:
     routing_key: str
     delivery: Delivery | None
     from_there: Mapping[str, DeadLetter]
+    policy: str | None = None  # the one that says so, where the queue does not itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +50,12 @@ class Explanation:
 
 def explain_task(topology: Topology, routing: Routing, task: Task) -> list[Explanation]:
     """The ways of a task's messages: one for each set of queues that its keys may reach."""
-    ways: dict[tuple[str, ...], Explanation] = {}
-    for key, delivery in routing.ways(task):
-        if delivery.queues not in ways:
+    ways: dict[Reach, Explanation] = {}
+    for key, fates in groupby(routing.ways(task), itemgetter(0)):
+        delivery = merged([fate for _, fate in fates])
+        if delivery.reach not in ways:
             dead = _dead_letters(topology, routing, delivery, key, frozenset(), set())
-            ways[delivery.queues] = Explanation(task.exchange.name, key, delivery, dead, task.name)
+            ways[delivery.reach] = Explanation(task.exchange.name, key, delivery, dead, task.name)
     return list(ways.values())
 
 
@@ -68,23 +77,30 @@ def _dead_letters(
     found: dict[str, DeadLetter] = {}
     if len(before) > _MOST_ROUNDS:
         return found
-    for name in delivery.queues:
+    for name in delivery.may_reach:
         queue = topology.queues[name]
         exchange = queue.dead_letter_exchange
         if exchange is None:
             continue
         new_key = queue.dead_letter_routing_key
         new_key = key if new_key is None else new_key
+        policy = _policy_behind(queue)
         if name in before:
-            found[name] = DeadLetter(exchange, new_key, None, {})
+            found[name] = DeadLetter(exchange, new_key, None, {}, policy)
             continue
         onward = routing.route(exchange, new_key)
         behind: dict[str, DeadLetter] = {}
         if (name, new_key) not in told:  # a second way to the same queue goes on alike
             told.add((name, new_key))
             behind = _dead_letters(topology, routing, onward, new_key, before | {name}, told)
-        found[name] = DeadLetter(exchange, new_key, onward, behind)
+        found[name] = DeadLetter(exchange, new_key, onward, behind, policy)
     return found
+
+
+def _policy_behind(queue: Queue) -> str | None:
+    """The policy that a queue has its dead-letter exchange from, if not from itself."""
+    own = "x-dead-letter-exchange" in queue.arguments
+    return None if own or queue.policy is None else queue.policy.name
 
 
 def as_json(ways: list[Explanation], topology: Topology) -> str:
@@ -99,7 +115,7 @@ def _fields(explanation: Explanation, topology: Topology) -> dict[str, Any]:
         "exchange": explanation.exchange,
         "routing_key": explanation.routing_key,
         **_delivery_fields(explanation.delivery),
-        "consumers": {name: _consumers(topology, name) for name in explanation.delivery.queues},
+        "consumers": {name: _consumers(topology, name) for name in explanation.delivery.may_reach},
         "dead_letters": _dead_letter_fields(explanation.dead_letters),
     }
 
@@ -108,6 +124,8 @@ def _delivery_fields(delivery: Delivery) -> dict[str, Any]:
     return {
         "queues": list(delivery.queues),
         "outcome": str(delivery.outcome),
+        **({"one_of": delivery.one_of} if delivery.one_of else {}),
+        **({"possible": delivery.possible} if delivery.possible else {}),
         "hops": [
             {
                 "exchange": hop.exchange,
@@ -126,6 +144,7 @@ def _dead_letter_fields(dead_letters: Mapping[str, DeadLetter]) -> dict[str, Any
         queue: {
             "exchange": dead.exchange,
             "routing_key": dead.routing_key,
+            **({"policy": dead.policy} if dead.policy else {}),
             **(_delivery_fields(dead.delivery) if dead.delivery else {"outcome": "cycle"}),
             "dead_letters": _dead_letter_fields(dead.from_there),
         }
@@ -138,6 +157,11 @@ def as_tree(explanation: Explanation, topology: Topology) -> Tree:
     what = f"task {explanation.task}: " if explanation.task else ""
     tree = Tree(f"{what}{_published(explanation.exchange, explanation.routing_key, topology)}")
     _grow(tree, explanation.exchange, explanation.delivery, explanation.dead_letters, topology)
+    ladder = entry(topology) if explanation.task else None
+    if ladder is not None and topology.target not in VIRTUAL:
+        longest, step = (timedelta(milliseconds=it) for it in (ladder.max, ladder.resolution))
+        steps = f"in steps of {step.total_seconds():g} s"
+        tree.add(f"later, by {longest} at most {steps}: by exchange `{ladder.exchange}`, likewise")
     return tree
 
 
@@ -152,7 +176,12 @@ def _grow(
     for hop in delivery.hops:
         leaving[hop.exchange].append(hop)
     _grow_exchange(tree, exchange, leaving, dead_letters, topology, set(), set())
-    if delivery.outcome is not Outcome.DELIVERED:
+    if delivery.outcome is Outcome.ONE_OF:
+        tree.add(f"all in all: {listed(delivery.one_of)}")
+    elif delivery.outcome is Outcome.UNDECIDED and delivery.possible:
+        behind = ", ".join(f"`{name}`" for name in delivery.possible)
+        tree.add(f"{_FATES[delivery.outcome]}; behind it: {behind}")
+    elif delivery.outcome is not Outcome.DELIVERED:
         tree.add(_FATES[delivery.outcome])
 
 
@@ -171,18 +200,20 @@ def _grow_exchange(
         if isinstance(hop.destination, Queue):
             again = ", which has it already" if name in filled else ""
             filled.add(name)
-            branch = tree.add(f"{_how(hop)} -> queue `{name}`{again or _who(topology, name)}")
+            branch = tree.add(f"{how(hop)} -> queue `{name}`{again or _who(topology, name)}")
             if not again and name in dead_letters:
                 _grow_dead_letter(branch, dead_letters[name], topology)
         elif name in seen:
-            tree.add(f"{_how(hop)} -> exchange `{name}`, which has seen it already")
+            tree.add(f"{how(hop)} -> exchange `{name}`, which has seen it already")
         else:
-            branch = tree.add(f"{_how(hop)} -> exchange `{name}` ({hop.destination.type})")
+            branch = tree.add(f"{how(hop)} -> exchange `{name}` ({hop.destination.type})")
             _grow_exchange(branch, name, leaving, dead_letters, topology, seen, filled)
 
 
 def _grow_dead_letter(tree: Tree, dead: DeadLetter, topology: Topology) -> None:
     where = _published(dead.exchange, dead.routing_key, topology)
+    if dead.policy:
+        where += f", says policy `{dead.policy}`"
     if dead.delivery is None:
         tree.add(f"given up on: {where}, and round again")
         return
@@ -212,15 +243,6 @@ def _by(hop: Hop) -> str:
     if hop.binding:
         return "binding"
     return "alternate" if hop.exchange else "default"
-
-
-def _how(hop: Hop) -> str:
-    if hop.binding is None:
-        return "nothing matched, alternate" if hop.exchange else "by its name"
-    binding = hop.binding
-    if binding.source.type == "headers":
-        return f"headers {dict(binding.arguments)}"
-    return f"`{binding.key}`" if binding.source.type != "fanout" else "every message"
 
 
 def _consumers(topology: Topology, queue: str) -> list[str]:

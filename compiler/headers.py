@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from math import prod
 from typing import Any
 
-from routewright.runtime.headers import X_MATCH, same_value
+from routewright.runtime.headers import X_MATCH, headers_match, same_value
 
 X_MATCHES = ("all", "any", "all-with-x", "any-with-x")
 
 MAX_COMBINATIONS = 4096
+MAX_COMPARED = 300_000
 _ABSENT = object()
 
 
@@ -21,6 +22,37 @@ class Undecidable(Exception):
 
 class _Other:
     """A value that no binding names."""
+
+
+def printed(headers: Mapping[str, Any]) -> dict[str, Any]:
+    """Headers as they are shown; a value that no binding names is said to be another one."""
+    plain = (str, int, float, bool)
+    return {name: it if isinstance(it, plain) else "another value" for name, it in headers.items()}
+
+
+def header_classes(
+    tables: Sequence[Mapping[str, Any]], always: Mapping[str, Any]
+) -> Iterator[tuple[dict[str, Any], frozenset[int]]]:
+    """Each set of bindings that messages can match by headers, as places, and the fewest that do.
+
+    Every message has the headers in `always`.
+
+    Raises:
+        Undecidable: there are more than `MAX_COMBINATIONS` combinations, or `MAX_COMPARED`
+            comparisons of one with a binding.
+    """
+    fixed = {name: it for name, it in always.items() if any(name in table for table in tables)}
+    combinations = sorted(all_headers(tables), key=len)
+    count = len(combinations)
+    if count * len(tables) > MAX_COMPARED:
+        raise Undecidable(f"{count:,} combinations of headers in {len(tables):,} bindings")
+    seen: set[frozenset[int]] = set()
+    for some in combinations:
+        headers = {**some, **fixed}
+        matched = frozenset(at for at, it in enumerate(tables) if headers_match(it, headers))
+        if matched not in seen:
+            seen.add(matched)
+            yield headers, matched
 
 
 def all_headers(tables: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:

@@ -54,9 +54,7 @@ def key_classes(
     refused: PatternTable[None] = PatternTable()
     for pattern in apart:
         refused.add(pattern, None)
-    fresh = unused_word(
-        table.literals.union(refused.literals, *(limit.literals for limit in limits))
-    )
+    fresh = unused_word(table.literals, refused.literals, *(limit.literals for limit in limits))
     seen: set[tuple[object, ...]] = set()
     level = [("", table.start, refused.start, tuple(limit.start for limit in limits))]
     depth = places_met = 0
@@ -75,8 +73,13 @@ def key_classes(
             wanted = writable and all(limit.accepts(place) for limit, place in places)
             if wanted and not any(node.values for node in outside):
                 yield KeyClass(key, tuple(value for node in state for value in node.values))
-            expected = table.expected(state) | refused.expected(outside)
-            for word in _next_words(expected, places, fresh):
+            worth_trying = _named_by(places)
+            if worth_trying is None:
+                named = (limit.expected(place) for limit, place in places)
+                worth_trying = {fresh}.union(
+                    table.expected(state), refused.expected(outside), *named
+                )
+            for word in worth_trying:
                 after = table.step(state, word)
                 off = refused.step(outside, word) if apart else outside
                 longer = f"{key}.{word}" if depth else word
@@ -90,9 +93,7 @@ def key_classes(
         depth += 1
 
 
-def _next_words(expected: set[str], places: list[tuple[Automaton, int]], fresh: str) -> set[str]:
-    """The words worth trying: those that some pattern names, and one that stands for the rest."""
-    narrow = [limit.expected(place) for limit, place in places if not limit.takes_any(place)]
-    if narrow:
-        return set.intersection(*narrow)
-    return expected.union({fresh}, *(limit.expected(place) for limit, place in places))
+def _named_by(places: list[tuple[Automaton, int]]) -> set[str] | None:
+    """The words that may come next by patterns that take only what they name, if there are any."""
+    named = [limit.expected(place) for limit, place in places if not limit.takes_any(place)]
+    return set.intersection(*named) if named else None

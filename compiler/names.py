@@ -7,22 +7,24 @@ from dataclasses import dataclass, field
 
 from routewright.compiler.diagnostics import MOST_SUGGESTIONS, Diagnostic, Note, did_you_mean
 from routewright.compiler.source import Path, Source, Span
-from routewright.compiler.topology import PREDECLARED, Exchange, Queue
+from routewright.compiler.topology import PREDECLARED, Exchange, Policy, Queue
 
 
 @dataclass(frozen=True)
 class Names:
-    """The exchanges and queues of one file, and what was found wrong in looking them up."""
+    """What a file declares for the broker, and what was found wrong in looking up names."""
 
     source: Source
     exchanges: Mapping[str, Exchange]
     queues: Mapping[str, Queue]
     found: list[Diagnostic]
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    predeclared: Mapping[str, Exchange] = field(default_factory=lambda: PREDECLARED)
     _told: set[Span] = field(default_factory=set)
 
     def exchange(self, name: str, path: Path, role: str) -> Exchange | None:
         """The exchange of that name, declared or the broker's own; `role` is for the message."""
-        exchange = self.exchanges.get(name) or PREDECLARED.get(name)
+        exchange = self.exchanges.get(name) or self.predeclared.get(name)
         if exchange is None:
             self._report_unknown("exchange", name, path, role, self.exchanges)
         return exchange

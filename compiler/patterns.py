@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from enum import Enum
 from itertools import count
 from typing import NamedTuple, TypeAlias
@@ -205,9 +206,9 @@ class _Search:
         return all(reached[:wanted]) and not any(reached[wanted:])
 
 
-def unused_word(literals: set[str]) -> str:
-    """The shortest plain word that none of the patterns names."""
-    return next(word for word in _plain_words() if word not in literals)
+def unused_word(*literals: AbstractSet[str]) -> str:
+    """The shortest plain word that none of the patterns names, whose words the sets are."""
+    return next(word for word in _plain_words() if not any(word in it for it in literals))
 
 
 def _plain_words() -> Iterator[str]:

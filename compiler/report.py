@@ -11,6 +11,7 @@ import click
 
 from routewright.compiler.codes import CODES
 from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.headers import printed
 from routewright.compiler.snippet import printable, snippet
 from routewright.compiler.source import Source, Span
 
@@ -35,7 +36,7 @@ def summary(diagnostics: Iterable[Diagnostic]) -> str:
 
 
 def as_json(diagnostics: Iterable[Diagnostic]) -> str:
-    """`{"diagnostics": [...]}`; an absent witness, help or note has no key."""
+    """`{"diagnostics": [...]}`; what is absent has no key."""
     return json.dumps({"diagnostics": [_fields(found) for found in diagnostics]}, indent=2)
 
 
@@ -85,6 +86,8 @@ def _fields(found: Diagnostic) -> dict[str, Any]:
     }
     if found.witness is not None:
         fields["witness"] = found.witness
+    if found.headers:
+        fields["headers"] = printed(found.headers)
     if found.help is not None:
         fields["help"] = found.help
     if found.notes:

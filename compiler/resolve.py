@@ -4,19 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
 
-from routewright.compiler.arguments import argument
 from routewright.compiler.assertions import resolve_assertions
 from routewright.compiler.bindings import resolve_bindings
+from routewright.compiler.broker_objects import broker_objects
 from routewright.compiler.carve_outs import resolve_carve_outs
 from routewright.compiler.diagnostics import Diagnostic, Note, did_you_mean
 from routewright.compiler.names import Names
 from routewright.compiler.patterns import Undecided, has_wildcard, words
 from routewright.compiler.source import Origin, Path, Source
 from routewright.compiler.spec import (
-    ExchangeSpec,
-    QueueSpec,
     SendingSpec,
     TaskSpec,
     TopologySpec,
@@ -26,6 +23,7 @@ from routewright.compiler.task_names import Ambiguity, TaskNames
 from routewright.compiler.templates import TASK, misplaced, placeholders, with_task
 from routewright.compiler.topology import (
     KEYED_TYPES,
+    Delays,
     Exchange,
     Queue,
     Task,
@@ -34,23 +32,11 @@ from routewright.compiler.topology import (
 )
 from routewright.runtime.route import HARMLESS
 
-_OTHER_OPTIONS = {
-    *("type", "durable", "auto_delete", "exchange", "binding_key", "bindings", "tap"),
-    *("carve_out_of", "dead_letter", "max_age", "arguments"),
-}
-ARGUMENT_OPTIONS = tuple(name for name in QueueSpec.model_fields if name not in _OTHER_OPTIONS)
-
 
 def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[Diagnostic]]:
     """The topology that was meant, or every name in it that means nothing."""
     found: list[Diagnostic] = []
-    exchanges = {name: _exchange(name, it, source, found) for name, it in spec.exchanges.items()}
-    queues = {name: _queue(name, it, source, found) for name, it in spec.queues.items()}
-    names = Names(source, exchanges, queues, found)
-    for exchange in exchanges.values():
-        _look_up_alternate(exchange, names)
-    for queue in queues.values():
-        _look_up_dead_letter(queue, names)
+    names = broker_objects(spec, source, found)
     bindings = resolve_bindings(spec, names)
     carve_outs = resolve_carve_outs(spec, bindings, names)
     tasks = _tasks(spec, names)
@@ -63,101 +49,25 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
             spec.topology,
             spec.target,
             spec.vhost,
-            exchanges,
-            queues,
+            names.exchanges,
+            names.queues,
             bindings,
             tasks,
             {group.name: group for group in groups},
             assertions,
             carve_outs,
+            names.policies,
+            names.predeclared,
+            _delays(spec, source),
         ),
         [],
     )
 
 
-def _exchange(name: str, spec: ExchangeSpec, source: Source, found: list[Diagnostic]) -> Exchange:
-    path = ("exchanges", name)
-    options = {"alternate-exchange": (("alternate_exchange",), spec.alternate_exchange)}
-    return Exchange(
-        name,
-        spec.type,
-        spec.durable,
-        spec.auto_delete,
-        spec.internal,
-        _merged(options, spec.arguments, source, path, found),
-        Origin(source, path),
-    )
-
-
-def _queue(name: str, spec: QueueSpec, source: Source, found: list[Diagnostic]) -> Queue:
-    path = ("queues", name)
-    options: dict[str, tuple[Path, Any]] = {"x-queue-type": (("type",), spec.type)}
-    for option in ARGUMENT_OPTIONS:
-        options[argument(option)] = ((option,), getattr(spec, option))
-    if spec.dead_letter:
-        where = ("dead_letter",)
-        options["x-dead-letter-exchange"] = (where, spec.dead_letter.exchange)
-        options["x-dead-letter-routing-key"] = (where, spec.dead_letter.routing_key)
-    if spec.max_age is not None:  # the broker counts it in whole seconds
-        options["x-max-age"] = (("max_age",), f"{spec.max_age // 1000}s")
-    return Queue(
-        name,
-        spec.durable,
-        spec.auto_delete,
-        _merged(options, spec.arguments, source, path, found),
-        spec.tap,
-        Origin(source, path),
-    )
-
-
-def _merged(
-    options: Mapping[str, tuple[Path, Any]],
-    arguments: dict[str, Any],
-    source: Source,
-    path: Path,
-    found: list[Diagnostic],
-) -> dict[str, Any]:
-    """The options that are given, under their arguments' names, and the other arguments."""
-    given = {name: value for name, (_, value) in options.items() if value is not None}
-    for name in sorted(given.keys() & arguments.keys()):
-        option = (*path, *options[name][0])
-        found.append(
-            Diagnostic(
-                "argument-given-twice",
-                f"`{name}` is given here and by the option `{option[-1]}`",
-                source.key_span((*path, "arguments", name)),
-                help="keep the option",
-                notes=(Note("the option stands here", source.key_span(option)),),
-            )
-        )
-    return {**given, **arguments}
-
-
-def _look_up_alternate(exchange: Exchange, names: Names) -> None:
-    name = exchange.alternate_exchange
-    if name is None:
-        return
-    where = names.first_written(
-        exchange.origin.path, ("alternate_exchange",), ("arguments", "alternate-exchange")
-    )
-    names.exchange(name, where, f"the alternate exchange of `{exchange.name}`")
-
-
-def _look_up_dead_letter(queue: Queue, names: Names) -> None:
-    name, key = queue.dead_letter_exchange, queue.dead_letter_routing_key
-    if name is None:
-        return
-    where = names.first_written(
-        queue.origin.path, ("dead_letter", "exchange"), ("arguments", "x-dead-letter-exchange")
-    )
-    exchange = names.exchange(name, where, f"the dead-letter exchange of `{queue.name}`")
-    if exchange and not exchange.name and key is not None:  # by the default exchange, to a queue
-        where = names.first_written(
-            queue.origin.path,
-            ("dead_letter", "routing_key"),
-            ("arguments", "x-dead-letter-routing-key"),
-        )
-        names.queue(key, where, f"the dead-letter queue of `{queue.name}`")
+def _delays(spec: TopologySpec, source: Source) -> Delays | None:
+    if spec.delays is None:
+        return None
+    return Delays(spec.delays.resolution, spec.delays.max, Origin(source, ("delays",)))
 
 
 def _tasks(spec: TopologySpec, names: Names) -> dict[str, Task]:
@@ -209,7 +119,7 @@ def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Tas
         for own in (getattr(spec, option),)
     }
     key, expires = chosen["routing_key"], chosen["expires"]
-    if key is None and exchange.type in KEYED_TYPES:
+    if key is None and exchange.routes_as in KEYED_TYPES:
         names.report(
             "task-without-routing-key",
             f"task `{name}` goes to the {exchange.type} exchange `{exchange.name}` "

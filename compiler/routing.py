@@ -2,58 +2,36 @@
 
 The rules are those of RabbitMQ's `rabbit_exchange:route`: every exchange is visited once; a queue
 gets a message once; an alternate exchange is used only when the exchange's own bindings, to queues
-or to exchanges, matched nothing; the default exchange knows every queue by its name.
+or to exchanges, matched nothing; the default exchange knows every queue by its name. An exchange of
+a plugin's type may choose one of its destinations. A message then has several fates, and each of
+them is looked at.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from functools import partial
+from functools import cached_property, partial
+from itertools import chain
 from typing import Any
 
-from routewright.compiler.keyspace import EVERY_KEY, key_classes
-from routewright.compiler.patterns import Pattern, Undecided, exactly, topic
+from routewright.compiler import keyspace
+from routewright.compiler.deadletters import DeadLetters
+from routewright.compiler.delivery import Arrival, Delivery, Hop, Outcome, Witness, distinct, merged
+from routewright.compiler.exchange_types import CHOOSING_TYPES, KNOWN_TYPES
+from routewright.compiler.headers import Undecidable, header_classes
+from routewright.compiler.keyspace import key_classes
+from routewright.compiler.matching import Match, matcher, pattern_of
+from routewright.compiler.patterns import Pattern, Undecided, exactly
 from routewright.compiler.table import PatternTable
 from routewright.compiler.templates import keys_of, placeholders
 from routewright.compiler.topology import Binding, Exchange, Queue, Task, Topology
-from routewright.runtime.headers import headers_match
+from routewright.compiler.walk import Steps, walk
 
-KNOWN_TYPES = ("direct", "topic", "fanout", "headers")
+MAX_STEPS = 1_000_000  # of messages with headers
 
-Match = Callable[[str, Mapping[str, Any]], Iterable[Binding]]
-
-
-class Outcome(StrEnum):
-    """The fates of a message that is published once."""
-
-    DELIVERED = "delivered"
-    UNROUTABLE = "unroutable"
-    UNDECIDED = "undecided"  # met an exchange whose type nothing is known of
-    NO_EXCHANGE = "no-exchange"  # the broker closes the channel with 404
-
-
-@dataclass(frozen=True, slots=True)
-class Hop:
-    """One step of a message: out of an exchange by a binding, or to the alternate exchange."""
-
-    exchange: str
-    destination: Exchange | Queue
-    binding: Binding | None = None  # None: by the alternate exchange, or the default one
-
-
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """Where a message goes: the queues' names, sorted; its fate; and every step on the way.
-
-    When the outcome is `undecided`, `queues` are those that get the message in any case.
-    """
-
-    queues: tuple[str, ...]
-    outcome: Outcome
-    hops: tuple[Hop, ...] = ()
+# What others ask of routing is here, wherever it is made.
+__all__ = ["Delivery", "Hop", "Outcome", "Routing", "pattern_of"]
 
 
 class Routing:
@@ -70,11 +48,17 @@ class Routing:
         self._tables: dict[str, Match | None] = {}
         self._cones: dict[str, PatternTable[Binding]] = {}
         self._of_tasks: dict[str, Sequence[tuple[str, Delivery]]] = {}
-        self._of_exchanges: dict[str, dict[tuple[str, ...], tuple[str, Delivery]]] = {}
+        self._of_exchanges: dict[str, Sequence[Witness]] = {}
+        self._by_headers: dict[str, Sequence[Witness]] = {}
 
     def bindings_to(self, queue: Queue) -> Sequence[Binding]:
         """The bindings that lead to a queue."""
         return self._incoming.get(queue.name, ())
+
+    @cached_property
+    def dead_letters(self) -> DeadLetters:
+        """The dead letters of the topology."""
+        return DeadLetters(self._topology, self)
 
     def standing_in(self, exchange: str, other: Routing) -> str:
         """The exchange to ask in place of one that only the other topology has.
@@ -92,9 +76,9 @@ class Routing:
         return self._outgoing.get(exchange, ())
 
     def ways(self, task: Task) -> Sequence[tuple[str, Delivery]]:
-        """Where the messages of a task go: its key and its fate.
+        """Where the messages of a task go: its key and its fate, or each of its fates.
 
-        Of a key with placeholders, the smallest key and the fate of each class of keys that they
+        Of a key with placeholders, the smallest key and the fates of each class of keys that they
         may make of it; where there are too many, the key itself and that it is undecided.
         """
         ways = self._of_tasks.get(task.name)
@@ -112,9 +96,10 @@ class Routing:
         if task.is_pattern and self._looks_at_names():
             raise Undecided("a headers exchange looks at the name of the task")
         if not placeholders(key):
-            yield key, self.route(exchange, key, headers)
+            for fate in self.fates(exchange, key, headers):
+                yield key, fate
             return
-        by_headers = any(it.type == "headers" for it in self._topology.exchanges.values())
+        by_headers = any(it.routes_as == "headers" for it in self._topology.exchanges.values())
         for keys in keys_of(task):
             yield from self.classes(
                 exchange, [keys.within], headers if by_headers else None, apart=keys.apart
@@ -123,7 +108,18 @@ class Routing:
     def _looks_at_names(self) -> bool:
         """Whether a headers binding asks for the header that has the task's name."""
         bindings = self._topology.bindings
-        return any("task" in it.arguments for it in bindings if it.source.type == "headers")
+        return any("task" in it.arguments for it in bindings if it.source.routes_as == "headers")
+
+    @cached_property
+    def arrivals(self) -> Mapping[str, Arrival]:
+        """The first task's message that may get to each queue which some task is sent to."""
+        found: dict[str, Arrival] = {}
+        for task in self._topology.tasks.values():
+            for key, delivery in self.ways(task):
+                for name in delivery.queues:
+                    if name not in found:
+                        found[name] = Arrival(task.exchange.name, key, delivery)
+        return found
 
     def reach(self, task: Task) -> tuple[str, ...]:
         """The sorted names of the queues that the messages of a task reach, with whatever key."""
@@ -135,12 +131,18 @@ class Routing:
 
     def route(self, exchange: str, key: str, headers: Mapping[str, Any] | None = None) -> Delivery:
         """Where a message with this routing key and these headers goes."""
+        return merged(self.fates(exchange, key, headers))
+
+    def fates(
+        self, exchange: str, key: str, headers: Mapping[str, Any] | None = None
+    ) -> Sequence[Delivery]:
+        """All that may become of a message: one fate, or several where an exchange chooses."""
         first = self._topology.exchange(exchange)
         if first is None:
-            return Delivery((), Outcome.NO_EXCHANGE)
+            return (Delivery((), Outcome.NO_EXCHANGE),)
         if not exchange:
-            return self._by_default_exchange(key)
-        return self._walk(first, lambda source: self._matching(source, key, headers or {}))
+            return (self._by_default_exchange(key),)
+        return distinct(self._walk(first, lambda it: self._matching(it, key, headers or {})))
 
     def classes(
         self,
@@ -151,7 +153,8 @@ class Routing:
     ) -> Iterator[tuple[str, Delivery]]:
         """Where every key goes that matches all of some patterns, and none of those in `apart`.
 
-        For each class of keys that are routed alike, the smallest of them and its fate.
+        For each class of keys that are routed alike, the smallest of them and its fate, or each of
+        its fates.
 
         Raises:
             Undecided: there are more classes than are looked at.
@@ -170,27 +173,76 @@ class Routing:
                 table.add(pattern, binding)
             if not headers:
                 self._cones[exchange] = table
+        looked_at = 0
         for found in key_classes(table, within, apart):
-            yield found.witness, self.deliver(exchange, found.values)
+            fates = self._fates(exchange, found.values)
+            looked_at += len(fates)
+            if looked_at > keyspace.MAX_STATES:
+                raise Undecided(f"messages have more than {keyspace.MAX_STATES:,} fates")
+            for fate in distinct(fates):
+                yield found.witness, fate
 
-    def destinations(self, exchange: str) -> Mapping[tuple[str, ...], tuple[str, Delivery]]:
-        """Every set of queues that some key reaches, with the smallest such key and its fate.
+    def destinations(self, exchange: str) -> Sequence[Witness]:
+        """Every set of queues that some key reaches, by the smallest such key.
 
         Messages are taken to have no headers.
 
         Raises:
             Undecided: there are more classes of keys than are looked at.
         """
-        known = self._of_exchanges.get(exchange)
-        if known is None:
-            known = {}
-            for witness, delivery in self.classes(exchange):
-                known.setdefault(delivery.queues, (witness, delivery))
-            self._of_exchanges[exchange] = known
-        return known
+        if exchange not in self._of_exchanges:
+            found = (Witness(key, fate) for key, fate in self.classes(exchange))
+            self._of_exchanges[exchange] = _first_of_each(found)
+        return self._of_exchanges[exchange]
 
-    def cone(self, exchange: str, headers: Mapping[str, Any]) -> Iterator[tuple[Pattern, Binding]]:
-        """The bindings of every exchange that a message may come to, and the keys they match."""
+    def destinations_by_headers(self, exchange: str) -> Sequence[Witness]:
+        """Every set of queues that some key reaches with some headers, if headers matter.
+
+        A task's messages have the headers of Celery's protocol, of which the language is known.
+
+        Raises:
+            Undecided: there are more classes of keys than are looked at.
+            Undecidable: there are more combinations of headers.
+        """
+        if exchange not in self._by_headers:
+            self._by_headers[exchange] = _first_of_each(self._with_headers(exchange))
+        return self._by_headers[exchange]
+
+    def _with_headers(self, exchange: str) -> Iterator[Witness]:
+        cone = list(self.cone(exchange, None))
+        by_headers = [it for _, it in cone if it.source.routes_as == "headers"]
+        if not by_headers:
+            return
+        sets = list(header_classes([it.arguments for it in by_headers], {"lang": "py"}))
+        table: PatternTable[Binding] = PatternTable()
+        for pattern, binding in cone:
+            table.add(pattern, binding)
+        steps = 0
+        for found in key_classes(table):
+            by_key = [it for it in found.values if it.source.routes_as != "headers"]
+            if not self._looks_at_headers(exchange, found.values):
+                continue
+            for headers, matched in sets:
+                fates = self._fates(exchange, [*by_key, *(by_headers[at] for at in matched)])
+                steps += len(fates) + len(by_key) + len(matched)
+                if steps > MAX_STEPS:
+                    raise Undecidable(f"more than {MAX_STEPS:,} keys with headers")
+                for fate in distinct(fates):
+                    yield Witness(found.witness, fate, headers)
+
+    def _looks_at_headers(self, exchange: str, bindings: Iterable[Binding]) -> bool:
+        """Whether a message that matches these bindings comes to an exchange that does."""
+        first = self._topology.exchange(exchange)
+        ends = (hop.destination for fate in self._fates(exchange, bindings) for hop in fate.hops)
+        return any(isinstance(it, Exchange) and it.routes_as == "headers" for it in (first, *ends))
+
+    def cone(
+        self, exchange: str, headers: Mapping[str, Any] | None
+    ) -> Iterator[tuple[Pattern, Binding]]:
+        """The bindings of every exchange that a message may come to, and the keys they match.
+
+        With None they are those of messages with whatever headers.
+        """
         first = self._topology.exchange(exchange)
         waiting, seen = [first] if first else [], {exchange}
         while waiting:
@@ -209,9 +261,12 @@ class Routing:
 
     def deliver(self, exchange: str, bindings: Iterable[Binding]) -> Delivery:
         """Where a message goes that matches just these bindings, whichever exchanges it meets."""
+        return merged(distinct(self._fates(exchange, bindings)))
+
+    def _fates(self, exchange: str, bindings: Iterable[Binding]) -> Sequence[Delivery]:
         first = self._topology.exchange(exchange)
         if first is None:
-            return Delivery((), Outcome.NO_EXCHANGE)
+            return (Delivery((), Outcome.NO_EXCHANGE),)
         matched: defaultdict[str, list[Binding]] = defaultdict(list)
         for binding in bindings:
             matched[binding.source.name].append(binding)
@@ -219,30 +274,34 @@ class Routing:
 
     def _walk(
         self, first: Exchange, matching: Callable[[Exchange], Iterable[Binding] | None]
-    ) -> Delivery:
+    ) -> Sequence[Delivery]:
         """Follow a message through the graph, given which bindings of an exchange it matches."""
-        queues: set[str] = set()
-        hops: list[Hop] = []
-        waiting, seen, undecided = [first], {first.name}, False
+
+        def leaving(source: Exchange) -> Sequence[Steps] | None:
+            bindings = matching(source)
+            return None if bindings is None else self._leaving(source, bindings)
+
+        return walk(first, leaving, self.behind)
+
+    def behind(self, exchange: Exchange) -> Iterator[str]:
+        """The queues that some message may reach from an exchange."""
+        for source in self._onward(exchange):
+            for binding in self._outgoing.get(source.name, ()):
+                if isinstance(binding.destination, Queue):
+                    yield binding.destination.name
+
+    def _onward(self, exchange: Exchange) -> Iterator[Exchange]:
+        """An exchange, and those that some message may come to from there."""
+        waiting, seen = [exchange], {exchange.name}
         while waiting:
             source = waiting.pop()
-            bindings = matching(source)
-            if bindings is None:
-                undecided = True
-                continue
-            for hop in self._leaving(source, bindings):
-                hops.append(hop)
-                destination = hop.destination
-                if isinstance(destination, Queue):
-                    queues.add(destination.name)
-                elif destination.name not in seen:
-                    seen.add(destination.name)
-                    waiting.append(destination)
-        if undecided:
-            outcome = Outcome.UNDECIDED
-        else:
-            outcome = Outcome.DELIVERED if queues else Outcome.UNROUTABLE
-        return Delivery(tuple(sorted(queues)), outcome, tuple(hops))
+            yield source
+            ends = [binding.destination for binding in self._outgoing.get(source.name, ())]
+            alternate = self._topology.exchange(source.alternate_exchange or "")
+            for end in chain(ends, [alternate] if alternate else []):
+                if isinstance(end, Exchange) and end.name not in seen:
+                    seen.add(end.name)
+                    waiting.append(end)
 
     def _by_default_exchange(self, key: str) -> Delivery:
         queue = self._topology.queues.get(key)
@@ -255,56 +314,38 @@ class Routing:
     ) -> Iterable[Binding] | None:
         """The bindings of one exchange that a message matches; None when its type is unknown."""
         if source.name not in self._tables:
-            self._tables[source.name] = _table(source.type, self._outgoing[source.name])
+            self._tables[source.name] = matcher(source, self._outgoing[source.name])
         table = self._tables[source.name]
         return None if table is None else table(key, headers)
 
-    def _leaving(self, source: Exchange, bindings: Iterable[Binding]) -> list[Hop]:
-        """The steps out of one exchange: by its bindings, or else to its alternate exchange."""
+    def _leaving(self, source: Exchange, bindings: Iterable[Binding]) -> Sequence[Steps]:
+        """The ways out of one exchange: by its bindings, or else to its alternate exchange."""
         ordered = sorted(bindings, key=lambda it: (it.destination.name, it.key))
         hops = [Hop(source.name, it.destination, it) for it in ordered]
+        if hops and source.routes_as in CHOOSING_TYPES:
+            return _to_each(hops)
         if not hops and source.alternate_exchange is not None:
             alternate = self._topology.exchange(source.alternate_exchange)
             if alternate is not None:
                 hops.append(Hop(source.name, alternate))
-        return hops
+        return (hops,)
+
+
+def _first_of_each(found: Iterable[Witness]) -> Sequence[Witness]:
+    """The first message for each set of queues and outcome."""
+    first: dict[tuple[tuple[str, ...], Outcome], Witness] = {}
+    for witness in found:
+        first.setdefault((witness.delivery.queues, witness.delivery.outcome), witness)
+    return tuple(first.values())
+
+
+def _to_each(hops: Iterable[Hop]) -> Sequence[Steps]:
+    """Steps that exclude each other, by destination."""
+    to: defaultdict[tuple[type, str], list[Hop]] = defaultdict(list)
+    for hop in hops:
+        to[type(hop.destination), hop.destination.name].append(hop)
+    return tuple(to.values())
 
 
 def _of_source(matched: Mapping[str, list[Binding]], source: Exchange) -> Iterable[Binding] | None:
-    return matched.get(source.name, ()) if source.type in KNOWN_TYPES else None
-
-
-def pattern_of(binding: Binding, headers: Mapping[str, Any]) -> Pattern | None:
-    """The keys that a binding matches, of messages with these headers; None if there are none."""
-    match binding.source.type:
-        case "topic":
-            return topic(binding.key)
-        case "direct":
-            return exactly(binding.key)
-        case "headers" if not headers_match(binding.arguments, headers):
-            return None
-        case _:
-            return EVERY_KEY
-
-
-def _table(exchange_type: str, bindings: list[Binding]) -> Match | None:
-    """How an exchange of a type picks among its bindings; None for a type of some plugin."""
-    match exchange_type:
-        case "direct":
-            by_key: defaultdict[str, list[Binding]] = defaultdict(list)
-            for binding in bindings:
-                by_key[binding.key].append(binding)
-            return lambda key, _headers: by_key.get(key, ())
-        case "topic":
-            topics: PatternTable[Binding] = PatternTable()
-            for binding in bindings:
-                topics.add(topic(binding.key), binding)
-            return lambda key, _headers: topics.lookup(key)
-        case "fanout":
-            return lambda _key, _headers: bindings
-        case "headers":
-            return lambda _key, headers: [
-                binding for binding in bindings if headers_match(binding.arguments, headers)
-            ]
-        case _:
-            return None
+    return matched.get(source.name, ()) if source.routes_as in KNOWN_TYPES else None

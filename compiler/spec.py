@@ -21,7 +21,12 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from routewright.compiler.durations import Duration, Expiration, Seconds
+from routewright.compiler.diagnostics import did_you_mean
+from routewright.compiler.durations import MAX_EXPIRATION, Duration, Expiration, Seconds
+from routewright.compiler.policy_match import MalformedPattern, regular_expression
+from routewright.compiler.topology import Delays
+
+APPLIES_TO = ("queues", "exchanges", "all", "classic_queues", "quorum_queues", "streams")
 
 _MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _TARGET = re.compile(r"rabbitmq-[34](\.(x|[0-9]{1,3}))?|redis|memory")
@@ -109,8 +114,31 @@ class DeadLetterSpec(Written):
     routing_key: str | None = None
 
 
-class QueueSpec(Written):
-    """A queue. What is not explained is the broker's argument `x-...` of the same name."""
+class LimitsSpec(Written):
+    """What a queue may say, and a policy of queues: the broker's arguments of the same names."""
+
+    message_ttl: Duration | None = None
+    expires: Duration | None = None
+    max_length: int | None = None
+    max_length_bytes: int | None = None
+    overflow: str | None = None
+    dead_letter: DeadLetterSpec | None = None
+    dead_letter_strategy: str | None = None
+    delivery_limit: int | None = None
+    max_in_memory_length: int | None = None
+    max_in_memory_bytes: int | None = None
+    max_age: Seconds | None = None
+    stream_max_segment_size_bytes: int | None = None
+    initial_cluster_size: int | None = None
+    queue_leader_locator: str | None = None
+    queue_master_locator: str | None = None
+    queue_mode: str | None = None
+    queue_version: int | None = None
+    arguments: dict[str, Any] = {}
+
+
+class OwnSpec(Written):
+    """What only a queue itself may say."""
 
     type: str | None = None
     durable: bool = True
@@ -120,27 +148,57 @@ class QueueSpec(Written):
     bindings: Bindings = ()
     carve_out_of: str | None = None  # with binding_key: these keys of another queue come here
     tap: bool = False
-    message_ttl: Duration | None = None
-    expires: Duration | None = None
-    max_length: int | None = None
-    max_length_bytes: int | None = None
-    overflow: str | None = None
-    dead_letter: DeadLetterSpec | None = None
-    dead_letter_strategy: str | None = None
     max_priority: int | None = None
-    delivery_limit: int | None = None
     single_active_consumer: bool | None = None
-    max_in_memory_length: int | None = None
-    max_in_memory_bytes: int | None = None
-    max_age: Seconds | None = None
-    stream_max_segment_size_bytes: int | None = None
-    initial_cluster_size: int | None = None
     quorum_initial_group_size: int | None = None
-    queue_leader_locator: str | None = None
-    queue_master_locator: str | None = None
-    queue_mode: str | None = None
-    queue_version: int | None = None
-    arguments: dict[str, Any] = {}
+
+
+class QueueSpec(LimitsSpec, OwnSpec):
+    """A queue. What is not explained is the broker's argument `x-...` of the same name."""
+
+
+class PolicyDefinitionSpec(LimitsSpec):
+    """What a policy adds; further keys of the broker's stand under `arguments`."""
+
+    alternate_exchange: str | None = None
+
+
+def _pattern(pattern: str) -> str:
+    try:
+        regular_expression(pattern)
+    except MalformedPattern as error:
+        raise PydanticCustomError(
+            "malformed-policy",
+            "`{pattern}` cannot be the pattern of a policy: {why}",
+            {
+                "pattern": pattern,
+                "why": str(error),
+                "help": "write a regular expression, as `^orders\\.`",
+            },
+        ) from None
+    return pattern
+
+
+def _apply_to(kind: str) -> str:
+    if kind not in APPLIES_TO:
+        raise PydanticCustomError(
+            "malformed-policy",
+            "a policy does not apply to `{kind}`",
+            {
+                "kind": kind,
+                "help": did_you_mean(kind, APPLIES_TO, f"write one of {', '.join(APPLIES_TO)}"),
+            },
+        )
+    return kind
+
+
+class PolicySpec(Written):
+    """A policy of RabbitMQ: what it adds to the things whose names match."""
+
+    pattern: Annotated[str, AfterValidator(_pattern)]
+    apply_to: Annotated[str, AfterValidator(_apply_to)] = "all"
+    priority: int = 0
+    definition: PolicyDefinitionSpec
 
 
 Priority = Annotated[int, Field(ge=0, le=9)]
@@ -200,6 +258,32 @@ class AssertionSpec(Written):
         return self
 
 
+class DelaysSpec(Written):
+    """How exactly, and how long at most, the broker can delay a message."""
+
+    resolution: Duration = 100
+    max: Duration
+
+    @model_validator(mode="after")
+    def _a_ladder_can_be_built(self) -> Self:
+        problem = None
+        if self.resolution < 1:
+            problem = "a resolution of nothing has no steps"
+        elif self.max < self.resolution:
+            problem = "the longest delay is shorter than one step of the resolution"
+        elif Delays(self.resolution, self.max).hold(-1) > MAX_EXPIRATION:
+            problem = (
+                "one queue would hold messages for more than 49 days, which RabbitMQ cannot time"
+            )
+        if problem:
+            raise PydanticCustomError(
+                "malformed-delays",
+                "{problem}",
+                {"problem": problem, "help": "write `{resolution: 100ms, max: 30d}`"},
+            )
+        return self
+
+
 class TopologySpec(Written):
     """The whole file."""
 
@@ -212,3 +296,5 @@ class TopologySpec(Written):
     tasks: dict[str, Annotated[TaskSpec, BeforeValidator(_nothing_is_empty)]] = {}
     workers: dict[str, WorkerGroupSpec] = {}
     assertions: Annotated[tuple[AssertionSpec, ...], Field(strict=False)] = ()
+    policies: dict[str, PolicySpec] = {}
+    delays: DelaysSpec | None = None

@@ -25,6 +25,9 @@ SINCE: Mapping[str, tuple[int, int]] = MappingProxyType(
         "x-dead-letter-strategy: at-least-once": (3, 10),
         "x-match: all-with-x": (3, 10),
         "x-match: any-with-x": (3, 10),
+        "apply_to: classic_queues": (3, 12),
+        "apply_to: quorum_queues": (3, 12),
+        "apply_to: streams": (3, 12),
     }
 )
 """The release of RabbitMQ that first had a feature."""

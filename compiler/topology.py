@@ -8,12 +8,14 @@ leads nowhere for a topology that came from elsewhere.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from routewright.compiler.arguments import option_path
+from routewright.compiler.exchange_types import routes_as
+from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE, merged
 from routewright.compiler.source import NOWHERE, Origin, Span
 from routewright.runtime.route import HARMLESS
 
@@ -21,6 +23,29 @@ Argument: TypeAlias = "str | int | float | bool | Sequence[Argument] | Mapping[s
 """What an AMQP table carries and a topology file can write."""
 
 Arguments: TypeAlias = Mapping[str, Argument]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the broker adds to the arguments of all things whose names match a pattern.
+
+    `definition` has the broker's names of policy keys, as `message-ttl`. `apply_to` is `queues`,
+    `exchanges` or `all`, or since RabbitMQ 3.12 one type of queue.
+    """
+
+    name: str
+    pattern: str  # a regular expression, found anywhere in a name
+    definition: Arguments
+    priority: float = 0
+    apply_to: str = "all"
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+    def key_span(self, key: str) -> Span | None:
+        """Where a key of the definition is written."""
+        if self.origin.has("definition", "arguments", key):
+            return self.origin.span("definition", "arguments", key)
+        option = ("alternate_exchange",) if key == ALTERNATE_EXCHANGE else option_path(f"x-{key}")
+        return self.origin.span("definition", *option)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +59,35 @@ class Exchange:
     internal: bool = False
     arguments: Arguments = field(default_factory=dict)
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+    policy: Policy | None = None  # the one that counts, of all that match
 
     @property
     def alternate_exchange(self) -> str | None:
         """The name of the exchange that gets what this one routes to nothing."""
-        name = self.arguments.get("alternate-exchange")
+        name = self.arguments.get(ALTERNATE_EXCHANGE)
+        if name is None and self.policy:
+            name = self.policy.definition.get(ALTERNATE_EXCHANGE)
         return name if isinstance(name, str) else None
+
+    @property
+    def alternate_span(self) -> Span | None:
+        """Where the alternate exchange is written: in the exchange or in its policy."""
+        if self.policy and ALTERNATE_EXCHANGE not in self.arguments:
+            return self.policy.key_span(ALTERNATE_EXCHANGE)
+        return self.origin.span("alternate_exchange")
+
+    @property
+    def routes_as(self) -> str:
+        """The type by whose rules it routes: its own, or the one that a plugin's stands for."""
+        return routes_as(self.type, self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue; everything but its two flags stands in `arguments`, under the broker's names."""
+    """A queue; everything but its two flags stands in `arguments`, under the broker's names.
+
+    Those are what the queue is declared with; what counts is `effective`.
+    """
 
     name: str
     durable: bool = True
@@ -52,6 +95,14 @@ class Queue:
     arguments: Arguments = field(default_factory=dict)
     tap: bool = False  # gets a copy for audit, logging or replay; runs no task
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+    policy: Policy | None = None  # the one that counts, of all that match
+
+    @property
+    def effective(self) -> Arguments:
+        """Its own arguments and those of its policy, merged key by key as the broker does."""
+        if self.policy is None:
+            return self.arguments
+        return merged(self.arguments, self.policy.definition, self.type)
 
     @property
     def type(self) -> str:
@@ -61,17 +112,20 @@ class Queue:
     @property
     def dead_letter_exchange(self) -> str | None:
         """The name of the exchange that gets what this queue gives up on."""
-        name = self.arguments.get("x-dead-letter-exchange")
+        name = self.effective.get("x-dead-letter-exchange")
         return name if isinstance(name, str) else None
 
     @property
     def dead_letter_routing_key(self) -> str | None:
         """The key a dead-lettered message gets; None keeps its own."""
-        key = self.arguments.get("x-dead-letter-routing-key")
+        key = self.effective.get("x-dead-letter-routing-key")
         return key if isinstance(key, str) else None
 
     def argument_span(self, argument: str) -> Span | None:
-        """Where an argument is written: among the `arguments`, or as an option of its own."""
+        """Where an argument is written: in the queue's declaration, or in its policy."""
+        key = argument.removeprefix("x-")
+        if argument not in self.arguments and self.policy and key in self.policy.definition:
+            return self.policy.key_span(key)
         if self.origin.has("arguments", argument):
             return self.origin.span("arguments", argument)
         return self.origin.span(*option_path(argument))
@@ -159,6 +213,24 @@ class CarveOut:
 
 
 @dataclass(frozen=True, slots=True)
+class Delays:
+    """How exactly, and how long at most, the broker can delay a message; in milliseconds."""
+
+    resolution: int
+    max: int
+    origin: Origin = field(default=NOWHERE, compare=False, repr=False)
+
+    @property
+    def bits(self) -> int:
+        """How many binary digits the longest delay has, counted in steps of the resolution."""
+        return (-(-self.max // self.resolution)).bit_length()
+
+    def hold(self, level: int) -> int:
+        """How long the queue of a level holds a message; level -1 is the topmost."""
+        return self.resolution << range(self.bits)[level]
+
+
+@dataclass(frozen=True, slots=True)
 class Assertion:
     """What must hold of every key that matches one of `keys`, published to an exchange.
 
@@ -187,10 +259,30 @@ class Topology:
     groups: Mapping[str, WorkerGroup] = field(default_factory=dict)
     assertions: tuple[Assertion, ...] = ()
     carve_outs: tuple[CarveOut, ...] = ()  # as declared; `carve` makes exchanges of them
+    policies: Mapping[str, Policy] = field(default_factory=dict)
+    predeclared: Mapping[str, Exchange] = field(default_factory=lambda: PREDECLARED)
+    delays: Delays | None = None  # as declared; `with_delays` makes exchanges and queues of it
 
     def exchange(self, name: str) -> Exchange | None:
         """The exchange of that name: a declared one, or one that every broker has."""
-        return self.exchanges.get(name) or PREDECLARED.get(name)
+        return self.exchanges.get(name) or self.predeclared.get(name)
+
+    def every_exchange(self) -> Iterable[Exchange]:
+        """The declared exchanges, and those that every broker has."""
+        return {**self.predeclared, **self.exchanges}.values()
+
+
+def written_arguments(topology: Topology) -> Iterator[tuple[str, str, Argument, Span | None]]:
+    """The arguments that queues and policies say: each by the name written and as a queue's.
+
+    The value and its place follow.
+    """
+    for queue in topology.queues.values():
+        for argument, value in queue.arguments.items():
+            yield argument, argument, value, queue.argument_span(argument)
+    for policy in topology.policies.values():
+        for key, value in policy.definition.items():
+            yield key, f"x-{key}", value, policy.key_span(key)
 
 
 def readers(topology: Topology) -> Mapping[str, Sequence[WorkerGroup]]:

@@ -5,15 +5,17 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
+from routewright.runtime import later
 from routewright.runtime.broker import Broker, seconds
 from routewright.runtime.connection import Connection
 from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import DuplicateTask, InvalidOption
 from routewright.runtime.functions import BindingDecorator, Decorator, FunctionTask, task
-from routewright.runtime.message import Message, new_id, running
+from routewright.runtime.message import Envelope, Message, new_id, running
 from routewright.runtime.options import CALL_ONLY, Call, Options, choose, read_options
 from routewright.runtime.outgoing import check_headers
 from routewright.runtime.pipeline import Pipeline, pipeline_of
@@ -150,11 +152,13 @@ class App:
         task_id: str | None = None,
         connection: Connection | None = None,
         connect_timeout: float | None = None,
+        countdown: float | None = None,
+        eta: datetime | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[Any]:
         """Send a task by its name alone, for a sender that has not its code."""
         called = read_options("send_task", options, *CALL_ONLY)
-        call = Call(task_id, connection, connect_timeout, called)
+        call = Call(task_id, connection, connect_timeout, called, later.due(countdown, eta))
         return self.send(name, args, kwargs or {}, declared=Options(), call=call)
 
     def send(
@@ -177,6 +181,8 @@ class App:
         options = choose(route, declared, call.options)
         if options.headers:
             check_headers(dict(options.headers))
+        if call.due is not None:  # before any network, where it cannot be
+            later.postponed(self.router, self.broker, route, call.due)
         source, patience = self._source(call)
         parent = running.get()
         message = Message(
@@ -185,6 +191,7 @@ class App:
             args=tuple(args),
             kwargs=kwargs,
             expires=options.expires,
+            eta=call.due,
             root_id=None if parent is None else parent.root_id or parent.id,
             parent_id=None if parent is None else parent.id,
             ignore_result=options.ignore_result,
@@ -199,6 +206,8 @@ class App:
             envelope = envelope.answered_to(self._replies.name(patience))
             result = AsyncResult(message.id, name)
             self._replies.expect(result)
+        if call.due is not None:  # connecting took time, which counts
+            route = later.postponed(self.router, self.broker, route, call.due)
         dispatch = Dispatch(route, envelope, options.mandatory, options.immediate)
         pipeline = pipeline_of(self._publisher) if call.connection is None else None
         if pipeline is None:
@@ -206,6 +215,16 @@ class App:
         else:
             pipeline.send(dispatch, result)
         return result
+
+    def put_off(self, task: str, queue: str, envelope: Envelope, due: datetime) -> None:
+        """Send a message that came to a queue too early there again, to arrive when it is due.
+
+        Raises:
+            InvalidOption: the topology delays no task.
+            SendError: the message was not sent, or not surely.
+        """
+        route = later.put_off(self.router, self.broker, task, queue, due)
+        deliver(self._publisher, Dispatch(route, later.anew(envelope)))
 
     def _source(self, call: Call) -> tuple[Source, float | None]:
         """What a call is sent by, and how long it may wait for a connection."""

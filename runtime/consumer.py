@@ -19,13 +19,14 @@ from routewright.runtime import broker as brokers
 from routewright.runtime.answering import answering_channel
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.errors import MissingQueue
-from routewright.runtime.message import Envelope
+from routewright.runtime.message import LOWEST_PRIORITY, Envelope
 from routewright.runtime.outgoing import prepare
 from routewright.runtime.waker import Waker
 
 HEARTBEAT = 30.0  # seconds; the broker drops us, and we it, after twice that in silence
 TICK = 1.0  # seconds between two looks at the heartbeats
 BURST = 300  # frames read before the caller gets its turn
+MOST_HELD = 10_000  # messages that a worker may hold where no broker can delay them
 LOOK = 5.0  # seconds between two looks for queues that are missing
 
 logger = logging.getLogger("routewright.consumer")
@@ -177,12 +178,20 @@ class Consumer:
             headers=message.headers,
             correlation_id=message.properties.get("correlation_id"),
             reply_to=message.properties.get("reply_to"),
+            priority=self._priority(message.properties.get("priority")),
         )
         delivery = Delivery(envelope, message.delivery_tag, queue, self)
         if self._held is not None:
             self._held.append(delivery)
         else:
             self._on_delivery(delivery)
+
+    def _priority(self, found: int | None) -> int | None:
+        """Priority on our scale, where 0 is the highest and what is above nine means no more."""
+        return None if found is None else max(LOWEST_PRIORITY - found, 0)
+
+    def allow(self, held: int) -> None:
+        """Nothing: with a broker that delays messages, few are held, and none for long."""
 
     def patience(self, *, busy: bool) -> float:  # noqa: ARG002
         """How long `wait` may wait, in seconds, if the waker is to be heard in time."""
@@ -282,7 +291,16 @@ class PollingConsumer(Consumer):
         return self._channel
 
     def _limit(self, prefetch: int, queues: int) -> None:
-        self._channel.basic_qos(0, prefetch * queues, False)
+        self._most = prefetch * queues
+        self._channel.basic_qos(0, self._most, False)
+
+    def allow(self, held: int) -> None:
+        """Receive as many messages more than the prefetch as are held until they are due."""
+        with self._losing():
+            self._channel.basic_qos(0, self._most + min(held, MOST_HELD), False)
+
+    def _priority(self, found: int | None) -> int | None:
+        return found
 
     def _existing(self, queues: Sequence[str]) -> list[str]:
         return list(queues)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from functools import update_wrapper
 from typing import (
     TYPE_CHECKING,
@@ -17,6 +18,7 @@ from typing import (
     overload,
 )
 
+from routewright.runtime.later import due
 from routewright.runtime.naming import default_name
 from routewright.runtime.options import CALL_ONLY, Call, Options, read_options
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
@@ -71,11 +73,13 @@ class FunctionTask(Generic[P, R]):
         task_id: str | None = None,
         connection: Connection | None = None,
         connect_timeout: float | None = None,
+        countdown: float | None = None,
+        eta: datetime | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[R]:
         """Send the task along its route; see `Task.apply_async`."""
         called = read_options("apply_async", options, *CALL_ONLY)
-        call = Call(task_id, connection, connect_timeout, called)
+        call = Call(task_id, connection, connect_timeout, called, due(countdown, eta))
         return send(self, args, kwargs, call)
 
     def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:

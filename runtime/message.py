@@ -71,6 +71,7 @@ class Message:
     args: tuple[Any, ...] = ()
     kwargs: Mapping[str, Any] = field(default_factory=dict)
     expires: datetime | None = None
+    eta: datetime | None = None
     retries: int = 0
     root_id: str | None = None
     parent_id: str | None = None
@@ -96,7 +97,8 @@ class Message:
             self._wire_headers(),
             correlation_id=self.id,
             reply_to=self.reply_to,
-            expiration=_expiration(self.expires),
+            # Counted anew in each queue that delays the message, it would shorten the delay.
+            expiration=_expiration(self.expires) if self.eta is None else None,
             priority=priority,
         )
 
@@ -106,7 +108,7 @@ class Message:
             "task": self.task,
             "id": self.id,
             "shadow": None,
-            "eta": None,
+            "eta": self.eta and self.eta.isoformat(),
             "expires": self.expires and self.expires.isoformat(),
             "group": None,
             "group_index": None,
@@ -170,15 +172,13 @@ class Message:
         if type(retries) is not int:
             raise known.malformed(f"header `retries` is {_found(headers, 'retries')}")
         _check_timelimit(headers, known)
-        eta = _time(headers, "eta", known)
-        if eta is not None and eta > datetime.now(UTC):
-            raise known.malformed(f"header `eta` is {_found(headers, 'eta')}: waiting is{NOT_YET}")
         return cls(
             task=known.task or "",
             id=known.task_id or "",
             args=args,
             kwargs=kwargs,
             expires=_time(headers, "expires", known),
+            eta=_time(headers, "eta", known),
             retries=retries,
             root_id=_text(headers.get("root_id")),
             parent_id=_text(headers.get("parent_id")),

@@ -49,10 +49,14 @@ class Call:
     connection: Connection | None = None
     connect_timeout: float | None = None
     options: Options = NOTHING
+    due: datetime | None = None
 
 
 #: Parameters that a call has beside the options.
-CALL_ONLY = ("args", "kwargs", *(it.name for it in fields(Call) if it.name != "options"))
+CALL_ONLY = (
+    *("args", "kwargs", "task_id", "connection", "connect_timeout"),
+    *("countdown", "eta"),
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import monotonic
+from typing import TypeAlias
 
 from routewright.runtime import functions
 from routewright.runtime import tasks as classes
@@ -39,22 +40,32 @@ class Settlement:
     accepted: bool
     reply_to: str | None = None
     reply: Envelope | None = None
+    held_until: datetime | None = None  # to be looked at again then, and settled no sooner
+
+
+PutOff: TypeAlias = Callable[[Delivery, Message], Settlement]
+"""What is done with a message that is not due yet."""
 
 
 def perform(
-    delivery: Delivery, tasks: Mapping[str, AnyTask], accept: Collection[str]
+    delivery: Delivery,
+    tasks: Mapping[str, AnyTask],
+    accept: Collection[str],
+    put_off: PutOff,
 ) -> Settlement:
     """Run the task of a delivery; whatever it raises is its failure, and nobody else's."""
     try:
         message = Message.decode(delivery.envelope, accept)
     except MalformedMessage as error:
-        return _refuse(delivery, error, error.task_id, error.reply_to)
+        return refuse(delivery, error, error.task_id, error.reply_to)
     except BaseException as error:  # noqa: BLE001  a pickle runs code, which may do anything
-        return _refuse(delivery, error, None, None)
+        return refuse(delivery, error, None, None)
     task = tasks.get(message.task)
     if task is None:
         unknown = NotRegistered(f"no task `{message.task}` in this worker")
-        return _refuse(delivery, unknown, message.id, message.reply_to)
+        return refuse(delivery, unknown, message.id, message.reply_to)
+    if message.eta is not None and message.eta > datetime.now(UTC):
+        return put_off(delivery, message)
     started = monotonic()
     outcome, note = _outcome(task, message)
     reply = None
@@ -103,9 +114,10 @@ def _encoded(outcome: Outcome, note: str) -> tuple[Outcome, str, Envelope]:
         return failure, problem, failure.encode()
 
 
-def _refuse(
+def refuse(
     delivery: Delivery, error: BaseException, task_id: str | None, reply_to: str | None
 ) -> Settlement:
+    """Reject a message, and tell the one who waits for its result."""
     problem = str(error) if isinstance(error, RoutewrightError) else brief(error, 200)
     logger.error("rejected a message of queue `%s`: %s", delivery.queue, in_line(problem))
     if task_id is None or reply_to is None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from routewright.runtime.delays import MAX_KEY_BYTES
 from routewright.runtime.errors import (
     InvalidOption,
     UnknownExchange,
@@ -13,7 +14,7 @@ from routewright.runtime.errors import (
     Unroutable,
 )
 from routewright.runtime.options import Options
-from routewright.runtime.route import MAX_KEY_BYTES, Route, Router
+from routewright.runtime.route import Route, Router
 
 
 def route_of(

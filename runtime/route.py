@@ -7,11 +7,11 @@ from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from routewright.runtime.delays import MAX_KEY_BYTES, DelayLadder
 from routewright.runtime.errors import InvalidParameter, UnknownGroup, UnknownTask
 from routewright.runtime.exchanges import Exchange, Graph
 from routewright.runtime.topics import matches
 
-MAX_KEY_BYTES = 255  # of an AMQP short string
 HARMLESS = ("json", "msgpack", "yaml")  # serializers; reading them runs no code of the sender's
 MAX_REMEMBERED = 10_000  # names that were met and match a pattern
 
@@ -30,8 +30,8 @@ class Route:
     A routing key may have placeholders, as `orders.{region}.created`: `parameters` has the values
     that each may take, or none where any plain word will do. `queues` are then those of all keys
     together, and `queues_by_key`, where every placeholder's values are listed, those of each.
-    Where they are not and the keys reach different queues, `varies` is set: which queues a key
-    reaches is then for the broker to say.
+    Where they are not and the keys reach different queues, or an exchange chooses among queues,
+    `varies` is set: which queues a key reaches is then for the broker to say.
 
     `task` may be a pattern, as `feeds.*`; then `{task}` in the key stands for the name that matches
     it, and `queues` are those of all names together.
@@ -162,8 +162,8 @@ class Router(Generic[TaskName]):
     """
 
     __slots__ = (
-        *("_patterns", "_readers", "_routes", "fronts", "graph", "groups", "source", "taps"),
-        *("target", "tasks", "topology", "vhost"),
+        *("_patterns", "_readers", "_routes", "delays", "fronts", "graph", "groups", "source"),
+        *("taps", "target", "tasks", "topology", "vhost"),
     )
 
     tasks: Mapping[str, Route]
@@ -183,11 +183,13 @@ class Router(Generic[TaskName]):
         queues: Iterable[str] = (),
         taps: Iterable[str] = (),
         fronts: Mapping[str, str] = MappingProxyType({}),
+        delays: DelayLadder | None = None,
     ) -> None:
         self.topology = topology
         self.source = source  # the hash of the topology file, "sha256:..."
         self.target = target
         self.vhost = vhost
+        self.delays = delays
         self._routes = {route.task: route for route in routes}
         self._patterns = tuple(patterns)
         self.tasks = MappingProxyType(

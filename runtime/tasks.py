@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
+from routewright.runtime.later import due
 from routewright.runtime.naming import default_name
 from routewright.runtime.options import CALL_ONLY, Call, Options, read_options
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
@@ -74,6 +75,8 @@ class Task:
         task_id: str | None = None,
         connection: Connection | None = None,
         connect_timeout: float | None = None,
+        countdown: float | None = None,
+        eta: datetime | None = None,
         **options: Unpack[SendOptions],
     ) -> AsyncResult[Any]:
         """Send the task along its route.
@@ -84,6 +87,8 @@ class Task:
             task_id: a new one unless it is given.
             connection: what to send on, instead of a connection of the app's pool.
             connect_timeout: seconds to wait for a connection, if there is none yet.
+            countdown: seconds from now, before which the task does not run.
+            eta: the time before which the task does not run; a naive one is local time.
             options: as of `Options`; they win over the class's and the route's.
 
         Raises:
@@ -94,7 +99,7 @@ class Task:
             SendError: the task was not sent, or not surely; the subclass says which.
         """
         called = read_options("apply_async", options, *CALL_ONLY)
-        call = Call(task_id, connection, connect_timeout, called)
+        call = Call(task_id, connection, connect_timeout, called, due(countdown, eta))
         return send(cls, args, kwargs, call)
 
     @classmethod

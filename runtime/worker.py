@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TypeVar
@@ -17,13 +18,26 @@ from routewright.runtime.app import App
 from routewright.runtime.broker import LinkLost
 from routewright.runtime.consumer import Consumer, Delivery, consumer_of
 from routewright.runtime.duties import accepted, check_code
-from routewright.runtime.errors import BrokerUnreachable, LoginRefused, MissingQueue
-from routewright.runtime.perform import Settlement, perform
+from routewright.runtime.errors import (
+    BrokerUnreachable,
+    InvalidOption,
+    LoginRefused,
+    MalformedMessage,
+    MissingQueue,
+    SendError,
+)
+from routewright.runtime.later import early
+from routewright.runtime.message import Message
+from routewright.runtime.perform import Settlement, perform, refuse
 from routewright.runtime.route import Group
+from routewright.runtime.waiting import Waiting
 from routewright.runtime.waker import Waker
 
 BACKOFF = (0.5, 30.0)  # seconds; the first pause between two attempts at connecting, and the last
 STEADY = 5.0  # seconds; a connection that lasts as long was a good one, and the pauses start anew
+
+HOLD = timedelta(seconds=5)  # what is due within it is held here; clocks differ by less
+LONG_HOLD = timedelta(minutes=10)  # the same without a broker that delays; Redis gives us an hour
 
 T = TypeVar("T")
 
@@ -55,6 +69,9 @@ class Worker:
         self._connected_once = False
         self._pause = BACKOFF[0]
         self._waker = Waker()
+        self._waiting = Waiting()
+        self._allowed = 0
+        self._hold = HOLD if app.broker.is_amqp else LONG_HOLD
 
     def stop(self) -> None:
         """Make `run` stop consuming, wait for the running tasks and return.
@@ -133,14 +150,18 @@ class Worker:
 
     def _use(self, consumer: Consumer) -> None:
         """Serve until told to stop, then wind down; or until the connection is lost."""
+        self._allowed = 0
         try:
             while not self._stopping:
                 self._settle(consumer)
+                self._release(consumer)
                 consumer.look_for_missing()
-                consumer.wait(consumer.patience(busy=self._unsettled > 0))
+                patience = consumer.patience(busy=self._unsettled > 0)
+                consumer.wait(self._waiting.patience(patience))
             self._wind_down(consumer)
         except LinkLost as error:
             # What it delivered will be delivered again; tasks that run on cannot be acknowledged.
+            self._waiting = Waiting()
             logger.warning(
                 "lost the connection to %s with %d messages unsettled: %s",
                 self.app.broker.name,
@@ -176,11 +197,29 @@ class Worker:
             )
 
     def _receive(self, delivery: Delivery) -> None:
+        due = early(delivery.envelope.headers)
+        if due is not None:
+            longest = datetime.now(UTC) + self._hold
+            if due <= longest or not self.app.broker.is_amqp:
+                self._waiting.hold(delivery, min(due, longest))
+                return
         self._unsettled += 1
         self._ready.put(delivery)
 
+    def _release(self, consumer: Consumer) -> None:
+        """Let the tasks run whose time has come, and make room for as many as still wait."""
+        for delivery in self._waiting.over():
+            self._unsettled += 1
+            self._ready.put(delivery)
+        if len(self._waiting) != self._allowed:
+            self._allowed = len(self._waiting)
+            consumer.allow(self._allowed)
+
     def _hand_back(self, consumer: Consumer) -> int:
         count = 0
+        for held in self._waiting.all():
+            consumer.reject(held, requeue=True)
+            count += 1
         while (delivery := _next(self._ready)) is not None:
             self._unsettled -= 1
             consumer.reject(delivery, requeue=True)
@@ -191,6 +230,10 @@ class Worker:
         """Reply, then acknowledge: the other way round, a crash between them loses the result."""
         while (settlement := _next(self._done)) is not None:
             self._unsettled -= 1
+            if settlement.held_until is not None:
+                if settlement.delivery.source is consumer:
+                    self._waiting.hold(settlement.delivery, settlement.held_until)
+                continue
             if settlement.reply is not None and settlement.reply_to is not None:
                 consumer.publish(settlement.reply_to, settlement.reply)
             if settlement.accepted:
@@ -210,10 +253,24 @@ class Worker:
 
     def _perform(self, delivery: Delivery) -> Settlement:
         try:
-            return perform(delivery, self.app.tasks, self._accept)
+            return perform(delivery, self.app.tasks, self._accept, self._put_off)
         except BaseException:
             logger.exception("a message of queue `%s` could not be handled", delivery.queue)
             return Settlement(delivery, accepted=False)
+
+    def _put_off(self, delivery: Delivery, message: Message) -> Settlement:
+        """Have a message that is not due come again; if that fails, look again after a while."""
+        due = message.eta or datetime.now(UTC)
+        try:
+            self.app.put_off(message.task, delivery.queue, delivery.envelope, due)
+        except InvalidOption as error:
+            problem = MalformedMessage(f"header `eta` is {due.isoformat()}: {error}")
+            return refuse(delivery, problem, message.id, message.reply_to)
+        except SendError as error:
+            logger.error("%s[%s] is not due and stays here: %s", message.task, message.id, error)  # noqa: TRY400  one line each
+            return Settlement(delivery, False, held_until=min(due, datetime.now(UTC) + HOLD))
+        logger.info("%s[%s] is put off until %s", message.task, message.id, due.isoformat())
+        return Settlement(delivery, True)
 
 
 def _next(queue: SimpleQueue[T]) -> T | None:

@@ -5,15 +5,27 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
+from hypothesis import settings
 from private_nodes import Broker, Node, RabbitMQ, Redis
+
+# How long an example takes says more of the machine than of the code.
+settings.register_profile("routewright", deadline=None)
+settings.load_profile("routewright")
 
 # A fixture that starts a server, and the mark that its tests carry.
 _MARKS = {
     "rabbitmq": pytest.mark.broker,
     "private_rabbitmq": pytest.mark.broker,
+    "plugged_rabbitmq": pytest.mark.broker,
     "redis_server": pytest.mark.redis,
     "private_redis": pytest.mark.redis,
 }
+_EXCHANGE_PLUGINS = (
+    "rabbitmq_consistent_hash_exchange",
+    "rabbitmq_random_exchange",
+    "rabbitmq_recent_history_exchange",
+    "rabbitmq_sharding",
+)
 _MISSING = "is not installed here"
 
 
@@ -22,6 +34,14 @@ def rabbitmq() -> Iterator[RabbitMQ]:
     """The node that tests share; never stop or starve it, see `private_rabbitmq`."""
     _need(RabbitMQ)
     with RabbitMQ() as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def plugged_rabbitmq() -> Iterator[RabbitMQ]:
+    """A shared node with the plugins for exchanges that RabbitMQ ships."""
+    _need(RabbitMQ)
+    with RabbitMQ(plugins=_EXCHANGE_PLUGINS) as node:
         yield node
 
 

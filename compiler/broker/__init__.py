@@ -14,6 +14,7 @@ from routewright.compiler.broker.errors import BrokerError, ConflictsFound
 from routewright.compiler.broker.inspect import Present, inspect
 from routewright.compiler.broker.plan import plan
 from routewright.compiler.broker.virtual import require_support
+from routewright.compiler.delays import with_delays
 from routewright.compiler.topology import Topology
 
 __all__ = [
@@ -41,6 +42,7 @@ def apply_topology(
         ConflictsFound: objects are there with other arguments; nothing was changed.
         BrokerError: anything else that stands in the way; its `applied` is what was done.
     """
+    topology = with_delays(topology)
     with connect(url, timeout, topology.vhost) as connection:
         errors = (*connection.connection_errors, *connection.channel_errors, AMQPError, OSError)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from routewright.compiler.checks.ambiguous_policy import ambiguous_policy
 from routewright.compiler.checks.control_character_in_name import control_character_in_name
 from routewright.compiler.checks.dead_binding import dead_binding
 from routewright.compiler.checks.dead_letter_goes_nowhere import dead_letter_goes_nowhere
@@ -18,14 +19,26 @@ from routewright.compiler.checks.dead_letter_loop_drops import dead_letter_loop_
 from routewright.compiler.checks.dead_letters_not_at_least_once import (
     dead_letters_not_at_least_once,
 )
+from routewright.compiler.checks.delayed_dead_letters_elsewhere import (
+    delayed_dead_letters_elsewhere,
+)
 from routewright.compiler.checks.endless_dead_letter_loop import endless_dead_letter_loop
 from routewright.compiler.checks.failed_assertion import failed_assertion
+from routewright.compiler.checks.history_for_work_queue import history_for_work_queue
 from routewright.compiler.checks.ignored_binding_arguments import ignored_binding_arguments
 from routewright.compiler.checks.ignored_binding_key import ignored_binding_key
+from routewright.compiler.checks.impossible_delay import impossible_delay
 from routewright.compiler.checks.literal_wildcard import literal_wildcard
+from routewright.compiler.checks.malformed_delayed_type import malformed_delayed_type
+from routewright.compiler.checks.malformed_weight import malformed_weight
 from routewright.compiler.checks.malformed_x_match import malformed_x_match
+from routewright.compiler.checks.mandatory_delayed_task import mandatory_delayed_task
+from routewright.compiler.checks.name_taken_by_delays import name_taken_by_delays
 from routewright.compiler.checks.name_too_long import name_too_long
 from routewright.compiler.checks.overlapping_work_queues import overlapping_work_queues
+from routewright.compiler.checks.policy_overrides_file import policy_overrides_file
+from routewright.compiler.checks.policy_passed_over import policy_passed_over
+from routewright.compiler.checks.policy_without_effect import policy_without_effect
 from routewright.compiler.checks.priority_without_effect import priority_without_effect
 from routewright.compiler.checks.publish_to_internal_exchange import publish_to_internal_exchange
 from routewright.compiler.checks.queue_without_worker import queue_without_worker
@@ -44,6 +57,7 @@ from routewright.compiler.checks.too_many_key_classes import too_many_key_classe
 from routewright.compiler.checks.undecided_route import undecided_route
 from routewright.compiler.checks.unknown_argument import unknown_argument
 from routewright.compiler.checks.unknown_exchange_type import unknown_exchange_type
+from routewright.compiler.checks.unknown_policy_key import unknown_policy_key
 from routewright.compiler.checks.unknown_serializer import unknown_serializer
 from routewright.compiler.checks.unreachable_queue import unreachable_queue
 from routewright.compiler.checks.unroutable_task import unroutable_task
@@ -68,6 +82,7 @@ CHECKS: tuple[Check, ...] = (
     name_too_long,
     control_character_in_name,
     unknown_exchange_type,
+    malformed_delayed_type,
     wildcard_in_routing_key,
     wildcard_inside_word,
     wildcard_inside_task_name,
@@ -75,21 +90,29 @@ CHECKS: tuple[Check, ...] = (
     ignored_binding_key,
     ignored_binding_arguments,
     malformed_x_match,
+    malformed_weight,
     unsupported_by_queue_type,
     wrong_argument_type,
     wrong_argument_value,
     unknown_argument,
+    unknown_policy_key,
+    ambiguous_policy,
+    policy_passed_over,
+    policy_without_effect,
+    policy_overrides_file,
     dead_letter_key_without_exchange,
     dead_letters_not_at_least_once,
     publish_to_internal_exchange,
     unroutable_task,
     undecided_route,
+    mandatory_delayed_task,
     task_delivered_more_than_once,
     task_without_work_queue,
     priority_without_effect,
     reserved_header,
     unknown_serializer,
     serializer_not_accepted,
+    history_for_work_queue,
     tap_in_worker_group,
     queue_without_worker,
     overlapping_work_queues,
@@ -105,6 +128,9 @@ CHECKS: tuple[Check, ...] = (
     wait_without_end,
     stream_as_work_queue,
     failed_assertion,
+    name_taken_by_delays,
+    impossible_delay,
+    delayed_dead_letters_elsewhere,
 )
 
 

@@ -3,8 +3,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.exchange_types import KNOWN_TYPES
+from routewright.compiler.patterns import witness
+from routewright.compiler.routing import Outcome, Routing, pattern_of
+from routewright.compiler.topology import Binding, Topology
 
 
 def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -12,7 +14,7 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
 
     It may be left over from a task that is gone, or misspelt. Nothing is said of bindings to queues
     that only watch, nor of those that dead letters or an alternate exchange may come by, nor where
-    a plugin's exchange decides.
+    the exchange is of a type that nothing is known of.
     """
     used = {
         id(hop.binding)
@@ -28,7 +30,7 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
         if any(it.outcome is Outcome.UNROUTABLE for _, it in routing.ways(task))
     }
     others = {it.dead_letter_exchange for it in topology.queues.values()}
-    others |= {it.alternate_exchange for it in topology.exchanges.values()}
+    others |= {it.alternate_exchange for it in topology.every_exchange()}
     for binding in topology.bindings:
         source = binding.source.name
         watched = binding.destination.name in topology.queues and routing.is_tap(
@@ -36,7 +38,7 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
         )
         if id(binding) in used or source not in published or source in others or watched:
             continue
-        if binding.source.type.startswith("x-"):
+        if binding.source.routes_as not in KNOWN_TYPES:
             continue
         what = f"`{binding.key}`" if binding.key else "this binding"
         yield Diagnostic(
@@ -45,4 +47,11 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
             binding.origin.span("binding_key"),
             help="take it away, unless somebody else publishes such keys",
             severity=Severity.WARNING,
+            witness=_smallest(binding),
         )
+
+
+def _smallest(binding: Binding) -> str | None:
+    """The smallest key that the binding matches; None where its exchange looks at headers."""
+    pattern = pattern_of(binding, None) if binding.source.routes_as != "headers" else None
+    return None if pattern is None else witness([pattern])

@@ -2,8 +2,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.deadletters import DeadLetters
 from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.paths import dead_ends, path_of
 from routewright.compiler.routing import Outcome, Routing
 from routewright.compiler.topology import Topology
 
@@ -16,11 +16,11 @@ def dead_letter_goes_nowhere(topology: Topology, routing: Routing) -> Iterator[D
     is too many, or an exchange behind looks at headers, of which a dead letter gets new ones, the
     answer is that it is undecided.
     """
-    dead_letters = DeadLetters(topology, routing)
     for queue in topology.queues.values():
-        fates = {it.outcome: (key, it) for key, it in reversed(list(dead_letters.routes(queue)))}
+        routes = list(routing.dead_letters.routes(queue))
+        fates = {it.outcome: (key, it) for key, it in reversed(routes)}
         if Outcome.UNROUTABLE in fates:
-            key, _ = fates[Outcome.UNROUTABLE]
+            key, delivery = fates[Outcome.UNROUTABLE]
             yield Diagnostic(
                 "dead-letter-goes-nowhere",
                 f"the dead letters of queue `{queue.name}` with the key `{key}` reach no queue "
@@ -30,6 +30,10 @@ def dead_letter_goes_nowhere(topology: Topology, routing: Routing) -> Iterator[D
                 if queue.dead_letter_routing_key is None
                 else "bind a queue there",
                 severity=Severity.WARNING,
+                notes=(
+                    *path_of(routing.arrivals.get(queue.name), queue.name),
+                    *dead_ends(queue.dead_letter_exchange or "", delivery),
+                ),
                 witness=key,
             )
         elif Outcome.UNDECIDED in fates:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.deadletters import DeadLetters, round_of
+from routewright.compiler.deadletters import round_of
 from routewright.compiler.diagnostics import Diagnostic, Severity
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Topology
@@ -15,7 +15,7 @@ def dead_letter_loop_drops(topology: Topology, routing: Routing) -> Iterator[Dia
     nobody rejected it on the way. Said of rounds in which every queue may give a message up by
     itself: it expires, there are too many, or it was delivered too often.
     """
-    for loop in DeadLetters(topology, routing).loops():
+    for loop in routing.dead_letters.loops:
         if loop.by_itself:
             yield Diagnostic(
                 "dead-letter-loop-drops",

@@ -14,12 +14,12 @@ def dead_letters_not_at_least_once(topology: Topology, _routing: Routing) -> Ite
     reject-publish`. Without them RabbitMQ falls back to at-most-once and says so only in its log.
     """
     for queue in topology.queues.values():
-        if queue.arguments.get("x-dead-letter-strategy") != "at-least-once":
+        if queue.effective.get("x-dead-letter-strategy") != "at-least-once":
             continue
         missing = []
         if queue.dead_letter_exchange is None:
             missing.append("`dead_letter: {exchange: ...}`")
-        if queue.arguments.get("x-overflow") != "reject-publish":
+        if queue.effective.get("x-overflow") != "reject-publish":
             missing.append("`overflow: reject-publish`")
         if missing:
             yield Diagnostic(

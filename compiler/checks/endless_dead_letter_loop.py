@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.deadletters import DeadLetters, round_of
+from routewright.compiler.deadletters import round_of
 from routewright.compiler.diagnostics import Diagnostic, Severity
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Topology
@@ -15,7 +15,7 @@ def endless_dead_letter_loop(topology: Topology, routing: Routing) -> Iterator[D
     retry by way of a queue that waits is built like this: then something must count the rounds,
     for RabbitMQ does not.
     """
-    for loop in DeadLetters(topology, routing).loops():
+    for loop in routing.dead_letters.loops:
         if loop.rejectable:
             yield Diagnostic(
                 "endless-dead-letter-loop",

@@ -2,11 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from routewright.compiler.delivery import Witness
 from routewright.compiler.diagnostics import Diagnostic, Severity
 from routewright.compiler.headers import Undecidable, all_headers
+from routewright.compiler.paths import paths
 from routewright.compiler.patterns import Undecided, topic
 from routewright.compiler.routing import Delivery, Outcome, Routing
 from routewright.compiler.topology import Assertion, Topology
+
+_MOST_NOTES = 5
 
 
 def failed_assertion(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -25,30 +29,31 @@ def failed_assertion(topology: Topology, routing: Routing) -> Iterator[Diagnosti
             continue
         if broken is None:
             continue
-        key, delivery = broken
+        key, delivery = broken.key, broken.delivery
         if delivery.outcome is Outcome.UNDECIDED:
-            yield _undecided(assertion, f"`{key}` meets an exchange of a plugin's type")
+            yield _undecided(assertion, f"{broken.shown} meets an exchange of a plugin's type")
             continue
         queues = ", ".join(f"`{name}`" for name in delivery.queues) or "no queue"
         yield Diagnostic(
             "failed-assertion",
-            f"`{key}` on exchange `{assertion.exchange.name}` reaches {queues}, {_but(assertion)}",
+            f"{broken.shown} on exchange `{assertion.exchange.name}` reaches {queues}, "
+            f"{_but(assertion)}",
             assertion.origin.span(assertion.claim),
             help=f"`explain {key!r} --exchange {assertion.exchange.name}` shows the way",
+            notes=tuple(paths(assertion.exchange.name, delivery, delivery.queues[:_MOST_NOTES])),
             witness=key,
+            headers=broken.headers,
         )
 
 
-def _broken(
-    assertion: Assertion, topology: Topology, routing: Routing
-) -> Iterator[tuple[str, Delivery]]:
-    """The keys that break an assertion, or of which nothing is known; smaller ones first."""
-    tables = [it.arguments for it in topology.bindings if it.source.type == "headers"]
+def _broken(assertion: Assertion, topology: Topology, routing: Routing) -> Iterator[Witness]:
+    """The messages that break an assertion, or of which nothing is known; smaller ones first."""
+    tables = [it.arguments for it in topology.bindings if it.source.routes_as == "headers"]
     for headers in all_headers(tables):
         for keys in assertion.keys:
             for key, delivery in routing.classes(assertion.exchange.name, [topic(keys)], headers):
                 if delivery.outcome is Outcome.UNDECIDED or not _holds(assertion, delivery):
-                    yield key, delivery
+                    yield Witness(key, delivery, headers)
 
 
 def _holds(assertion: Assertion, delivery: Delivery) -> bool:

@@ -14,7 +14,7 @@ def ignored_binding_arguments(topology: Topology, _routing: Routing) -> Iterator
     differ in nothing else as two.
     """
     for binding in topology.bindings:
-        if binding.arguments and binding.source.type in ("direct", "topic", "fanout"):
+        if binding.arguments and binding.source.routes_as in ("direct", "topic", "fanout"):
             yield Diagnostic(
                 "ignored-binding-arguments",
                 f"the {binding.source.type} exchange `{binding.source.name}` does not look at the "

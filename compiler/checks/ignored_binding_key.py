@@ -13,7 +13,7 @@ def ignored_binding_key(topology: Topology, _routing: Routing) -> Iterator[Diagn
     A fanout exchange passes on every message, a headers exchange decides by headers alone.
     """
     for binding in topology.bindings:
-        if binding.key and binding.source.type in ("fanout", "headers"):
+        if binding.key and binding.source.routes_as in ("fanout", "headers"):
             yield Diagnostic(
                 "ignored-binding-key",
                 f"the {binding.source.type} exchange `{binding.source.name}` does not look at the "

@@ -14,7 +14,7 @@ def literal_wildcard(topology: Topology, _routing: Routing) -> Iterator[Diagnost
     A direct exchange compares keys letter by letter: `video.#` matches the key `video.#` alone.
     """
     for binding in topology.bindings:
-        if binding.source.type == "direct" and has_wildcard(binding.key):
+        if binding.source.routes_as == "direct" and has_wildcard(binding.key):
             yield Diagnostic(
                 "literal-wildcard",
                 f"the direct exchange `{binding.source.name}` has no wildcards, so `{binding.key}` "

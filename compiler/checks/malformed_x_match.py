@@ -16,7 +16,7 @@ def malformed_x_match(topology: Topology, _routing: Routing) -> Iterator[Diagnos
     refuses anything else with 406.
     """
     for binding in topology.bindings:
-        if binding.source.type != "headers":
+        if binding.source.routes_as != "headers":
             continue
         mode = binding.arguments.get(X_MATCH, "all")
         if mode not in X_MATCHES:

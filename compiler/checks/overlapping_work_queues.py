@@ -1,12 +1,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import combinations, islice
 
+from routewright.compiler.delivery import Witness
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
+from routewright.compiler.headers import Undecidable
+from routewright.compiler.paths import paths
 from routewright.compiler.patterns import Undecided
-from routewright.compiler.routing import Delivery, Routing
-from routewright.compiler.topology import Queue, Topology
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
 
 _MOST_PAIRS = 1000  # of one set of queues; a key that reaches so many is told of well enough
 
@@ -15,20 +19,27 @@ def overlapping_work_queues(topology: Topology, routing: Routing) -> Iterator[Di
     """Some key reaches two work queues, though no task uses such a key yet.
 
     The next task that is given one will run twice. Looked at are all keys, on the exchanges that
-    tasks are sent to; the key shown is the smallest.
+    tasks are sent to, with all headers that some binding tells apart; the key shown is the
+    smallest, and the headers are as few as will do.
     """
     told = _told_of_tasks(topology, routing)
     for exchange in sorted({task.exchange.name for task in topology.tasks.values()} - {""}):
-        try:
-            destinations = routing.destinations(exchange)
-        except Undecided:
-            continue  # said by `too_many_key_classes`
-        for witness, delivery in destinations.values():
+        for witness in _witnesses(exchange, routing):
+            delivery = witness.delivery
             work = [name for name in delivery.queues if not topology.queues[name].tap]
             for pair in islice(combinations(work, 2), _MOST_PAIRS):
                 if pair not in told:
                     told.add(pair)
-                    yield _overlap(exchange, witness, pair, delivery)
+                    yield _overlap(exchange, witness, pair)
+
+
+def _witnesses(exchange: str, routing: Routing) -> Iterator[Witness]:
+    """A message for each set of queues that it can reach; those without headers first."""
+    # What cannot be told is said by `too_many_key_classes`.
+    with suppress(Undecided):
+        yield from routing.destinations(exchange)
+    with suppress(Undecided, Undecidable):
+        yield from routing.destinations_by_headers(exchange)
 
 
 def _told_of_tasks(topology: Topology, routing: Routing) -> set[tuple[str, str]]:
@@ -44,26 +55,17 @@ def _told_of_tasks(topology: Topology, routing: Routing) -> set[tuple[str, str]]
     }
 
 
-def _overlap(exchange: str, witness: str, pair: tuple[str, str], delivery: Delivery) -> Diagnostic:
-    bindings = [
-        hop.binding
-        for name in pair
-        for hop in delivery.hops
-        if hop.binding and isinstance(hop.destination, Queue) and hop.destination.name == name
-    ]
+def _overlap(exchange: str, witness: Witness, pair: tuple[str, str]) -> Diagnostic:
     one, other = pair
+    first, *notes = paths(exchange, witness.delivery, pair)
     return Diagnostic(
         "overlapping-work-queues",
-        f"`{witness}` on exchange `{exchange}` would reach both work queues `{one}` and `{other}`",
-        bindings[0].origin.span("binding_key") if bindings else None,
-        help="narrow one of the binding keys, or say `tap: true` on a queue that only watches",
-        notes=tuple(
-            Note(
-                f"`{it.key}` of `{it.source.name}` leads to `{it.destination.name}`",
-                it.origin.span("binding_key"),
-            )
-            for it in bindings[1:]
-        ),
+        f"{witness.shown} on exchange `{exchange}` would reach both work queues `{one}` and "
+        f"`{other}`",
+        first.span,
+        help="narrow one of the bindings, or say `tap: true` on a queue that only watches",
+        notes=(Note(first.message), *notes),
         severity=Severity.WARNING,
-        witness=witness,
+        witness=witness.key,
+        headers=witness.headers,
     )

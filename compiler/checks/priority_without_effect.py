@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from routewright.compiler.arguments import CLASSIC, QUORUM
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
+from routewright.compiler.paths import paths
 from routewright.compiler.routing import Routing
 from routewright.compiler.targets import QUORUM_PRIORITIES, release
 from routewright.compiler.topology import Queue, Topology
@@ -35,7 +36,10 @@ def priority_without_effect(topology: Topology, routing: Routing) -> Iterator[Di
                     f"queue `{queue.name}`, which has none on `{topology.target}`",
                     task.span_of("priority"),
                     help="make the queue classic with `max_priority: 9`, or take the priority away",
-                    notes=(Note("the queue is declared here", queue.origin.key_span()),),
+                    notes=(
+                        Note("the queue is declared here", queue.origin.key_span()),
+                        *paths(task.exchange.name, delivery, [queue.name]),
+                    ),
                     severity=Severity.WARNING,
                     witness=key,
                 )

@@ -19,4 +19,5 @@ def publish_to_internal_exchange(topology: Topology, _routing: Routing) -> Itera
                 f"task `{task.name}` is sent to the internal exchange `{task.exchange.name}`",
                 task.exchange_span,
                 help="send it to an exchange that leads there, or take `internal: true` away",
+                witness=task.routing_key,
             )

@@ -3,31 +3,43 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.paths import path_of
 from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Exchange, Topology
+from routewright.compiler.topology import Exchange, Queue, Topology
 
 
 def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     """No worker group consumes a queue, so that what arrives there stays.
 
     Not said of a queue that only watches (`tap: true`), nor of one where dead letters are kept for
-    somebody to look at, unless a task is sent there. Without any worker group in the file nothing
-    is known of who consumes what.
+    somebody to look at, unless a task is sent there, nor of one whose messages wait there to expire
+    and go on to a queue that is consumed. Without any worker group in the file nothing is known of
+    who consumes what.
     """
     if not topology.groups:
         return
     consumed = {queue.name for group in topology.groups.values() for queue in group.queues}
-    working = {name for task in topology.tasks.values() for name in routing.reach(task)}
     kept = _dead_letter_queues(topology, routing)
     for name, queue in topology.queues.items():
-        if name in consumed or queue.tap or (name in kept and name not in working):
+        if name in consumed or queue.tap or (name in kept and name not in routing.arrivals):
             continue
+        if "x-message-ttl" in queue.effective and _goes_on(queue, consumed, routing):
+            continue
+        arrival = routing.arrivals.get(name)
         yield Diagnostic(
             "queue-without-worker",
             f"no worker group consumes queue `{name}`",
             queue.origin.key_span(),
             help="add it to the `queues` of a worker group, or say `tap: true` on it",
+            notes=path_of(arrival, name),
+            witness=arrival.key if arrival else None,
         )
+
+
+def _goes_on(queue: Queue, consumed: set[str], routing: Routing) -> bool:
+    """Whether dead letters of a queue come to workers."""
+    routes = routing.dead_letters.routes(queue)
+    return any(not consumed.isdisjoint(delivery.queues) for _, delivery in routes)
 
 
 def _dead_letter_queues(topology: Topology, routing: Routing) -> set[str]:

@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Note
+from routewright.compiler.paths import paths
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Topology, WorkerGroup, readers
 
@@ -37,6 +38,7 @@ def serializer_not_accepted(topology: Topology, routing: Routing) -> Iterator[Di
                             if group.origin.has("accept")
                             else group.origin.key_span(),
                         ),
+                        *paths(task.exchange.name, delivery, [queue]),
                     ),
                     witness=key,
                 )

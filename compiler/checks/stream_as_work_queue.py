@@ -4,11 +4,12 @@ from collections.abc import Iterator
 
 from routewright.compiler.arguments import STREAM
 from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.paths import path_of
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Topology
 
 
-def stream_as_work_queue(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+def stream_as_work_queue(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     """A worker group consumes a stream.
 
     A stream keeps every message and shows all of them to each consumer, so that every worker would
@@ -17,6 +18,7 @@ def stream_as_work_queue(topology: Topology, _routing: Routing) -> Iterator[Diag
     for group in topology.groups.values():
         for index, queue in enumerate(group.queues):
             if queue.type == STREAM:
+                arrival = routing.arrivals.get(queue.name)
                 yield Diagnostic(
                     "stream-as-work-queue",
                     f"worker group `{group.name}` consumes the stream `{queue.name}`, which would "
@@ -24,4 +26,6 @@ def stream_as_work_queue(topology: Topology, _routing: Routing) -> Iterator[Diag
                     group.origin.span("queues", index),
                     help="make the queue `type: quorum`, or say `tap: true` on the stream and let "
                     "no worker group consume it",
+                    notes=path_of(arrival, queue.name),
+                    witness=arrival.key if arrival else None,
                 )

@@ -3,11 +3,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.paths import path_of
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Topology
 
 
-def tap_in_worker_group(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+def tap_in_worker_group(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     """A worker group consumes a queue that only watches.
 
     A worker runs what it gets, so that each task whose copy is there would run once more.
@@ -15,9 +16,12 @@ def tap_in_worker_group(topology: Topology, _routing: Routing) -> Iterator[Diagn
     for group in topology.groups.values():
         for index, queue in enumerate(group.queues):
             if queue.tap:
+                arrival = routing.arrivals.get(queue.name)
                 yield Diagnostic(
                     "tap-in-worker-group",
                     f"worker group `{group.name}` consumes `{queue.name}`, which is a tap",
                     group.origin.span("queues", index),
                     help="take it out of the group, or take `tap: true` away",
+                    notes=path_of(arrival, queue.name),
+                    witness=arrival.key if arrival else None,
                 )

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import islice
 
-from routewright.compiler.diagnostics import Diagnostic, Note
-from routewright.compiler.routing import Delivery, Routing
-from routewright.compiler.topology import Queue, Topology
+from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.paths import paths
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
 
 _MOST_NOTES = 5
 
@@ -32,16 +32,6 @@ def task_delivered_more_than_once(topology: Topology, routing: Routing) -> Itera
                 task.key_span,
                 help="narrow one of the binding keys; or say `multicast: true` on the task, or "
                 "`tap: true` on a queue that only watches",
-                notes=tuple(islice(_bindings_into(set(work), delivery), _MOST_NOTES)),
+                notes=tuple(paths(task.exchange.name, delivery, work[:_MOST_NOTES])),
                 witness=key,
-            )
-
-
-def _bindings_into(queues: set[str], delivery: Delivery) -> Iterator[Note]:
-    for hop in delivery.hops:
-        binding = hop.binding
-        if binding and isinstance(binding.destination, Queue) and hop.destination.name in queues:
-            yield Note(
-                f"`{binding.key}` of `{binding.source.name}` leads to `{hop.destination.name}`",
-                binding.origin.span("binding_key"),
             )

@@ -3,9 +3,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
+from routewright.compiler.paths import paths
 from routewright.compiler.patterns import Wild
 from routewright.compiler.routing import Delivery, Hop, Routing, pattern_of
+from routewright.compiler.source import Span
 from routewright.compiler.topology import Topology
+
+_MOST_NOTES = 5
 
 
 def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -14,9 +18,10 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
     The message is not returned to its publisher: it lies with whatever nobody wanted.
     """
     for task in topology.tasks.values():
-        caught = ((key, _caught(delivery)) for key, delivery in routing.ways(task))
-        key, hidden = next(((key, hop) for key, hop in caught if hop), ("", None))
-        if hidden is not None:
+        for key, delivery in routing.ways(task):
+            hidden = _caught(delivery)
+            if hidden is None:
+                continue
             yield Diagnostic(
                 "task-only-by-alternate-exchange",
                 f"no binding matches `{key}` of task `{task.name}`; only the "
@@ -26,12 +31,19 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
                 notes=(
                     Note(
                         f"`{hidden.destination.name}` is the alternate exchange",
-                        topology.exchanges[hidden.exchange].origin.span("alternate_exchange"),
+                        _alternate_span(topology, hidden),
                     ),
+                    *paths(task.exchange.name, delivery, delivery.queues[:_MOST_NOTES]),
                 ),
                 severity=Severity.WARNING,
                 witness=key,
             )
+            break
+
+
+def _alternate_span(topology: Topology, hop: Hop) -> Span | None:
+    exchange = topology.exchange(hop.exchange)
+    return exchange.alternate_span if exchange else None
 
 
 def _caught(delivery: Delivery) -> Hop | None:

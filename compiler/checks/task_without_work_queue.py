@@ -3,8 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.paths import paths
 from routewright.compiler.routing import Outcome, Routing
 from routewright.compiler.topology import Topology
+
+_MOST_NOTES = 5
 
 
 def task_without_work_queue(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -21,6 +24,7 @@ def task_without_work_queue(topology: Topology, routing: Routing) -> Iterator[Di
                     f"`{key}` of task `{task.name}` reaches only queues that watch, {names}",
                     task.key_span,
                     help="bind a work queue with this key, or take `tap: true` away",
+                    notes=tuple(paths(task.exchange.name, delivery, delivery.queues[:_MOST_NOTES])),
                     witness=key,
                 )
                 break

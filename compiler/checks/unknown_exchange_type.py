@@ -3,10 +3,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, did_you_mean
+from routewright.compiler.exchange_types import OWN_TYPES
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Topology
-
-TYPES = ("direct", "topic", "fanout", "headers")
 
 
 def unknown_exchange_type(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
@@ -16,11 +15,11 @@ def unknown_exchange_type(topology: Topology, _routing: Routing) -> Iterator[Dia
     `x-delayed-message` does, and are let through.
     """
     for exchange in topology.exchanges.values():
-        if exchange.type not in TYPES and not exchange.type.startswith("x-"):
+        if exchange.type not in OWN_TYPES and not exchange.type.startswith("x-"):
             yield Diagnostic(
                 "unknown-exchange-type",
                 f"`{exchange.type}` is not a type of exchange",
                 exchange.origin.span("type"),
-                help=did_you_mean(exchange.type, TYPES)
+                help=did_you_mean(exchange.type, OWN_TYPES)
                 or "types are `direct`, `topic`, `fanout`, `headers`, and `x-...` for a plugin's",
             )

@@ -39,14 +39,14 @@ def unreachable_queue(topology: Topology, routing: Routing) -> Iterator[Diagnost
 def _live_exchanges(topology: Topology) -> set[str]:
     """The exchanges that can be published to, or that such an exchange or a queue leads to."""
     live = {name for name, it in topology.exchanges.items() if not it.internal}
-    live |= {binding.source.name for binding in topology.bindings} - topology.exchanges.keys()
+    live |= topology.predeclared.keys() - topology.exchanges.keys()
     live |= {queue.dead_letter_exchange or "" for queue in topology.queues.values()}
     waiting = list(live)
     following: dict[str, set[str]] = {}
     for binding in topology.bindings:
         following.setdefault(binding.source.name, set()).add(binding.destination.name)
-    for name, exchange in topology.exchanges.items():
-        following.setdefault(name, set()).add(exchange.alternate_exchange or "")
+    for exchange in topology.every_exchange():
+        following.setdefault(exchange.name, set()).add(exchange.alternate_exchange or "")
     while waiting:
         for name in (following.get(waiting.pop(), set()) & topology.exchanges.keys()) - live:
             live.add(name)

@@ -6,21 +6,24 @@ from difflib import get_close_matches
 from itertools import islice
 
 from routewright.compiler.diagnostics import MOST_SUGGESTIONS, Diagnostic, did_you_mean
+from routewright.compiler.paths import dead_ends
 from routewright.compiler.patterns import matches, topic, words
 from routewright.compiler.routing import Outcome, Routing
 from routewright.compiler.topology import Task, Topology
 
 _MOST_COMPARED = 200
+_MOST_NOTES = 5
 
 
 def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
-    """A task is sent with a routing key that reaches no queue.
+    """A task is sent with a routing key that reaches no queue, or may reach none.
 
     The broker returns such a message to a publisher that asked for it to be mandatory, and drops it
-    without a word otherwise.
+    without a word otherwise. Where an exchange chooses one of several destinations, each of them
+    must lead to a queue: the message is not offered to another one, nor to the alternate exchange.
     """
     lost = [
-        (task, key)
+        (task, key, delivery)
         for task in topology.tasks.values()
         for key, delivery in routing.ways(task)
         if delivery.outcome is Outcome.UNROUTABLE
@@ -28,19 +31,29 @@ def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic
     bound: defaultdict[str, list[str]] = defaultdict(list)
     for binding in topology.bindings if lost else ():
         bound[binding.source.name].append(binding.key)
-    for number, (task, key) in enumerate(lost):
+    for number, (task, key, delivery) in enumerate(lost):
         near = _nearest(topology, task, key, bound) if number < MOST_SUGGESTIONS else None
         yield Diagnostic(
             "unroutable-task",
-            f"no binding of exchange `{task.exchange.name}` leads `{key}` to a queue"
-            if task.exchange.name
-            else f"the default exchange leads `{key}` to no queue of that name",
+            _lost(task, key, routing),
             task.key_span,
             help=near or f"bind a queue to `{task.exchange.name}` with this key, or change the key"
             if task.exchange.name
             else near or "write the name of a queue",
+            notes=tuple(islice(dead_ends(task.exchange.name, delivery), _MOST_NOTES)),
             witness=key,
         )
+
+
+def _lost(task: Task, key: str, routing: Routing) -> str:
+    if not task.exchange.name:
+        return f"the default exchange leads `{key}` to no queue of that name"
+    if any(way == key and it.queues for way, it in routing.ways(task)):
+        return (
+            f"one of the destinations that `{key}` on exchange `{task.exchange.name}` may be "
+            "passed to leads it to no queue"
+        )
+    return f"no binding of exchange `{task.exchange.name}` leads `{key}` to a queue"
 
 
 def _nearest(topology: Topology, task: Task, key: str, bound: dict[str, list[str]]) -> str | None:

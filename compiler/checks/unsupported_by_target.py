@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
@@ -24,9 +25,10 @@ def unsupported_by_target(topology: Topology, routing: Routing) -> Iterator[Diag
     An older RabbitMQ refuses what came later (quorum queues with 3.8, streams with 3.9, a time to
     live on quorum queues and dead letters at least once with 3.10), and 4.3 refuses queues that
     are not durable. On Redis and in memory kombu plays the broker: it has no headers exchanges, no
-    bindings between exchanges and no alternate exchanges, and it ignores the arguments of queues,
-    which is a warning. So is a `#` that should match no word, which kombu's does not: this runtime
-    sends to the queue that the compiler proved, and others miss it.
+    bindings between exchanges, no alternate exchanges and no policies, and it ignores the arguments
+    of queues and delays no message, so that workers hold those that are not due; both are warnings.
+    So is a `#` that should match no word, which kombu's does not: this runtime sends to the queue
+    that the compiler proved, and others miss it.
     """
     if topology.target in VIRTUAL:
         yield from _on_virtual_transport(topology, routing)
@@ -67,6 +69,10 @@ def _features(topology: Topology) -> Iterator[tuple[str, Span | None]]:
             ):
                 if feature in SINCE:
                     yield feature, span
+    for policy in topology.policies.values():
+        feature = f"apply_to: {policy.apply_to}"
+        if feature in SINCE:
+            yield feature, policy.origin.span("apply_to")
     for binding in topology.bindings:
         feature = f"x-match: {binding.arguments.get('x-match')}"
         if feature in SINCE:
@@ -88,21 +94,40 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
         if exchange.type not in VIRTUAL_TYPES:
             yield _lacking(target, f"{exchange.type} exchanges", exchange.origin.span("type"))
         if exchange.alternate_exchange is not None:
-            span = exchange.origin.span("alternate_exchange")
+            span = exchange.alternate_span
             yield _lacking(target, "alternate exchanges", span)
-    for binding in topology.bindings:
-        if isinstance(binding.destination, Exchange):
-            span = binding.origin.span("exchange")
-            yield _lacking(target, "bindings between exchanges", span)
-        if binding.source.type == "topic":
-            yield from _narrower(target, binding)
+    yield from _bindings(topology)
     for queue in topology.queues.values():
         yield from _ignored(target, queue)
+    if topology.delays is not None:
+        yield Diagnostic(
+            "unsupported-by-target",
+            f"`{target}` delays no message: workers hold a task until it is due",
+            topology.delays.origin.key_span(),
+            help="use a RabbitMQ, if many tasks wait or any of them long",
+            severity=Severity.WARNING,
+        )
+    for policy in topology.policies.values():
+        yield _lacking(target, "policies", policy.origin.key_span())
 
 
-def _narrower(target: str, binding: Binding) -> Iterator[Diagnostic]:
-    """A binding key that matches fewer keys there."""
-    key = witness([topic(binding.key)], [kombu_topic(binding.key)])
+def _bindings(topology: Topology) -> Iterator[Diagnostic]:
+    beside: defaultdict[object, list[Binding]] = defaultdict(list)
+    for binding in topology.bindings:
+        end = binding.destination
+        if isinstance(end, Exchange):
+            span = binding.origin.span("exchange")
+            yield _lacking(topology.target, "bindings between exchanges", span)
+        if binding.source.routes_as == "topic":
+            beside[binding.source.name, type(end), end.name].append(binding)
+    for bindings in beside.values():
+        for binding in bindings:
+            yield from _narrower(topology.target, binding, bindings)
+
+
+def _narrower(target: str, binding: Binding, beside: list[Binding]) -> Iterator[Diagnostic]:
+    """A binding key that matches fewer keys there, and the rest comes by no binding beside it."""
+    key = witness([topic(binding.key)], [kombu_topic(it.key) for it in beside])
     if key is not None:
         yield Diagnostic(
             "unsupported-by-target",

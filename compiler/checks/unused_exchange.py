@@ -18,7 +18,7 @@ def unused_exchange(topology: Topology, _routing: Routing) -> Iterator[Diagnosti
     used = {task.exchange.name for task in topology.tasks.values()}
     ends = [binding.destination for binding in topology.bindings]
     used |= {end.name for end in ends if isinstance(end, Exchange)}
-    used |= {it.alternate_exchange or "" for it in topology.exchanges.values()}
+    used |= {it.alternate_exchange or "" for it in topology.every_exchange()}
     used |= {it.dead_letter_exchange or "" for it in topology.queues.values()}
     for name, exchange in topology.exchanges.items():
         if name not in used:

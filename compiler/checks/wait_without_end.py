@@ -3,8 +3,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology, readers
+from routewright.compiler.paths import path_of
+from routewright.compiler.patterns import witness
+from routewright.compiler.routing import Routing, pattern_of
+from routewright.compiler.topology import Queue, Topology, readers
 
 _LETS_GO = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes"})
 
@@ -19,8 +21,8 @@ def wait_without_end(topology: Topology, routing: Routing) -> Iterator[Diagnosti
     read = readers(topology)
     for name, queue in topology.queues.items():
         waits = queue.dead_letter_exchange is not None and name not in read and not queue.tap
-        if topology.groups and waits and _LETS_GO.isdisjoint(queue.arguments):
-            sources = routing.bindings_to(queue)
+        if topology.groups and waits and _LETS_GO.isdisjoint(queue.effective):
+            arrival = routing.arrivals.get(name)
             yield Diagnostic(
                 "wait-without-end",
                 f"messages in queue `{name}` wait for ever: nobody consumes it, and nothing sends "
@@ -28,5 +30,12 @@ def wait_without_end(topology: Topology, routing: Routing) -> Iterator[Diagnosti
                 queue.argument_span("x-dead-letter-exchange"),
                 help="give the queue a `message_ttl`, or a worker group",
                 severity=Severity.WARNING,
-                witness=sources[0].key if sources else None,
+                notes=path_of(arrival, name),
+                witness=arrival.key if arrival else _key_into(queue, routing),
             )
+
+
+def _key_into(queue: Queue, routing: Routing) -> str | None:
+    """The smallest key by which some message gets there."""
+    patterns = (pattern_of(it, None) for it in routing.bindings_to(queue))
+    return next((witness([it]) for it in patterns if it is not None), None)

@@ -22,4 +22,5 @@ def wildcard_in_routing_key(topology: Topology, _routing: Routing) -> Iterator[D
                 "which is an ordinary word there",
                 task.key_span,
                 help="write the key in full; only binding keys are patterns",
+                witness=task.routing_key,
             )

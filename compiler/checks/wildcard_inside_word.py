@@ -16,7 +16,7 @@ def wildcard_inside_word(topology: Topology, _routing: Routing) -> Iterator[Diag
     A wildcard is a word by itself. `video*` and `video.#x` match nothing but their own letters.
     """
     for binding in topology.bindings:
-        if binding.source.type != "topic":
+        if binding.source.routes_as != "topic":
             continue
         for word in topic(binding.key):
             if not isinstance(word, Wild) and not _SIGNS.isdisjoint(word):

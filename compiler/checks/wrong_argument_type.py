@@ -4,35 +4,43 @@ from collections.abc import Iterator
 
 from routewright.compiler.arguments import QUEUE_ARGUMENTS, Kind
 from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE
 from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Argument, Topology
+from routewright.compiler.source import Span
+from routewright.compiler.topology import Argument, Arguments, Topology, written_arguments
 
 
 def wrong_argument_type(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
-    """An `x-` argument has a value of the wrong type.
+    """An `x-` argument, or a key of a policy, has a value of the wrong type.
 
     RabbitMQ compares types as well as values: `x-message-ttl: "60000"` is refused with 406, and a
     few arguments are not looked at until a message meets them.
     """
     for exchange in topology.exchanges.values():
-        alternate = exchange.arguments.get("alternate-exchange", "")
-        if not isinstance(alternate, str):
+        span = exchange.origin.span("arguments", ALTERNATE_EXCHANGE)
+        yield from _of_alternate(exchange.arguments, span)
+    for policy in topology.policies.values():
+        yield from _of_alternate(policy.definition, policy.key_span(ALTERNATE_EXCHANGE))
+    for written, argument, value, span in written_arguments(topology):
+        rule = QUEUE_ARGUMENTS.get(argument)
+        if rule and not _is(value, rule.kind):
             yield Diagnostic(
                 "wrong-argument-type",
-                f"`alternate-exchange` is {alternate!r}, and text is expected",
-                exchange.origin.span("arguments", "alternate-exchange"),
-                help="write the name of an exchange",
+                f"`{written}` is {value!r}, and {_WANTED[rule.kind]} is expected",
+                span,
+                help=_way_out(value, rule.kind),
             )
-    for queue in topology.queues.values():
-        for argument, value in queue.arguments.items():
-            rule = QUEUE_ARGUMENTS.get(argument)
-            if rule and not _is(value, rule.kind):
-                yield Diagnostic(
-                    "wrong-argument-type",
-                    f"`{argument}` is {value!r}, and {_WANTED[rule.kind]} is expected",
-                    queue.argument_span(argument),
-                    help=_way_out(value, rule.kind),
-                )
+
+
+def _of_alternate(arguments: Arguments, span: Span | None) -> Iterator[Diagnostic]:
+    alternate = arguments.get(ALTERNATE_EXCHANGE, "")
+    if not isinstance(alternate, str):
+        yield Diagnostic(
+            "wrong-argument-type",
+            f"`{ALTERNATE_EXCHANGE}` is {alternate!r}, and text is expected",
+            span,
+            help="write the name of an exchange",
+        )
 
 
 _WANTED: dict[Kind, str] = {

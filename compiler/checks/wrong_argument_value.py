@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from routewright.compiler.arguments import QUEUE_ARGUMENTS, Rule
 from routewright.compiler.diagnostics import Diagnostic, did_you_mean
 from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Argument, Topology
+from routewright.compiler.topology import Argument, Topology, written_arguments
 
 _DURATIONS = ("x-message-ttl", "x-expires")  # in milliseconds
 _DAY = 86_400_000
@@ -14,24 +14,23 @@ _AGE = re.compile(r"0*[1-9][0-9]*[YMDhms]")
 
 
 def wrong_argument_value(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
-    """An `x-` argument has a value that the broker does not take.
+    """An `x-` argument, or a key of a policy, has a value that the broker does not take.
 
     A number is outside of its range (a time to live beyond ten years, a priority above 255), or a
     word is none of those that the argument knows. RabbitMQ refuses most of them with 406, and an
     unknown `x-queue-master-locator` closes the connection with 541.
     """
-    for queue in topology.queues.values():
-        for argument, value in queue.arguments.items():
-            rule = QUEUE_ARGUMENTS.get(argument)
-            wrong = _what_is_wrong(argument, rule, value) if rule else None
-            if wrong:
-                message, way_out = wrong
-                yield Diagnostic(
-                    "wrong-argument-value",
-                    f"`{argument}` is {value!r}, {message}",
-                    queue.argument_span(argument),
-                    help=way_out,
-                )
+    for written, argument, value, span in written_arguments(topology):
+        rule = QUEUE_ARGUMENTS.get(argument)
+        wrong = _what_is_wrong(argument, rule, value) if rule else None
+        if wrong:
+            message, way_out = wrong
+            yield Diagnostic(
+                "wrong-argument-value",
+                f"`{written}` is {value!r}, {message}",
+                span,
+                help=way_out,
+            )
 
 
 def shown(argument: str, value: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from routewright.compiler.delays import with_delays
 from routewright.compiler.emit.declarations import declarations
 from routewright.compiler.emit.definitions import definitions
 from routewright.compiler.emit.names import names
@@ -24,10 +25,11 @@ def emit(topology: Topology, stamp: Stamp, routing: Routing) -> dict[str, str]:
         stamp: where they say they come from.
         routing: knows what the messages of each task reach.
     """
+    on_broker = with_delays(topology)
     return {
         "__init__.py": package(topology, stamp),
-        "declarations.py": declarations(topology, stamp),
-        "definitions.json": definitions(topology, stamp),
+        "declarations.py": declarations(on_broker, stamp),
+        "definitions.json": definitions(on_broker, stamp),
         "names.py": names(topology, stamp),
         "py.typed": "",
         "router.py": router(topology, stamp, routing),

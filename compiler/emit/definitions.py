@@ -19,7 +19,7 @@ from routewright.compiler.topology import PREDECLARED, Arguments, Exchange, Topo
 
 
 def definitions(topology: Topology, stamp: Stamp) -> str:
-    """The definitions of the exchanges, queues and bindings, in the topology's virtual host.
+    """The definitions of exchanges, queues, bindings and policies, in the topology's virtual host.
 
     Without one they go to "/". What RabbitMQ declares itself is left out.
 
@@ -64,10 +64,22 @@ def definitions(topology: Topology, stamp: Stamp) -> str:
         for binding in topology.bindings
         if binding.source.name  # the default exchange binds every queue by itself
     ]
+    policies = [
+        {
+            "name": policy.name,
+            "vhost": vhost,
+            "pattern": policy.pattern,
+            "apply-to": policy.apply_to,
+            "priority": policy.priority,
+            "definition": policy.definition,
+        }
+        for _, policy in sorted(topology.policies.items())
+    ]
     sections = {
         "exchanges": exchanges,
         "queues": queues,
         "bindings": sorted(bindings, key=_order),
+        **({"policies": policies} if policies else {}),
         "routewright": str(stamp),
     }
     return _dumps(sections, indent=2) + "\n"

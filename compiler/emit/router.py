@@ -6,12 +6,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 
 from routewright.compiler.carving import fronts
+from routewright.compiler.delays import entry
 from routewright.compiler.emit.literal import Call
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp
 from routewright.compiler.routing import Routing
 from routewright.compiler.templates import TASK, all_listed, placeholders
 from routewright.compiler.topology import Binding, Queue, Task, Topology
+from routewright.runtime.delays import DelayLadder
 from routewright.runtime.exchanges import Criterion, Exchange
 from routewright.runtime.route import Group, Route, accepted, readers
 
@@ -33,13 +35,13 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
     exact = [_route(tasks[name], routing, reads) for name in names]
     patterns = [_route(tasks[name], routing, reads) for name in _patterns(tasks)]
     known = list(exchanges(topology, routing))
+    delays = entry(topology)
+    imports = {"Router", *(type(value).__name__ for value in (*exact, *patterns, *groups))}
     return render(
         "router.py",
         stamp=stamp,
         topology=topology,
-        imports=sorted(
-            {"Router", *(type(value).__name__ for value in (*exact, *patterns, *groups))}
-        ),
+        imports=sorted(imports),
         routes=tuple(map(_construction, exact)),
         patterns=tuple(map(_construction, patterns)),
         groups=tuple(map(_construction, groups)),
@@ -47,6 +49,7 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
         queues=tuple(sorted(topology.queues)),
         taps=tuple(sorted(name for name, queue in topology.queues.items() if queue.tap)),
         fronts=fronts(topology),
+        delays=delays and _construction(delays),
     )
 
 
@@ -59,8 +62,9 @@ def _patterns(tasks: Mapping[str, Task]) -> list[str]:
 def exchanges(topology: Topology, routing: Routing) -> Iterator[Exchange]:
     """The exchanges that are declared, and those of the broker's own that are bound."""
     bound = (it.source for it in topology.bindings)
+    fallen_back = (it for it in topology.every_exchange() if it.alternate_exchange is not None)
     for exchange in sorted(
-        {it.name: it for it in (*topology.exchanges.values(), *bound)}.values(),
+        {it.name: it for it in (*topology.exchanges.values(), *bound, *fallen_back)}.values(),
         key=lambda it: it.name,
     ):
         to_queues: dict[str, tuple[Criterion, str]] = {}
@@ -71,7 +75,7 @@ def exchanges(topology: Topology, routing: Routing) -> Iterator[Exchange]:
             kind[repr(pair)] = pair
         yield Exchange(
             exchange.name,
-            exchange.type,
+            exchange.routes_as,
             tuple(pair for _, pair in sorted(to_queues.items())),
             tuple(pair for _, pair in sorted(to_exchanges.items())),
             exchange.alternate_exchange,
@@ -81,7 +85,7 @@ def exchanges(topology: Topology, routing: Routing) -> Iterator[Exchange]:
 
 def _criterion(binding: Binding) -> Criterion:
     """What of a binding its exchange looks at."""
-    match binding.source.type:
+    match binding.source.routes_as:
         case "headers":
             return binding.arguments
         case "direct" | "topic":
@@ -92,9 +96,10 @@ def _criterion(binding: Binding) -> Criterion:
 
 def _route(task: Task, routing: Routing, reads: Mapping[str, list[Group]]) -> Route:
     wanted = tuple(it for it in placeholders(task.routing_key) if it != TASK)
+    ways = routing.ways(task)
     by_key: dict[str, tuple[str, ...]] = {}
-    if wanted and all_listed(task):
-        by_key = {key: delivery.queues for key, delivery in routing.ways(task)}
+    if wanted and all_listed(task) and len({key for key, _ in ways}) == len(ways):
+        by_key = {key: delivery.queues for key, delivery in ways}
     return Route(
         task.name,
         exchange=task.exchange.name,
@@ -112,11 +117,11 @@ def _route(task: Task, routing: Routing, reads: Mapping[str, list[Group]]) -> Ro
         queues_by_key=by_key,
         accepted=accepted(routing.reach(task), reads),
         multicast=task.multicast,
-        varies=not by_key and len({it.queues for _, it in routing.ways(task)}) > 1,
+        varies=not by_key and len({it.queues for _, it in ways}) > 1,
     )
 
 
-def _construction(value: Route | Group | Exchange) -> Call:
+def _construction(value: Route | Group | Exchange | DelayLadder) -> Call:
     """The call that makes a value; what equals its default is left out."""
     given = {field.name: getattr(value, field.name) for field in fields(value)}
     first, *rest = fields(value)

@@ -132,3 +132,18 @@ def test_a_progress_bar_is_for_a_terminal_and_never_in_a_pipe(broker: Broker) ->
     assert "Looking at the broker" in text
     assert "4/4" in text
     assert "Nothing to do" in text
+
+
+def test_a_policy_is_not_set_over_amqp_and_the_command_says_what_does(broker: Broker) -> None:
+    file = Path("topology.yaml")
+    policy = '\npolicies: {limits: {pattern: "^video$", definition: {max_length: 1000}}}\n'
+    file.write_text(file.read_text() + policy)
+    done = apply("--broker", broker.url)
+    assert done.returncode == 0, done.stderr
+    assert "policy `limits`" in done.stderr
+    (command,) = re.findall(r"`rabbitmqctl (import_definitions .*?)`", done.stderr)
+    definitions = Path(command.split()[1])
+    text = definitions.read_text().replace('"vhost": "/"', f'"vhost": "{broker.vhost}"')
+    definitions.write_text(text)
+    broker.node.ctl(*command.split()[:1], str(definitions.absolute()))
+    assert "limits" in broker.node.ctl("list_policies", "-p", broker.vhost, "--quiet")

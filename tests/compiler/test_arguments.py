@@ -9,7 +9,7 @@ from private_nodes import Broker
 
 from routewright.compiler import compile_text
 from routewright.compiler.arguments import QUEUE_ARGUMENTS, QUEUE_TYPES, Rule
-from routewright.compiler.resolve import ARGUMENT_OPTIONS
+from routewright.compiler.broker_objects import ARGUMENT_OPTIONS
 from routewright.compiler.topology import Argument, Arguments
 
 # The broker takes any value of this one and fails when it uses it.

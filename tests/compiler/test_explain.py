@@ -38,6 +38,19 @@ def explain(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["explain", *arguments], catch_exceptions=False)
 
 
+def test_a_task_that_may_be_sent_later_says_by_what() -> None:
+    delays = "delays: {resolution: 100ms, max: 90m}\n"
+    Path("topology.yaml").write_text(
+        TOPOLOGY.replace("dead_letter: {exchange: again}", "") + delays
+    )
+    assert explain("media.RotateImage").output.splitlines() == [
+        "task media.RotateImage: `image.rotate` to exchange `front` (direct)",
+        "├── nothing matched, alternate -> exchange `tasks` (topic)",
+        "│   └── `image.#` -> queue `image`, consumed by `powerful`",
+        "└── later, by 1:30:00 at most in steps of 0.1 s: by exchange `media.delay.15`, likewise",
+    ]
+
+
 def test_a_task_is_followed_through_alternate_exchange_and_dead_letters() -> None:
     result = explain("media.RotateImage")
     assert result.exit_code == 0

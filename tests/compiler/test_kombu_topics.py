@@ -14,6 +14,7 @@ from routewright.compiler.patterns import matches
 PATTERNS = [".".join(it) for size in range(5) for it in product(["a", "b", "*", "#"], repeat=size)]
 KEYS = [".".join(words) for size in range(5) for words in product(["a", "b", "c"], repeat=size)]
 
+SHADOWED = "shadowed-binding"
 TEXT = """
 topology: t
 target: redis
@@ -44,3 +45,19 @@ def test_a_key_that_is_missed_there_is_shown() -> None:
         "video.*": [],
         "#.#": [""],
     }
+
+
+def test_a_binding_for_the_key_that_is_missed_is_no_second_mistake() -> None:
+    beside = """
+topology: t
+target: redis
+exchanges: {jobs: {type: topic}}
+queues:
+  work: {bindings: [{exchange: jobs, binding_key: "a.#"}, {exchange: jobs, binding_key: KEY}]}
+"""
+    found = {
+        key: [it.code for it in compile_text(beside.replace("KEY", key)).diagnostics]
+        for key in ("a", "a.b", "a.b.c")
+    }
+    missed = "unsupported-by-target"
+    assert found == {"a": [], "a.b": [missed, SHADOWED], "a.b.c": [missed, SHADOWED]}

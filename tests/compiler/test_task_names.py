@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from private_nodes import Broker
 
@@ -114,6 +114,8 @@ def test_a_name_that_nothing_matches_is_unknown() -> None:
         router.resolve("other")
 
 
+# A machine that does much else takes longer than hypothesis allows.
+@settings(deadline=None)
 @given(st.lists(patterns, unique=True, max_size=5), st.lists(names, unique=True, max_size=2))
 def test_whose_a_name_is_agrees_with_the_definition(wild: list[str], exact: list[str]) -> None:
     every = list(dict.fromkeys([*wild, *exact]))

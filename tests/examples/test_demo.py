@@ -148,6 +148,9 @@ def test_messages_of_others_are_left_where_they_are(checkout: Any, broker: Broke
 def test_stopped_half_way_it_leaves_no_worker_and_no_message(
     checkout: Any, broker: Broker, number: signal.Signals, code: int
 ) -> None:
+    app = checkout.example / "media.py"
+    never_ready = 'import sys\nif "slow" in sys.argv:\n    threading.Event().wait()\n'
+    app.write_text(f"{app.read_text()}\n\n{never_ready}")  # or the demo may end before the signal
     demo = checkout.start_demo(broker.url)
     try:
         while "--group slow" not in (line := demo.stdout.readline()):

@@ -55,15 +55,15 @@ def test_the_random_messages_reach_queues_in_every_way() -> None:
 
 
 def test_an_exchange_of_a_plugin_leaves_the_answer_to_the_broker() -> None:
-    hashing, plain = Exchange("hashing", "x-consistent-hash"), Exchange("plain", "fanout")
+    foreign, plain = Exchange("foreign", "x-jms-topic"), Exchange("plain", "fanout")
     sure, unsure = Queue("sure"), Queue("unsure")
     topology = Topology(
         "t",
-        exchanges={it.name: it for it in (hashing, plain)},
+        exchanges={it.name: it for it in (foreign, plain)},
         queues={it.name: it for it in (sure, unsure)},
         bindings=(
-            Binding(hashing, unsure, "1"),
-            Binding(plain, hashing),
+            Binding(foreign, unsure, "1"),
+            Binding(plain, foreign),
             Binding(plain, sure),
         ),
     )

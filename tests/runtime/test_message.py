@@ -69,7 +69,6 @@ def test_two_headers_are_enough_for_a_task() -> None:
         (envelope({"task": "t", "id": "x" * 256}), "header `id` is"),
         (envelope({"task": "t", "id": "1\n2"}), r"header `id` is '1\n2'"),
         (envelope({"task": "t\x1b[2J", "id": "1"}), r"header `task` is 't\x1b[2J'"),
-        (envelope({"task": "t", "id": "1", "eta": "2999-01-01"}), "not supported yet"),
         (envelope(body='[[], {}, {"chain": [{"task": "u"}]}]'), "`chain`, which is not supported"),
         (envelope(body='[[], {}, {"callbacks": [{}]}]'), "`callbacks`, which is not supported"),
         (envelope(body='[[], {}, {"errbacks": [{}]}]'), "`errbacks`, which is not supported"),

@@ -41,13 +41,15 @@ assert_type(bound.delay(1), AsyncResult[int])
 assert_type(bare(1), str)
 assert_type(Add.delay(1, 2), AsyncResult[Any])
 Add.apply_async(args=[1, 2], expires=3.5, headers={"a": 1})
+Add.apply_async([1, 2], countdown=3)
 bare.delay("1")  # error
 bare.delay()  # error
 named.delay(1, z=2)  # error
 bound.delay("a")  # error
 free.delay(1)  # error
 bare.apply_async([1], priority="high")  # error
-Add.apply_async([1, 2], countdown=3)  # error
+Add.apply_async([1, 2], countdown="3")  # error
+bare.apply_async([1], eta=3)  # error
 """
 
 

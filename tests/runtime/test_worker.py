@@ -29,8 +29,9 @@ from routewright.runtime import (
 )
 from routewright.runtime.broker import LinkLost
 from routewright.runtime.command import load_app, run_worker
-from routewright.runtime.consumer import PollingConsumer
+from routewright.runtime.consumer import Delivery, PollingConsumer
 from routewright.runtime.duties import accepted
+from routewright.runtime.message import Envelope
 from routewright.runtime.perform import Settlement
 
 Eventually = Callable[..., None]
@@ -410,8 +411,7 @@ def test_what_waits_in_the_worker_is_handed_back_before_the_broker_is_told(memor
             waiting.append(worker._ready.qsize())
 
     consumer: Any = Cancelled(loses=False)
-    delivery: Any = object()
-    worker._receive(delivery)
+    worker._receive(Delivery(Envelope("", "", "", {}), 1, "queue", consumer))
     worker._wind_down(consumer)
     worker._waker.close()
     assert waiting == [0]

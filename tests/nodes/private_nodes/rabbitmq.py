@@ -7,6 +7,7 @@ import socket
 import subprocess
 import time
 from base64 import b64encode
+from collections.abc import Iterable
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Self
 from urllib.parse import quote
@@ -39,13 +40,14 @@ class RabbitMQ(Node):
     """A RabbitMQ node.
 
     Further lines of `rabbitmq.conf` are given as arguments, such as `consumer_timeout = 2000` or
-    `vm_memory_high_watermark.absolute = 60MB`.
+    `vm_memory_high_watermark.absolute = 60MB`. `plugins` are enabled besides the management.
     """
 
-    def __init__(self, *config: str, management: bool = True) -> None:
+    def __init__(self, *config: str, management: bool = True, plugins: Iterable[str] = ()) -> None:
         super().__init__("rabbitmq", port_count=4)
         self.port, self.management_port, self._dist_port, self._epmd_port = self._ports.numbers
         self._management = management
+        self._plugins = (*plugins, *(["rabbitmq_management"] if management else []))
         self._vhosts = itertools.count(1)
         self._epmd: subprocess.Popen[bytes] | None = None
         self._write_configuration(config)
@@ -204,10 +206,9 @@ class RabbitMQ(Node):
                 "management.tcp.ip = 127.0.0.1",
                 f"management.tcp.port = {self.management_port}",
             ]
-        plugins = "[rabbitmq_management]." if self._management else "[]."
         self._write("rabbitmq.conf", "\n".join([*lines, *config, ""]))
         self._write("advanced.config", "[].\n")
-        self._write("enabled_plugins", f"{plugins}\n")
+        self._write("enabled_plugins", f"[{','.join(self._plugins)}].\n")
         self._write("env.conf", "")
 
     def _write(self, name: str, text: str) -> None:

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.delay_ladder import prefix
+from routewright.compiler.delays import taken_names, with_delays
+from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.policy_match import matches
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Exchange, Queue, Topology
+
+
+def name_taken_by_delays(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """An exchange or a queue has a name that `delays` need, or a policy applies to such a name.
+
+    The exchanges and queues that delay messages are named after the topology, as `media.delay.3`
+    and `media.delayed`. A policy that applies to one of them would change when its messages come
+    out, or delete it with them.
+    """
+    if topology.delays is None:
+        return
+    for item in taken_names(topology):
+        yield Diagnostic(
+            "name-taken-by-delays",
+            f"`{item.name}` is a name that the topology's `delays` take",
+            item.origin.key_span(),
+            help=f"choose a name that does not begin with `{prefix(topology.name)}`",
+        )
+    lowered = with_delays(topology)
+    added: list[Exchange | Queue] = [
+        *(it for name, it in lowered.queues.items() if name not in topology.queues),
+        *(it for name, it in lowered.exchanges.items() if name not in topology.exchanges),
+    ]
+    for policy in topology.policies.values():
+        touched = next((it for it in added if matches(policy, it)), None)
+        if touched is not None:
+            yield Diagnostic(
+                "name-taken-by-delays",
+                f"policy `{policy.name}` applies to `{touched.name}`, which delays messages",
+                policy.origin.span("pattern"),
+                help=f"write a pattern that does not match `{prefix(topology.name)}`",
+            )

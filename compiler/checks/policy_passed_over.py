@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from routewright.compiler.diagnostics import Diagnostic, Note, Severity
+from routewright.compiler.policy_match import matches, unfit_key
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Topology
+
+
+def policy_passed_over(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+    """A policy matches a queue by name, and one of its keys is for queues of other types.
+
+    RabbitMQ then applies nothing of the policy to that queue, not even the keys that fit, and looks
+    for one of lower priority.
+    """
+    for policy in topology.policies.values():
+        for queue in topology.queues.values():
+            key = unfit_key(policy, queue) if matches(policy, queue) else None
+            if key is not None:
+                yield Diagnostic(
+                    "policy-passed-over",
+                    f"policy `{policy.name}` does nothing to the {queue.type} queue "
+                    f"`{queue.name}`, whose type does not take `{key}`",
+                    policy.key_span(key),
+                    help=f"put `{key}` into a policy of its own, or narrow the pattern",
+                    notes=(Note("the queue is declared here", queue.origin.key_span()),),
+                    severity=Severity.WARNING,
+                )
+                break  # one queue shows it

@@ -1,0 +1,141 @@
+"""`routewright compile`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from routewright.compiler.commands.files import compiled, file_argument
+from routewright.compiler.commands.terminal import FINDINGS, give_up, print_diagnostics
+
+if TYPE_CHECKING:
+    from routewright.compiler.pipeline import Compilation
+    from routewright.compiler.topology import Topology
+
+broker_option = click.option(
+    "--broker",
+    metavar="URL",
+    envvar="ROUTEWRIGHT_BROKER",
+    default="amqp://guest:guest@localhost:5672//",
+    help="The broker; $ROUTEWRIGHT_BROKER, or guest on localhost, unless it is given.",
+)
+
+
+@click.command("compile")
+@file_argument
+@click.option(
+    "-o",
+    "--output",
+    "directory",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Where the generated package goes; NAME_routing beside FILE unless it is given.",
+)
+@click.option(
+    "--check",
+    "only_check",
+    is_flag=True,
+    help="Write nothing; exit 1 with a diff if files are stale.",
+)
+@click.option("--apply", "also_apply", is_flag=True, help="Declare the topology on the broker.")
+@broker_option
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the broker may take to answer.",
+)
+def compile_command(
+    file: Path,
+    directory: Path | None,
+    only_check: bool,
+    also_apply: bool,
+    broker: str,
+    timeout: float,
+) -> None:
+    """Validate a topology, generate its router package, and declare it on a broker.
+
+    \b
+    Examples:
+        routewright compile
+        routewright compile shop.yaml -o src/shop_routing --apply
+        routewright compile --check          for CI: are the generated files those of FILE?
+    """
+    if only_check and also_apply:
+        raise click.UsageError("--check writes nothing and --apply does: choose one of them")
+    compilation = compiled(file)
+    print_diagnostics(compilation)
+    topology = compilation.topology
+    if topology is None or not compilation.files:
+        sys.exit(FINDINGS)
+    target = directory or file.parent / f"{topology.name}_routing"
+    if only_check:
+        _compare(target, compilation)
+    else:
+        _write(target, compilation)
+    if also_apply:
+        _apply(topology, broker, timeout, target)
+
+
+def _write(directory: Path, compilation: Compilation) -> None:
+    from routewright.compiler.snippet import printable
+    from routewright.compiler.write import ForeignFile, write
+
+    try:
+        changed = write(directory, compilation.files)
+    except ForeignFile as error:
+        give_up(f"{error}; choose another directory with -o")
+    except OSError as error:
+        give_up(f"cannot write {directory}: {error.strerror or error}")
+    what = f"{len(changed)} of {len(compilation.files)} files written" if changed else "up to date"
+    click.echo(printable(f"{compilation.source.name}: {directory}: {what}"))
+
+
+def _compare(directory: Path, compilation: Compilation) -> None:
+    from routewright.compiler.snippet import printable
+    from routewright.compiler.write import ForeignFile, differences
+
+    try:
+        stale = list(differences(directory, compilation.files))
+    except ForeignFile as error:
+        give_up(str(error))
+    except OSError as error:
+        give_up(f"cannot read {directory}: {error.strerror or error}")
+    if stale:
+        click.echo("".join(stale), nl=False)
+        click.echo(f"{directory} is stale: run `routewright compile`", err=True)
+        sys.exit(FINDINGS)
+    click.echo(printable(f"{compilation.source.name}: {directory}: up to date"))
+
+
+def _apply(topology: Topology, broker: str, timeout: float, directory: Path) -> None:
+    from routewright.compiler.broker import BrokerError, ConflictsFound, apply_topology
+    from routewright.compiler.progress import progress
+
+    try:
+        with progress() as on_step:
+            applied = apply_topology(topology, broker, timeout, on_step)
+    except ConflictsFound as error:
+        for conflict in error.conflicts:
+            click.echo(f"conflict: {conflict}", err=True)
+        click.echo(
+            "The broker was not changed. It names one argument of an object; there may be more.",
+            err=True,
+        )
+        sys.exit(FINDINGS)
+    except BrokerError as error:
+        give_up(str(error))
+    text = str(applied)
+    click.echo(f"{text[0].upper()}{text[1:]}.")
+    if topology.policies:
+        listed = ", ".join(f"`{name}`" for name in topology.policies)
+        click.echo(
+            f"Not set, for AMQP cannot: policy {listed}. `rabbitmqctl import_definitions "
+            f"{directory / 'definitions.json'}` sets what that file declares.",
+            err=True,
+        )
