@@ -155,7 +155,9 @@ class ConfirmingLink:
         while len(ledger) > room:
             if not deadline or ledger.settled > settled:
                 settled, deadline = ledger.settled, monotonic() + self._timeout
-            remaining = deadline - monotonic()
+                remaining = self._timeout  # exactly: another would cost two system calls
+            else:
+                remaining = deadline - monotonic()
             if remaining <= 0:
                 self._give_up(None)
                 return

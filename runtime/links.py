@@ -69,6 +69,7 @@ class VirtualLink:
         self.in_doubt = False
         self.stale = False  # kombu looks after that
         self.settled = 0
+        self._unsettled: list[Dispatch] = []
         self._connection = broker.persist(connect_timeout, broker.connect)
         self._channel: Any = self._connection.channel()
 
@@ -94,6 +95,7 @@ class VirtualLink:
             dispatch.fail(Unroutable, problem)
             return
         self.in_doubt = True
+        self._unsettled.append(dispatch)
         dispatch.posted += 1
         try:
             for queue in route.queues:
@@ -102,9 +104,11 @@ class VirtualLink:
                 self._channel.basic_publish(message, exchange="", routing_key=queue)
         except (TypeError, ValueError) as error:
             dispatch.fail(EncodeError, str(error), error)
+            self._unsettled.clear()
             return
         except Exception as error:  # each transport has errors of its own
             raise LinkLost(str(error) or type(error).__name__) from error
+        self._unsettled.clear()
         self.in_doubt = False
         self.settled += 1
         dispatch.confirmed = True
@@ -113,8 +117,9 @@ class VirtualLink:
         """Nothing: a message is settled as it is posted."""
 
     def unsettled(self) -> list[Dispatch]:
-        """None: a message is settled as it is posted."""
-        return []
+        """What was being posted as the link broke, if it did."""
+        unsettled, self._unsettled = self._unsettled, []
+        return unsettled
 
     def check_consumers(self, dispatch: Dispatch) -> None:
         """Nothing: a virtual transport does not know who consumes."""

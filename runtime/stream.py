@@ -91,6 +91,8 @@ class Stream:
         while self._todo:
             link, dispatch = self._connected(), self._todo[0]
             link.make_room(dispatch, 1 if dispatch.immediate else self._window)
+            if link.in_doubt:
+                continue  # it settled nothing for too long
             if dispatch.immediate:
                 link.check_consumers(dispatch)
             self._todo.popleft()

@@ -14,7 +14,14 @@ from typing import Any, Self
 
 import pytest
 
-from routewright.runtime import BrokerBlocked, ConfirmTimeout, SendError, Unroutable
+from routewright.runtime import (
+    BrokerBlocked,
+    ConfirmTimeout,
+    NotAllSent,
+    SendError,
+    TaskSet,
+    Unroutable,
+)
 
 pytestmark = pytest.mark.broker
 Eventually = Callable[..., None]
@@ -136,6 +143,28 @@ def test_large_messages_to_a_broker_that_does_not_read_are_bounded(
         with pytest.raises(BrokerBlocked, match="memory or disk alarm"):
             app.send_task("t", ["x" * 20_000_000], ignore_result=True)
         assert time.monotonic() - started < 5
+
+
+def test_a_pipeline_to_a_silent_broker_fails_what_was_unconfirmed_and_goes_on(
+    rabbit: Any, broker: Any
+) -> None:
+    with Gate(broker.node.port) as gate:
+        rabbit.url = broker.url.replace(f":{broker.node.port}/", f":{gate.port}/")
+        app = rabbit.app("t", confirm_timeout=0.5)
+        send(app)
+        tasks = [app.task(name="t")(lambda *_: None).signature(ignore_result=True)] * 1500
+        gate.shut.set()
+        opening = threading.Timer(1.0, gate.shut.clear)
+        opening.start()
+        with pytest.raises(NotAllSent) as caught:
+            TaskSet(tasks).apply_async()
+        opening.join()
+    rabbit.url = broker.url
+    failed = caught.value.failed
+    assert {type(each.error) for each in failed} == {ConfirmTimeout}
+    assert 0 < len(failed) <= 1000
+    confirmed = {it.id for it in caught.value.results} - {each.id for each in failed}
+    assert confirmed <= set(rabbit.sent_ids())
 
 
 def test_a_broker_that_falls_silent_after_the_login_is_bounded(rabbit: Any, broker: Any) -> None:

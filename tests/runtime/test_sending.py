@@ -406,6 +406,20 @@ def test_who_taps_a_queue_does_not_wait_for_its_tasks(rabbit: Any) -> None:
             app.send_task("t", ignore_result=True)
 
 
+def test_a_message_that_breaks_its_connection_in_memory_goes_out_on_another(memory: Any) -> None:
+    app = memory.app("t")
+    app.send_task("t", task_id="before")
+
+    def broken(*_: Any, **__: Any) -> None:
+        raise OSError("gone")
+
+    link: Any = app._publisher.take()
+    link._channel.basic_publish = broken
+    app._publisher.give(link)
+    app.send_task("t", task_id="after")
+    assert [it.properties["correlation_id"] for it in drain(memory)] == ["before", "after"]
+
+
 @pytest.mark.broker
 def test_one_lost_connection_is_the_end_of_all_that_lie_idle(rabbit: Any, broker: Any) -> None:
     app = rabbit.app("t")
