@@ -25,7 +25,7 @@ from routewright.compiler.table import PatternTable
 Value = TypeVar("Value")
 
 MAX_STATES = 200_000
-MAX_PLACES = 3_000_000  # of patterns, counted again for each word that leads there
+MAX_PLACES = 1_000_000  # of patterns, counted again for each word that leads there
 EVERY_KEY: Pattern = (Wild.MANY,)
 
 
