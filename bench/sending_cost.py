@@ -1,8 +1,8 @@
 """What sending a task costs: Routewright, Celery, dramatiq, taskiq and bare kombu, side by side.
 
 All send the same two numbers to one RabbitMQ, in turns, so that whatever else the machine does is
-shared by all. What is shown is the median of the rounds. Bare kombu sends the arguments alone,
-without the headers that make them a task. dramatiq and taskiq have queues of their own, of the same
+shared by all. What is shown is the median of the rounds. Bare kombu sends the same message, but has
+its headers and its id made beforehand. dramatiq and taskiq have queues of their own, of the same
 kind.
 
     python bench/sending_cost.py            # the peers come with `pip install routewright[bench]`
