@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from routewright.compiler.topology import Binding, Queue, Topology
+from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 _ALWAYS_THERE = {
     "amq.direct": "direct",
@@ -46,8 +46,8 @@ class BruteForce:
     def __init__(self, topology: Topology) -> None:
         self._types = _ALWAYS_THERE | {it.name: it.type for it in topology.exchanges.values()}
         self._alternates = {
-            it.name: str(it.arguments.get("alternate-exchange", ""))
-            for it in topology.exchanges.values()
+            it.name: str(it.arguments.get("alternate-exchange") or _by_policy(it))
+            for it in topology.every_exchange()
         }
         self._queues = set(topology.queues)
         self._bindings = [
@@ -95,6 +95,13 @@ class BruteForce:
         if kind == "headers":
             return _headers_agree(binding.arguments, headers)
         return kind == "fanout" or (kind == "direct" and binding.key == key)
+
+
+def _by_policy(exchange: Exchange) -> str:
+    """The alternate exchange that a policy adds where the exchange has none of its own."""
+    own = "alternate-exchange" in exchange.arguments
+    policy = None if own else exchange.policy
+    return str(policy.definition.get("alternate-exchange", "")) if policy else ""
 
 
 def _headers_agree(arguments: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:

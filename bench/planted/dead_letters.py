@@ -160,7 +160,8 @@ def _key_alone(base: Sound) -> Iterator[Slip]:
 def _at_most_once_after_all(base: Sound) -> Iterator[Slip]:
     """A quorum queue asks for dead letters at least once, and drops its oldest messages."""
     for name, queue in base.document["queues"].items():
-        if queue.get("type") != "stream":
+        # A policy may say `overflow` for it.
+        if queue.get("type") != "stream" and base.topology.queues[name].policy is None:
             document = base.changed()
             bindings = queue["bindings"]
             document["exchanges"]["end"] = {"type": "fanout"}

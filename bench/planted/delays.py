@@ -57,12 +57,11 @@ def _dead_letters_by_the_longer_key(base: Sound) -> Iterator[Slip]:
     for name in without_dead_letters(base):
         for task in base.tasks():
             key = task.routing_key
-            exchange = task.exchange.type in ("topic", "direct")
-            bound = {"exchange": task.exchange.name, "binding_key": key}
+            binding = {"exchange": task.exchange.name, "binding_key": key}
             if (
                 base.is_virtual
-                or not exchange
-                or bound not in base.document["queues"][name]["bindings"]
+                or not key
+                or binding not in base.document["queues"][name]["bindings"]
             ):
                 continue
             document = _delayed(base)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from brute_force import BruteForce
+
 from planted.dead_letters import without_dead_letters
 from planted.oracle import reached
 from planted.slip import Planting, Slip
@@ -18,8 +20,17 @@ def _queue_not_consumed(base: Sound) -> Iterator[Slip]:
         for group in groups.values():
             group["queues"] = [it for it in group["queues"] if it != name]
         document["workers"] = {key: it for key, it in groups.items() if it["queues"]}
-        if name in working and document["workers"] and not queue.get("tap"):
+        if name in working and document["workers"] and not _waiting(base, queue):
             yield f"`{name}`", document
+
+
+def _waiting(base: Sound, queue: Document) -> bool:
+    """Whether messages of a queue expire, and then come to one that is consumed."""
+    dead = queue.get("dead_letter", {})
+    if "message_ttl" not in queue or "routing_key" not in dead:
+        return False
+    found = BruteForce(base.topology).queues(dead["exchange"], dead["routing_key"], {})
+    return any(name in found for name, _ in base.consumed())
 
 
 def _unknown_queue(base: Sound) -> Iterator[Slip]:

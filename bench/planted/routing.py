@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from brute_force import BruteForce, topic_matches
+from brute_force import BruteForce
 
 from planted.oracle import reached, works
 from planted.slip import Planting, Slip, with_queue
@@ -90,13 +90,18 @@ def _crossing_pattern(base: Sound) -> Iterator[Slip]:
         if first in ("*", "#") or not {"*", "#"} & set(rest):
             continue
         crossing = ".".join(["*", *("zz" if it in ("*", "#") else it for it in rest)])
-        if not any(
-            topic_matches(crossing, task.routing_key)
-            for task in base.tasks()
-            if task.exchange.name == exchange
-        ):
+        tasks = [it for it in base.topology.tasks.values() if it.exchange.name == exchange]
+        if not any(_may_be(crossing, task.routing_key) for task in tasks):
             new = {"exchange": exchange, "binding_key": crossing}
             yield "`extra`", with_queue(base, {"bindings": [new]})
+
+
+def _may_be(pattern: str, key: str) -> bool:
+    """Whether a key that may have placeholders can be one that matches a pattern without `#`."""
+    parts, words = pattern.split("."), key.split(".")
+    return len(parts) == len(words) and all(
+        part in ("*", word) or word.startswith("{") for part, word in zip(parts, words, strict=True)
+    )
 
 
 def _narrower_beside(base: Sound) -> Iterator[Slip]:
@@ -145,17 +150,15 @@ def _binding_of_no_task(base: Sound) -> Iterator[Slip]:
         exchange = binding["exchange"]
         consumed = name in {it for it, _ in base.consumed()}
         tasks = [it for it in base.tasks() if it.exchange.name == exchange]
-        others = {it.get("dead_letter", {}).get("exchange") for it in _all(base, "queues")}
-        others |= {it.get("alternate_exchange") for it in _all(base, "exchanges")}
+        others = {
+            it.get("dead_letter", {}).get("exchange") for it in base.document["queues"].values()
+        }
+        others |= {it.alternate_exchange for it in base.topology.every_exchange()}
         if section == "queues" and consumed and tasks and exchange not in others:
             document = base.changed()
             more = {"exchange": exchange, "binding_key": "zz.never"}
             document["queues"][name]["bindings"].append(more)
             yield "`zz.never`", document
-
-
-def _all(base: Sound, section: str) -> list[Document]:
-    return list(base.document[section].values())
 
 
 def _words_anywhere(base: Sound) -> Iterator[Slip]:

@@ -61,7 +61,8 @@ def _is_caught(found: Diagnostic, key: str, topology: Topology) -> bool:
 
 def _reaches_both(found: Diagnostic, key: str, topology: Topology) -> bool:
     _, exchange, *pair = _NAMES.findall(found.message)
-    return set(pair) <= _works(topology, BruteForce(topology).queues(exchange, key, {}))
+    queues = BruteForce(topology).queues(exchange, key, found.headers)
+    return set(pair) <= _works(topology, queues)
 
 
 def _breaks_the_claim(found: Diagnostic, key: str, topology: Topology) -> bool:
@@ -75,7 +76,7 @@ def _breaks_the_claim(found: Diagnostic, key: str, topology: Topology) -> bool:
         "reach no two": len(named & set(queues)) > 1,
     }
     broken = next(is_broken for claim, is_broken in breaks.items() if wanted.startswith(claim))
-    return broken and BruteForce(topology).queues(exchange, key, {}) == set(queues)
+    return broken and BruteForce(topology).queues(exchange, key, found.headers) == set(queues)
 
 
 def _comes_to_the_group(found: Diagnostic, key: str, topology: Topology) -> bool:
