@@ -1,7 +1,8 @@
 # ruff: noqa: N806  the names are the guide's own
 """The guide to `apply_async` that the options come from, block by block, on RabbitMQ.
 
-Each test is a code block of the guide, as today's Python writes it. Not here: `countdown`, `eta`.
+Each test is a code block of the guide, as today's Python writes it. Those with `countdown` and
+`eta` stand in `test_delays.py`.
 """
 
 from __future__ import annotations
