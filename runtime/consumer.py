@@ -28,6 +28,7 @@ TICK = 1.0  # seconds between two looks at the heartbeats
 BURST = 300  # frames read before the caller gets its turn
 MOST_HELD = 10_000  # messages that a worker may hold where no broker can delay them
 LOOK = 5.0  # seconds between two looks for queues that are missing
+POLL = 5.0  # seconds that a poll on Redis may take; it is told to take one
 
 logger = logging.getLogger("routewright.consumer")
 
@@ -313,6 +314,19 @@ class PollingConsumer(Consumer):
         """Deliver a message, if one comes in time."""
         with self._losing(), suppress(TimeoutError):
             self._connection.drain_events(timeout=timeout)
+
+    def cancel(self) -> None:
+        """Stop receiving, and see the poll through that is under way on Redis.
+
+        kombu puts back what it brings, but drops it if the connection is being closed by then.
+        """
+        super().cancel()
+        deadline = monotonic() + POLL
+        with self._losing():
+            self._channel.basic_qos(0, 0, False)  # or what is held keeps the answer from being read
+            while getattr(self._channel, "_in_poll", None) and monotonic() < deadline:
+                with suppress(TimeoutError):
+                    self._connection.drain_events(timeout=0.1)
 
     def delete(self, queue: str) -> None:
         """Empty a queue: a virtual queue without messages does not exist."""
