@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from amqp.exceptions import AMQPError
 from kombu.connection import Connection
 
 from routewright.runtime import App, Group, NotAllSent, Route, Router, SendError
@@ -165,6 +167,17 @@ def _app(node: RabbitMQ, queue_type: str) -> Iterator[App]:
 
 def _drain(node: RabbitMQ, queue: str) -> Counter[str]:
     """How often each task is in the queue."""
+    deadline = time.monotonic() + WAIT
+    while True:
+        try:
+            return _drained(node, queue)
+        except AMQPError:  # a quorum queue has no leader yet
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _drained(node: RabbitMQ, queue: str) -> Counter[str]:
     found: Counter[str] = Counter()
     with Connection(node.url()) as connection:
         channel: Any = connection.channel()
