@@ -5,15 +5,14 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import amqp
 import pytest
-from private_nodes import Broker, ManagementFailed
+from private_nodes import Broker, ManagementFailed, until
 
 from routewright.compiler import compile_text
 from routewright.compiler.arguments import QUEUE_TYPES
@@ -22,10 +21,6 @@ from routewright.compiler.policy_match import winners
 from routewright.compiler.topology import Exchange, Policy, Queue
 
 pytestmark = pytest.mark.broker
-
-_PATIENCE = 20  # seconds, for what takes a tenth of one
-
-Found = TypeVar("Found")
 
 VALUES: dict[str, Any] = {
     "alternate-exchange": "amq.fanout",
@@ -57,17 +52,6 @@ VALUES: dict[str, Any] = {
 WITH_HA_MODE = {key: {"ha-mode": "all"} for key in VALUES if key.startswith("ha-")} | {
     "ha-params": {"ha-mode": "exactly"}
 }
-
-
-def until(look: Callable[[], Found | None]) -> Found:
-    """What there is to see as soon as there is something."""
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.01)
-    raise AssertionError(f"nothing came in {_PATIENCE} s")
 
 
 @contextmanager

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import amqp
 import pytest
 from click.testing import CliRunner
-from private_nodes import Broker
+from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
 from routewright.compiler.cli import main
 
 pytestmark = pytest.mark.broker
-
-_PATIENCE = 20  # seconds, for what takes a tenth of one
-
-Found = TypeVar("Found")
 
 
 class Live:
@@ -43,17 +38,6 @@ class Live:
 
     def waiting(self, queue: str) -> int:
         return int(self._channel.queue_declare(queue, passive=True)[1])
-
-
-def until(look: Callable[[], Found | None]) -> Found:
-    """What there is to see as soon as there is something."""
-    deadline = time.monotonic() + _PATIENCE
-    while time.monotonic() < deadline:
-        found = look()
-        if found:
-            return found
-        time.sleep(0.005)
-    raise AssertionError(f"nothing came in {_PATIENCE} s")
 
 
 @contextmanager

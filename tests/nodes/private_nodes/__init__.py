@@ -11,5 +11,15 @@ from private_nodes.broker import Broker
 from private_nodes.node import Node, NodeFailed
 from private_nodes.rabbitmq import CtlFailed, ManagementFailed, RabbitMQ
 from private_nodes.redis import Redis
+from private_nodes.waiting import until
 
-__all__ = ["Broker", "CtlFailed", "ManagementFailed", "Node", "NodeFailed", "RabbitMQ", "Redis"]
+__all__ = [
+    "Broker",
+    "CtlFailed",
+    "ManagementFailed",
+    "Node",
+    "NodeFailed",
+    "RabbitMQ",
+    "Redis",
+    "until",
+]

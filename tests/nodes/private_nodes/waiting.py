@@ -1,0 +1,20 @@
+"""Waiting for what a broker does in its own time, and not for a time."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+PATIENCE = 20  # seconds, for what takes a tenth of one
+
+Found = TypeVar("Found")
+
+
+def until(look: Callable[[], Found | None]) -> Found:
+    """What there is to see as soon as there is something."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        found = look()
+        if found:
+            return found
+        time.sleep(0.005)
+    raise AssertionError(f"nothing came in {PATIENCE} s")
