@@ -8,6 +8,7 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 from routewright import __version__
@@ -30,15 +31,27 @@ MOST_CHARACTERS = 600
 class Compilation:
     """What became of a topology file.
 
-    `topology` is None when a name in the file means nothing. `files` maps names to texts, none of
-    them written; it is empty when any diagnostic is an error.
+    `topology` is None when a name in the file means nothing.
     """
 
     source: Source
     diagnostics: tuple[Diagnostic, ...]
     topology: Topology | None = None
-    files: Mapping[str, str] = field(default_factory=dict, repr=False)
     _routing: Routing | None = field(default=None, repr=False)
+    _stamp: Stamp | None = field(default=None, repr=False)
+
+    @cached_property
+    def files(self) -> Mapping[str, str]:
+        """Names to texts, none of them written; nothing when any diagnostic is an error.
+
+        They are made when they are first asked for: a check does not need them.
+        """
+        if self.topology is None or self._routing is None or self._stamp is None:
+            return {}
+        if has_errors(self.diagnostics):
+            return {}
+        with _collector_paused():
+            return emit(self.topology, self._stamp, self._routing)
 
     def route(
         self, exchange: str, routing_key: str, headers: Mapping[str, Any] | None = None
@@ -93,8 +106,7 @@ def compile_bytes(
     topology, found = carve(topology)
     routing = Routing(topology)
     found += check(topology, routing)
-    files = {} if has_errors(found) else emit(topology, _stamp(name, data), routing)
-    return Compilation(source, _shown(found), topology, files, routing)
+    return Compilation(source, _shown(found), topology, routing, _stamp(name, data))
 
 
 def _stamp(name: str, data: bytes) -> Stamp:
