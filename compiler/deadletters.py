@@ -69,18 +69,25 @@ class DeadLetters:
         plain, dead = _following(topology)
         self._plain = plain
         self._published = _published(topology, plain, dead)
+        self._known: dict[str, Sequence[tuple[str, Delivery]]] = {}
         self._before: defaultdict[str, list[Queue]] = defaultdict(list)
         for queue in topology.queues.values():
             if queue.dead_letter_exchange:
                 for exchange in _closure({queue.dead_letter_exchange}, plain):
                     self._before[exchange].append(queue)
 
-    def routes(self, queue: Queue) -> Iterator[tuple[str, Delivery]]:
+    def routes(self, queue: Queue) -> Sequence[tuple[str, Delivery]]:
         """Where the dead letters of a queue go: for each class of their keys, one and its fate.
 
         What is not followed to its end comes as undecided: too many keys, and exchanges that look
         at headers, of which RabbitMQ gives a dead letter some of its own.
         """
+        known = self._known.get(queue.name)
+        if known is None:
+            known = self._known[queue.name] = tuple(self._follow(queue))
+        return known
+
+    def _follow(self, queue: Queue) -> Iterator[tuple[str, Delivery]]:
         exchange, own = queue.dead_letter_exchange, queue.dead_letter_routing_key
         if exchange is None:
             return
