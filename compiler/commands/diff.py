@@ -13,6 +13,7 @@ from routewright.compiler.commands.terminal import (
     FINDINGS,
     FINE,
     TROUBLE,
+    format_option,
     give_up,
     print_diagnostics,
 )
@@ -25,14 +26,7 @@ if TYPE_CHECKING:
 @click.argument("old", type=PATH)
 @click.argument("new", type=PATH)
 @click.option("--vhost", help="The virtual host to read from definitions that have several.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@format_option
 def diff_command(old: Path, new: Path, vhost: str | None, form: str) -> None:
     """Show which keys go elsewhere in NEW than in OLD, or prove that none does.
 

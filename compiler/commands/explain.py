@@ -13,6 +13,7 @@ from routewright.compiler.commands.terminal import (
     FINDINGS,
     FINE,
     WIDE,
+    format_option,
     give_up,
     print_diagnostics,
 )
@@ -24,14 +25,7 @@ if TYPE_CHECKING:
 @click.command("explain")
 @click.argument("arguments", nargs=-1, required=True, metavar="[FILE] TASK|KEY")
 @click.option("--exchange", metavar="NAME", help="Where a key is published.")
-@click.option(
-    "--format",
-    "form",
-    type=click.Choice(["text", "json"]),
-    default="text",
-    show_default=True,
-    help="For people, or for programs.",
-)
+@format_option
 def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str) -> None:
     """Show every hop of a message from its exchange to its queues, and why.
 

@@ -18,6 +18,15 @@ FINE, FINDINGS, TROUBLE = 0, 1, 2
 
 WIDE = 1000  # columns; a terminal wraps what does not fit, and nothing is cut off
 
+format_option = click.option(
+    "--format",
+    "form",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="For people, or for programs.",
+)
+
 
 def print_diagnostics(compilation: Compilation) -> None:
     from routewright.compiler import report
