@@ -26,7 +26,7 @@ from routewright.runtime import App, Group, NotAllSent, Route, Router, SendError
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
 
-from private_nodes import RabbitMQ
+from private_nodes import RabbitMQ, until
 
 THREADS = 4
 BATCH = 250  # tasks of one pipeline
@@ -152,6 +152,8 @@ def _app(node: RabbitMQ, queue_type: str) -> Iterator[App]:
             queue_type, durable=True, auto_delete=False, arguments={"x-queue-type": queue_type}
         )
         channel.queue_bind(queue_type, "crash", queue_type)
+    if queue_type == "quorum":
+        until(lambda: node.has_written(queue_type))
     route = Route("crash.task", "crash", queue_type, (queue_type,))
     router = Router[str](
         topology="crash",

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from kombu.connection import Connection
-from private_nodes import Broker
+from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
@@ -121,15 +121,18 @@ def test_delayed_messages_are_on_time_and_reach_what_they_would_have_reached(
     found: defaultdict[str, set[str]] = defaultdict(set)
     deadline = time.monotonic() + 60
 
-    def kept() -> int:
-        rows = broker.queues("name", "messages")
-        return sum(row["messages"] for row in rows if row["name"].startswith("media.delay"))
-
-    while (found != wanted or kept() < len(nowhere)) and time.monotonic() < deadline:
+    while found != wanted and time.monotonic() < deadline:
         for body, queues in arrived(connection, topology).items():
             assert not found[body] & queues
             found[body] |= queues
             assert time.monotonic() > due[body] - 0.005  # the broker counts in milliseconds
     assert found == wanted
     assert set().union(*found.values()) == topology.queues.keys()
-    assert kept() == len(nowhere) > 0  # never dropped
+    assert nowhere
+
+    def all_kept() -> bool:  # never dropped; one on its way is counted twice for a moment
+        rows = broker.queues("name", "messages")
+        of_delays = [row["messages"] for row in rows if row["name"].startswith("media.delay")]
+        return sum(of_delays) == len(nowhere)
+
+    until(all_kept)

@@ -142,6 +142,16 @@ class RabbitMQ(Node):
         rows = self._list("list_queues", vhost, columns or ("name", "messages"))
         return sorted(rows, key=repr)
 
+    def has_written(self, quorum_queue: str, vhost: str = "/") -> bool:
+        """Whether the queue outlives a kill.
+
+        The broker writes down where a quorum queue lies a second after it was declared. Killed
+        before that it starts with an empty one of that name, which never gets a leader.
+        """
+        name = quote(f"{vhost}_{quorum_queue}", safe="").encode()
+        files = self.directory.glob("data/*/quorum/*/names.dets")
+        return any(name in file.read_bytes() for file in files)
+
     def close(self) -> None:
         self._epmd = None
         super().close()
