@@ -17,12 +17,16 @@ from routewright.runtime.message import Envelope
 
 PERSISTENT = 2
 MAX_INT = 2**31 - 1
+MAX_NAMES = 1024  # of headers, that are kept packed
 
 _FRAME = Struct(">BHI").pack  # type, channel, size
 _END = b"\xce"
 _METHOD = b"\x00\x3c\x00\x28\x00\x00"  # basic.publish, and a reserved field
 _CONTENT = Struct(">HHQ").pack  # class, weight, body size
 _LONG_TEXT = Struct(">cI").pack
+_NO_LIMITS = [None, None]  # as most tasks have them
+_PACKED_NO_LIMITS = b"A\0\0\0\2VV"
+_EMPTY_TABLE = b"F\0\0\0\0"
 _INT = Struct(">ci").pack
 _SIZE = Struct(">I").pack
 
@@ -90,20 +94,40 @@ def _short(text: str) -> bytes:
     return bytes((len(data),)) + data
 
 
-_name = lru_cache(maxsize=1024)(_short)
+class _Names(dict[str, bytes]):
+    """The packed names of headers, each with what always follows it, made when first asked for."""
+
+    def __init__(self, suffix: bytes) -> None:
+        super().__init__()
+        self._suffix = suffix
+
+    def __missing__(self, name: str) -> bytes:
+        packed = _short(name) + self._suffix
+        if len(self) < MAX_NAMES:
+            self[name] = packed
+        return packed
+
+
+_name, _name_of_text, _name_of_nothing = _Names(b""), _Names(b"S"), _Names(b"V")
 
 
 def _table(table: Mapping[str, Any]) -> bytes:
-    parts = []
-    for name, value in table.items():
+    parts: list[bytes] = []
+    add = parts.append
+    for name, value in table.items():  # without a call for what most values are
         kind = type(value)
-        if kind is str:  # most of them; a call for each would cost more than the packing
+        if kind is str:
             data = value.encode("utf-8", "surrogatepass")
-            parts.append(_name(name) + _LONG_TEXT(b"S", len(data)) + data)
+            add(_name_of_text[name])
+            add(_SIZE(len(data)))
+            add(data)
+        elif value is None:
+            add(_name_of_nothing[name])
         else:
-            parts.append(_name(name) + _PACKERS.get(kind, _rare)(value))
-    data = b"".join(parts)
-    return _SIZE(len(data)) + data
+            add(_name[name])
+            add(_PACKERS.get(kind, _rare)(value))
+    packed = b"".join(parts)
+    return _SIZE(len(packed)) + packed
 
 
 def _nothing(_value: object) -> bytes:
@@ -124,6 +148,8 @@ def _number(value: int) -> bytes:
 
 
 def _array(values: list[Any]) -> bytes:
+    if values == _NO_LIMITS:
+        return _PACKED_NO_LIMITS
     data = b"".join([_PACKERS.get(type(value), _rare)(value) for value in values])
     return _LONG_TEXT(b"A", len(data)) + data
 
@@ -139,5 +165,5 @@ _PACKERS: dict[type, Callable[[Any], bytes]] = {
     str: _text,
     int: _number,
     list: _array,
-    dict: lambda value: b"F" + _table(value),
+    dict: lambda value: b"F" + _table(value) if value else _EMPTY_TABLE,
 }
