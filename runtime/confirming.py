@@ -215,6 +215,22 @@ class ConfirmingLink:
         if not any(counts):
             dispatch.fail(NoConsumers, f"no worker consumes {', '.join(queues) or 'it'} now")
 
+    def pulse(self) -> None:
+        """Ask the broker something, on a link with nothing unsettled; unanswered, it is in doubt.
+
+        An answer proves more than AMQP's heartbeat frames, and firewalls on the way see both sides.
+        """
+        self.in_doubt = True
+        try:
+            with suppress(TimeoutError):
+                self._amqp.drain_events(timeout=0)
+            if not self._blocked:  # then it would not answer, and yet be there
+                self._channel.confirm_select()
+        except LOST:
+            return
+        self.in_doubt = False
+        self._touched = monotonic()
+
     def close(self) -> None:
         """Close the connection in order."""
         brokers.close(self._connection)

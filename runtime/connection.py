@@ -10,6 +10,7 @@ from typing import Self
 from routewright.runtime.broker import Broker
 from routewright.runtime.errors import BrokerUnreachable, InvalidOption
 from routewright.runtime.links import Link, open_link
+from routewright.runtime.pulse import Pulse
 
 
 class Connection:
@@ -38,6 +39,7 @@ class Connection:
         self._closed = False
         self._pid = os.getpid()
         self._link: Link | None = None
+        self._pulse = Pulse(self._beat)
         self.give(self.take(None))
 
     def __repr__(self) -> str:
@@ -62,6 +64,7 @@ class Connection:
 
     def close(self) -> None:
         """Close it; nothing can be sent on it any more."""
+        self._pulse.stop()
         with self._turn:
             link, self._link = self._link, None
             self._closed = True
@@ -90,7 +93,18 @@ class Connection:
         if link.in_doubt or link.unsettled():
             self._link = None
             link.discard()
+        self._pulse.start()
         self._turn.release()
+
+    def _beat(self) -> bool:
+        """Keep the link alive while nobody uses it; whether the connection is open."""
+        if self._turn.acquire(blocking=False):
+            if self._link is None:
+                self._turn.release()
+            else:
+                self._link.pulse()
+                self.give(self._link)
+        return not self._closed
 
     def lost(self) -> None:
         """The link broke; the next one is waited for more patiently."""

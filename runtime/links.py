@@ -47,6 +47,9 @@ class Link(Protocol):
     def check_consumers(self, dispatch: Dispatch) -> None:
         """Fail a message if no queue of its route has a consumer."""
 
+    def pulse(self) -> None:
+        """Show an idle connection to be alive, to those on its way too; else it is in doubt."""
+
     def close(self) -> None:
         """Close the connection in order."""
 
@@ -123,6 +126,9 @@ class VirtualLink:
 
     def check_consumers(self, dispatch: Dispatch) -> None:
         """Nothing: a virtual transport does not know who consumes."""
+
+    def pulse(self) -> None:
+        """Nothing: kombu looks after that."""
 
     def close(self) -> None:
         """Close the connection in order."""

@@ -10,6 +10,7 @@ from routewright.runtime.broker import Broker
 from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import BrokerUnreachable
 from routewright.runtime.links import Link, open_link
+from routewright.runtime.pulse import Pulse
 from routewright.runtime.stream import Source, Stream
 
 
@@ -33,6 +34,7 @@ class Publisher:
         self._free = threading.BoundedSemaphore(self._limit)
         self._idle: deque[Link] = deque()  # the last in is the first out, and the likeliest alive
         self._links: set[Link] = set()
+        self._pulse = Pulse(self._beat)
 
     def take(self, connect_timeout: float | None = None) -> Link:
         """A link that nobody else uses; `give` must follow.
@@ -60,7 +62,22 @@ class Publisher:
             link.discard()
         else:
             self._idle.append(link)
+            self._pulse.start()
         self._free.release()
+
+    def _beat(self) -> bool:
+        """Keep the idle links alive, and drop those that are dead; whether there is any link."""
+        for _ in range(len(self._idle)):
+            if not self._free.acquire(blocking=False):
+                break  # all of them are in use by now
+            try:
+                link = self._idle.popleft()
+            except IndexError:
+                self._free.release()
+                break
+            link.pulse()
+            self.give(link)
+        return bool(self._links)
 
     def _fresh(self) -> Link | None:
         while True:
@@ -88,6 +105,7 @@ class Publisher:
 
     def close(self) -> None:
         """Close the idle connections; a later send opens new ones."""
+        self._pulse.stop()
         for link in self._take_idle():
             link.close()
 

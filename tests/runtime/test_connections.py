@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakSet
 
 import pytest
+from private_nodes import Cable
 
 from routewright.runtime import (
     BrokerUnreachable,
@@ -19,6 +20,7 @@ from routewright.runtime import (
     TaskSet,
     confirming,
     establish_connection,
+    pulse,
 )
 from routewright.runtime import app as apps
 
@@ -28,6 +30,13 @@ Eventually = Callable[..., None]
 def open_connections(broker: Any) -> set[str]:
     listed = broker.node.ctl("list_connections", "vhost", "pid", "--quiet")
     return {line for line in listed.splitlines() if line.startswith(f"{broker.vhost}\t")}
+
+
+def frames_received(broker: Any) -> dict[str, int]:
+    """How much the broker has received on each connection, in TCP packets."""
+    listed = broker.node.ctl("list_connections", "vhost", "pid", "recv_cnt", "--quiet")
+    rows = (line.split("\t") for line in listed.splitlines())
+    return {pid: int(count) for vhost, pid, count in rows if vhost == broker.vhost}
 
 
 @pytest.fixture
@@ -206,6 +215,39 @@ def test_a_connection_that_lay_idle_for_long_is_not_trusted(
                 app.send_task("t", ignore_result=True, **options)
             assert open_connections(broker) - before
     assert rabbit.waiting() == 6
+
+
+@pytest.mark.broker
+def test_idle_connections_are_kept_alive(
+    rabbit: Any, broker: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "INTERVAL", 0.05)
+    app = rabbit.app("t")
+    with app.establish_connection():
+        app.send_task("t", ignore_result=True)
+        before = frames_received(broker)
+        assert len(before) == 2
+
+        def all_heard() -> bool:
+            now = frames_received(broker)
+            return all(now[pid] > count + 3 for pid, count in before.items())
+
+        eventually(all_heard)
+
+
+@pytest.mark.broker
+def test_an_idle_connection_that_was_cut_is_not_sent_on(
+    rabbit: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "INTERVAL", 0.05)
+    with Cable(rabbit.url) as cable:
+        rabbit.url = cable.url
+        app = rabbit.app("t", confirm_timeout=0.2)
+        app.send_task("t", ignore_result=True)
+        cable.cut()
+        eventually(lambda: cable.closed_by_client == 1)
+        app.send_task("t", ignore_result=True)  # no ConfirmTimeout
+    assert cable.made == 2
 
 
 def test_a_send_waits_for_a_broker_that_comes_back_within_the_budget(

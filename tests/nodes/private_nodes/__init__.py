@@ -8,6 +8,7 @@ package with `tests/nodes` on its path:
 """
 
 from private_nodes.broker import Broker
+from private_nodes.cable import Cable
 from private_nodes.node import Node, NodeFailed
 from private_nodes.rabbitmq import CtlFailed, ManagementFailed, RabbitMQ
 from private_nodes.redis import Redis
@@ -15,6 +16,7 @@ from private_nodes.waiting import until
 
 __all__ = [
     "Broker",
+    "Cable",
     "CtlFailed",
     "ManagementFailed",
     "Node",
