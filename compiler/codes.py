@@ -70,6 +70,8 @@ _SHAPE = {
     "malformed-assertion": "An assertion makes several claims at once, or none.",
     "malformed-policy": "A policy says nothing, applies to nothing that has policies, or its "
     "pattern is no regular expression that Perl's, which RabbitMQ has, and Python's read alike.",
+    "malformed-acknowledge": "`acknowledge` says something else than `late`, when the task is "
+    "over, or `early`, before it runs.",
     "malformed-delays": "The `delays` cannot be: their resolution is nothing or longer than the "
     "longest delay, or that is longer than a queue of RabbitMQ can hold a message.",
     "unknown-target": "`target` is nothing that Routewright compiles for.",

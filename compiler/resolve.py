@@ -14,6 +14,7 @@ from routewright.compiler.names import Names
 from routewright.compiler.patterns import Undecided, has_wildcard, words
 from routewright.compiler.source import Origin, Path, Source
 from routewright.compiler.spec import (
+    RetrySpec,
     SendingSpec,
     TaskSpec,
     TopologySpec,
@@ -30,6 +31,7 @@ from routewright.compiler.topology import (
     Topology,
     WorkerGroup,
 )
+from routewright.runtime.retries import RetryPolicy
 from routewright.runtime.route import HARMLESS
 
 
@@ -42,6 +44,7 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
     tasks = _tasks(spec, names)
     groups = [_group(name, it, names) for name, it in spec.workers.items()]
     assertions = resolve_assertions(spec, names)
+    parking = spec.parking and names.queue(spec.parking, ("parking",), "the queue for parking")
     if found:
         return None, found
     return (
@@ -59,6 +62,7 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
             names.policies,
             names.predeclared,
             _delays(spec, source),
+            parking or None,
         ),
         [],
     )
@@ -118,7 +122,7 @@ def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Tas
         for option in SendingSpec.model_fields
         for own in (getattr(spec, option),)
     }
-    key, expires = chosen["routing_key"], chosen["expires"]
+    key = chosen["routing_key"]
     if key is None and exchange.routes_as in KEYED_TYPES:
         names.report(
             "task-without-routing-key",
@@ -140,12 +144,25 @@ def _task(name: str, spec: TaskSpec, defaults: SendingSpec, names: Names) -> Tas
         mandatory=chosen["mandatory"] is not False,
         immediate=chosen["immediate"] is True,
         ignore_result=chosen["ignore_result"] is True,
-        expires=None if expires is None else expires / 1000,
+        expires=_seconds(chosen["expires"]),
+        retry=None if chosen["retry"] is None else _retry(chosen["retry"]),
+        early=chosen["acknowledge"] == "early",
+        soft_time_limit=_seconds(chosen["soft_time_limit"]),
+        time_limit=_seconds(chosen["time_limit"]),
         multicast=spec.multicast,
         parameters=spec.parameters,
         is_pattern=is_pattern,
         origin=Origin(names.source, path),
     )
+
+
+def _retry(spec: RetrySpec) -> RetryPolicy:
+    backoff, longest = spec.backoff / 1000, spec.max_backoff / 1000
+    return RetryPolicy(spec.max, backoff, max(backoff, longest), spec.jitter, spec.on)
+
+
+def _seconds(milliseconds: int | None) -> float | None:
+    return None if milliseconds is None else milliseconds / 1000
 
 
 def _look_up_placeholders(key: str, spec: TaskSpec, path: Path, names: Names) -> None:
@@ -222,5 +239,6 @@ def _group(name: str, spec: WorkerGroupSpec, names: Names) -> WorkerGroup:
         spec.concurrency,
         spec.prefetch or spec.concurrency,
         HARMLESS if spec.accept is None else spec.accept,
+        spec.processes,
         Origin(names.source, path),
     )

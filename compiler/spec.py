@@ -26,6 +26,7 @@ from routewright.compiler.durations import MAX_EXPIRATION, Duration, Expiration,
 from routewright.compiler.policy_match import MalformedPattern, regular_expression
 from routewright.compiler.topology import Delays
 
+ACKNOWLEDGE = ("late", "early")
 APPLIES_TO = ("queues", "exchanges", "all", "classic_queues", "quorum_queues", "streams")
 
 _MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
@@ -204,8 +205,28 @@ class PolicySpec(Written):
 Priority = Annotated[int, Field(ge=0, le=9)]
 
 
+class RetrySpec(Written):
+    """How often a task that fails is tried again, and with which pauses."""
+
+    max: Annotated[int, Field(ge=0, le=1000)] = 3
+    backoff: Duration = 1_000
+    max_backoff: Duration = 600_000
+    jitter: bool = True
+    on: Names = ()  # the exceptions by name; none means all of them
+
+
+def _acknowledge(when: str) -> str:
+    if when not in ACKNOWLEDGE:
+        raise PydanticCustomError(
+            "malformed-acknowledge",
+            "a message is not acknowledged `{when}`",
+            {"when": when, "help": "write `late` (when its task is over) or `early` (before)"},
+        )
+    return when
+
+
 class SendingSpec(Written):
-    """How a task is sent: what a task may say, and the defaults may say for all of them."""
+    """How a task is sent and run: what a task may say, and the defaults for all of them."""
 
     exchange: str | None = None
     routing_key: str | None = None
@@ -216,6 +237,10 @@ class SendingSpec(Written):
     immediate: bool | None = None
     ignore_result: bool | None = None
     expires: Expiration | None = None
+    retry: RetrySpec | None = None
+    acknowledge: Annotated[str, AfterValidator(_acknowledge)] | None = None
+    soft_time_limit: Duration | None = None
+    time_limit: Duration | None = None
 
 
 class TaskSpec(SendingSpec):
@@ -227,6 +252,7 @@ class WorkerGroupSpec(Written):
     """Who consumes which queues; `prefetch` is as much as `concurrency` unless it is given."""
 
     queues: Names
+    processes: Annotated[int, Field(ge=1, le=1000)] = 1
     concurrency: Annotated[int, Field(ge=1, le=1000)] = 1
     prefetch: Annotated[int, Field(ge=1, le=65535)] | None = None
     accept: Names | None = None
@@ -298,3 +324,4 @@ class TopologySpec(Written):
     assertions: Annotated[tuple[AssertionSpec, ...], Field(strict=False)] = ()
     policies: dict[str, PolicySpec] = {}
     delays: DelaysSpec | None = None
+    parking: str | None = None  # the queue for messages that cannot be dealt with

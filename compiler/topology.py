@@ -17,6 +17,7 @@ from routewright.compiler.arguments import option_path
 from routewright.compiler.exchange_types import routes_as
 from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE, merged
 from routewright.compiler.source import NOWHERE, Origin, Span
+from routewright.runtime.retries import RetryPolicy
 from routewright.runtime.route import HARMLESS
 
 Argument: TypeAlias = "str | int | float | bool | Sequence[Argument] | Mapping[str, Argument]"
@@ -167,6 +168,10 @@ class Task:
     immediate: bool = False
     ignore_result: bool = False
     expires: float | None = None  # seconds
+    retry: RetryPolicy | None = None
+    early: bool = False  # acknowledged before it runs
+    soft_time_limit: float | None = None  # seconds
+    time_limit: float | None = None  # seconds
     multicast: bool = False  # may run once in each of several work queues
     parameters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # what they may be
     is_pattern: bool = False  # the name is one of names, as `feeds.*`
@@ -191,13 +196,14 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class WorkerGroup:
-    """Who consumes what: `concurrency` threads share the queues of the group."""
+    """Who consumes what: in each of the processes, so many threads share the group's queues."""
 
     name: str
     queues: tuple[Queue, ...]
     concurrency: int = 1
     prefetch: int = 1  # unacknowledged messages each queue's consumer may hold
     accept: tuple[str, ...] = HARMLESS  # the serializers whose messages it reads
+    processes: int = 1
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
 
 
@@ -262,6 +268,7 @@ class Topology:
     policies: Mapping[str, Policy] = field(default_factory=dict)
     predeclared: Mapping[str, Exchange] = field(default_factory=lambda: PREDECLARED)
     delays: Delays | None = None  # as declared; `with_delays` makes exchanges and queues of it
+    parking: Queue | None = None  # where workers put messages that they cannot deal with
 
     def exchange(self, name: str) -> Exchange | None:
         """The exchange of that name: a declared one, or one that every broker has."""

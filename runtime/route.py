@@ -10,6 +10,7 @@ from typing import Any, Generic, TypeVar
 from routewright.runtime.delays import MAX_KEY_BYTES, DelayLadder
 from routewright.runtime.errors import InvalidParameter, UnknownGroup, UnknownTask
 from routewright.runtime.exchanges import Exchange, Graph
+from routewright.runtime.retries import RetryPolicy
 from routewright.runtime.topics import matches
 
 HARMLESS = ("json", "msgpack", "yaml")  # serializers; reading them runs no code of the sender's
@@ -33,6 +34,10 @@ class Route:
     Where they are not and the keys reach different queues, or an exchange chooses among queues,
     `varies` is set: which queues a key reaches is then for the broker to say.
 
+    `retry` is how often a task that fails is tried again. A worker acknowledges a message when its
+    task is over, or before it starts where the route says `early`. `soft_time_limit` and
+    `time_limit` are seconds that it may run.
+
     `task` may be a pattern, as `feeds.*`; then `{task}` in the key stands for the name that matches
     it, and `queues` are those of all names together.
     """
@@ -54,6 +59,10 @@ class Route:
     varies: bool = False
     accepted: tuple[str, ...] = HARMLESS
     multicast: bool = False
+    retry: RetryPolicy | None = None
+    early: bool = False
+    soft_time_limit: float | None = None
+    time_limit: float | None = None
 
     def named(self, task: str) -> Route:
         """The route of a task whose name matches this one's.
@@ -118,8 +127,8 @@ class Route:
 class Group:
     """The queues that one kind of worker consumes, and how many tasks it runs at a time.
 
-    `prefetch` is how many unacknowledged messages each queue's consumer may hold, and `accept` the
-    serializers that the group reads.
+    Each of the `processes` runs `concurrency` tasks at a time. `prefetch` is how many messages each
+    queue's consumer may hold unacknowledged, and `accept` the serializers that the group reads.
     """
 
     name: str
@@ -127,6 +136,7 @@ class Group:
     concurrency: int = 1
     prefetch: int = 1
     accept: tuple[str, ...] = HARMLESS
+    processes: int = 1
 
 
 def readers(groups: Iterable[Group]) -> dict[str, list[Group]]:
@@ -155,15 +165,16 @@ class Router(Generic[TaskName]):
 
     Beside the table stands the graph of the exchanges, for calls that choose their own exchange or
     key. `fronts` are the exchanges that stand in front of others, by these; what is sent to one of
-    those goes to its front.
+    those goes to its front. `parking` is the queue for messages that cannot be dealt with; without
+    one, those of the `rejecting` queues are rejected, and so dead-lettered.
 
     The type parameter is the `Literal` of the topology's task names, so that a type checker
     refuses a misspelt one.
     """
 
     __slots__ = (
-        *("_patterns", "_readers", "_routes", "delays", "fronts", "graph", "groups", "source"),
-        *("taps", "target", "tasks", "topology", "vhost"),
+        *("_patterns", "_readers", "_routes", "delays", "fronts", "graph", "groups", "parking"),
+        *("rejecting", "source", "taps", "target", "tasks", "topology", "vhost"),
     )
 
     tasks: Mapping[str, Route]
@@ -184,12 +195,16 @@ class Router(Generic[TaskName]):
         taps: Iterable[str] = (),
         fronts: Mapping[str, str] = MappingProxyType({}),
         delays: DelayLadder | None = None,
+        parking: str | None = None,
+        rejecting: Iterable[str] = (),
     ) -> None:
         self.topology = topology
         self.source = source  # the hash of the topology file, "sha256:..."
         self.target = target
         self.vhost = vhost
         self.delays = delays
+        self.parking = parking
+        self.rejecting = frozenset(rejecting)
         self._routes = {route.task: route for route in routes}
         self._patterns = tuple(patterns)
         self.tasks = MappingProxyType(

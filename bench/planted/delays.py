@@ -72,9 +72,28 @@ def _dead_letters_by_the_longer_key(base: Sound) -> Iterator[Slip]:
             yield f"`{name}`", document
 
 
+def _retried_without_delays(base: Sound) -> Iterator[Slip]:
+    for name in base.topology.tasks:
+        if not base.is_virtual:
+            document = base.changed_whole()
+            document.pop("delays", None)
+            document["tasks"][name]["retry"] = {"max": 3}
+            yield f"`{name}`", document
+
+
+def _retried_after_too_long(base: Sound) -> Iterator[Slip]:
+    for name in base.topology.tasks:
+        if not base.is_virtual:
+            document = _delayed(base)
+            document["tasks"][name]["retry"] = {"max": 5, "backoff": "1h", "max_backoff": "2h"}
+            yield f"`{name}`", document
+
+
 PLANTINGS: tuple[tuple[str, Planting], ...] = (
     ("malformed-delays", _longest_below_a_step),
     ("impossible-delay", _key_too_long_behind_a_delay),
+    ("impossible-retry", _retried_without_delays),
+    ("impossible-retry", _retried_after_too_long),
     ("impossible-delay", _sign_in_a_direct_key),
     ("name-taken-by-delays", _name_of_the_ladder),
     ("name-taken-by-delays", _policy_for_the_ladder),

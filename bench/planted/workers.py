@@ -69,6 +69,27 @@ def _only_watched(base: Sound) -> Iterator[Slip]:
             yield f"task `{task.name}`", document
 
 
+def _parking_consumed(base: Sound) -> Iterator[Slip]:
+    for group, its in base.document["workers"].items():
+        document = base.changed_whole()
+        document["parking"] = its["queues"][0]
+        yield f"`{group}` consumes `{its['queues'][0]}`", document
+
+
+def _acknowledged_never(base: Sound) -> Iterator[Slip]:
+    for name in base.topology.tasks:
+        document = base.changed()
+        document["tasks"][name]["acknowledge"] = "never"
+        yield "`never`", document
+
+
+def _soft_limit_after_the_hard_one(base: Sound) -> Iterator[Slip]:
+    for name in base.topology.tasks:
+        document = base.changed()
+        document["tasks"][name] |= {"soft_time_limit": "10s", "time_limit": "10s"}
+        yield f"`{name}`", document
+
+
 def _listed_twice(base: Sound) -> Iterator[Slip]:
     for group, its in base.document["workers"].items():
         document = base.changed()
@@ -93,4 +114,7 @@ PLANTINGS: tuple[tuple[str, Planting], ...] = (
     ("tap-in-worker-group", _work_queue_becomes_a_tap),
     ("task-without-work-queue", _only_watched),
     ("repeated-queue", _listed_twice),
+    ("parking-in-worker-group", _parking_consumed),
+    ("malformed-acknowledge", _acknowledged_never),
+    ("soft-limit-without-effect", _soft_limit_after_the_hard_one),
 )

@@ -28,6 +28,7 @@ from routewright.compiler.checks.history_for_work_queue import history_for_work_
 from routewright.compiler.checks.ignored_binding_arguments import ignored_binding_arguments
 from routewright.compiler.checks.ignored_binding_key import ignored_binding_key
 from routewright.compiler.checks.impossible_delay import impossible_delay
+from routewright.compiler.checks.impossible_retry import impossible_retry
 from routewright.compiler.checks.literal_wildcard import literal_wildcard
 from routewright.compiler.checks.malformed_delayed_type import malformed_delayed_type
 from routewright.compiler.checks.malformed_weight import malformed_weight
@@ -36,6 +37,7 @@ from routewright.compiler.checks.mandatory_delayed_task import mandatory_delayed
 from routewright.compiler.checks.name_taken_by_delays import name_taken_by_delays
 from routewright.compiler.checks.name_too_long import name_too_long
 from routewright.compiler.checks.overlapping_work_queues import overlapping_work_queues
+from routewright.compiler.checks.parking_in_worker_group import parking_in_worker_group
 from routewright.compiler.checks.policy_overrides_file import policy_overrides_file
 from routewright.compiler.checks.policy_passed_over import policy_passed_over
 from routewright.compiler.checks.policy_without_effect import policy_without_effect
@@ -46,6 +48,7 @@ from routewright.compiler.checks.reserved_header import reserved_header
 from routewright.compiler.checks.reserved_name import reserved_name
 from routewright.compiler.checks.serializer_not_accepted import serializer_not_accepted
 from routewright.compiler.checks.shadowed_binding import shadowed_binding
+from routewright.compiler.checks.soft_limit_without_effect import soft_limit_without_effect
 from routewright.compiler.checks.stream_as_work_queue import stream_as_work_queue
 from routewright.compiler.checks.tap_in_worker_group import tap_in_worker_group
 from routewright.compiler.checks.task_delivered_more_than_once import task_delivered_more_than_once
@@ -114,6 +117,8 @@ CHECKS: tuple[Check, ...] = (
     serializer_not_accepted,
     history_for_work_queue,
     tap_in_worker_group,
+    parking_in_worker_group,
+    soft_limit_without_effect,
     queue_without_worker,
     overlapping_work_queues,
     too_many_key_classes,
@@ -131,6 +136,7 @@ CHECKS: tuple[Check, ...] = (
     name_taken_by_delays,
     impossible_delay,
     delayed_dead_letters_elsewhere,
+    impossible_retry,
 )
 
 

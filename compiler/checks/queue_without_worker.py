@@ -11,16 +11,18 @@ from routewright.compiler.topology import Exchange, Queue, Topology
 def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     """No worker group consumes a queue, so that what arrives there stays.
 
-    Not said of a queue that only watches (`tap: true`), nor of one where dead letters are kept for
-    somebody to look at, unless a task is sent there, nor of one whose messages wait there to expire
-    and go on to a queue that is consumed. Without any worker group in the file nothing is known of
-    who consumes what.
+    Not said of the queue for parking, of a queue that only watches (`tap: true`), of one where dead
+    letters are kept for somebody to look at, unless a task is sent there, nor of one whose messages
+    wait there to expire and go on to a queue that is consumed. Without any worker group in the file
+    nothing is known of who consumes what.
     """
     if not topology.groups:
         return
     consumed = {queue.name for group in topology.groups.values() for queue in group.queues}
     kept = _dead_letter_queues(topology, routing)
     for name, queue in topology.queues.items():
+        if queue is topology.parking:
+            continue
         if name in consumed or queue.tap or (name in kept and name not in routing.arrivals):
             continue
         if "x-message-ttl" in queue.effective and _goes_on(queue, consumed, routing):

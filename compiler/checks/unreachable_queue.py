@@ -8,7 +8,7 @@ from routewright.compiler.topology import Topology
 
 
 def unreachable_queue(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
-    """No message can get to a queue.
+    """No message can get to a queue, nor do workers park any there.
 
     It is bound to nothing, or only to internal exchanges that nothing leads to. By the default
     exchange every queue can be reached by its name; this is said when no task and no dead letter
@@ -24,7 +24,7 @@ def unreachable_queue(topology: Topology, routing: Routing) -> Iterator[Diagnost
     }
     for name, queue in topology.queues.items():
         sources = [binding.source.name for binding in routing.bindings_to(queue)]
-        if name not in by_name and live.isdisjoint(sources):
+        if queue is not topology.parking and name not in by_name and live.isdisjoint(sources):
             yield Diagnostic(
                 "unreachable-queue",
                 f"queue `{name}` is bound to nothing"

@@ -15,6 +15,7 @@ from routewright.compiler.templates import TASK, all_listed, placeholders
 from routewright.compiler.topology import Binding, Queue, Task, Topology
 from routewright.runtime.delays import DelayLadder
 from routewright.runtime.exchanges import Criterion, Exchange
+from routewright.runtime.retries import RetryPolicy
 from routewright.runtime.route import Group, Route, accepted, readers
 
 
@@ -27,6 +28,7 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
             group.concurrency,
             group.prefetch,
             group.accept,
+            group.processes,
         )
         for name, group in sorted(topology.groups.items())
     ]
@@ -50,7 +52,18 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
         taps=tuple(sorted(name for name, queue in topology.queues.items() if queue.tap)),
         fronts=fronts(topology),
         delays=delays and _construction(delays),
+        retried=any(task.retry for task in tasks.values()),
+        parking=topology.parking and topology.parking.name,
+        rejecting=_rejecting(topology),
     )
+
+
+def _rejecting(topology: Topology) -> tuple[str, ...]:
+    """The queues that dead-letter what their workers cannot deal with, where nothing is parked."""
+    if topology.parking is not None:
+        return ()
+    queues = topology.queues.values()
+    return tuple(sorted(it.name for it in queues if it.dead_letter_exchange is not None))
 
 
 def _patterns(tasks: Mapping[str, Task]) -> list[str]:
@@ -117,6 +130,10 @@ def _route(task: Task, routing: Routing, reads: Mapping[str, list[Group]]) -> Ro
         queues_by_key=by_key,
         accepted=accepted(routing.reach(task), reads),
         multicast=task.multicast,
+        retry=task.retry,
+        early=task.early,
+        soft_time_limit=task.soft_time_limit,
+        time_limit=task.time_limit,
         varies=not by_key and len({it.queues for _, it in ways}) > 1,
     )
 
@@ -125,10 +142,17 @@ def _construction(value: Route | Group | Exchange | DelayLadder) -> Call:
     """The call that makes a value; what equals its default is left out."""
     given = {field.name: getattr(value, field.name) for field in fields(value)}
     first, *rest = fields(value)
-    keywords = {
+    keywords: dict[str, object] = {
         field.name: given[field.name] for field in rest if given[field.name] != _default(field)
     }
+    if isinstance(value, Route) and value.retry is not None:
+        keywords["retry"] = _retry(value.retry)
     return Call(type(value).__name__, [given[first.name]], keywords, tall=True)
+
+
+def _retry(policy: RetryPolicy) -> Call:
+    given = {it.name: getattr(policy, it.name) for it in fields(policy)}
+    return Call("RetryPolicy", keywords=given)
 
 
 def _default(field: Field[object]) -> object:
