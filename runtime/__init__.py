@@ -31,20 +31,25 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import NotRegistered as NotRegistered
     from routewright.runtime.errors import Refused as Refused
     from routewright.runtime.errors import ResultTimeout as ResultTimeout
+    from routewright.runtime.errors import Retry as Retry
     from routewright.runtime.errors import RoutewrightError as RoutewrightError
     from routewright.runtime.errors import SendError as SendError
+    from routewright.runtime.errors import SoftTimeLimitExceeded as SoftTimeLimitExceeded
     from routewright.runtime.errors import TaskFailed as TaskFailed
     from routewright.runtime.errors import TaskRevoked as TaskRevoked
+    from routewright.runtime.errors import TimeLimitExceeded as TimeLimitExceeded
     from routewright.runtime.errors import UnknownExchange as UnknownExchange
     from routewright.runtime.errors import UnknownGroup as UnknownGroup
     from routewright.runtime.errors import UnknownQueue as UnknownQueue
     from routewright.runtime.errors import UnknownTask as UnknownTask
     from routewright.runtime.errors import Unroutable as Unroutable
     from routewright.runtime.errors import Unsent as Unsent
+    from routewright.runtime.errors import WorkerLost as WorkerLost
     from routewright.runtime.errors import WorkerUsageError as WorkerUsageError
     from routewright.runtime.exchanges import Exchange as Exchange
     from routewright.runtime.functions import task as task
     from routewright.runtime.results import AsyncResult as AsyncResult
+    from routewright.runtime.retries import RetryPolicy as RetryPolicy
     from routewright.runtime.route import Group as Group
     from routewright.runtime.route import Route as Route
     from routewright.runtime.route import Router as Router
@@ -61,6 +66,7 @@ _HOMES = {
     "Connection": "connection",
     "Exchange": "exchanges",
     "Group": "route",
+    "RetryPolicy": "retries",
     "Route": "route",
     "Router": "route",
     "Signature": "signature",
@@ -96,16 +102,20 @@ __all__ = [
     "NotRegistered",
     "Refused",
     "ResultTimeout",
+    "Retry",
+    "RetryPolicy",
     "Route",
     "Router",
     "RoutewrightError",
     "SendError",
     "Signature",
+    "SoftTimeLimitExceeded",
     "Task",
     "TaskFailed",
     "TaskRevoked",
     "TaskSet",
     "TaskSetResult",
+    "TimeLimitExceeded",
     "UnknownExchange",
     "UnknownGroup",
     "UnknownQueue",
@@ -113,6 +123,7 @@ __all__ = [
     "Unroutable",
     "Unsent",
     "Worker",
+    "WorkerLost",
     "WorkerUsageError",
     "errors",
     "establish_connection",

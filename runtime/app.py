@@ -18,12 +18,13 @@ from routewright.runtime.functions import BindingDecorator, Decorator, FunctionT
 from routewright.runtime.message import Envelope, Message, new_id, running
 from routewright.runtime.options import CALL_ONLY, Call, Options, choose, read_options
 from routewright.runtime.outgoing import check_headers
+from routewright.runtime.parking import Parking
 from routewright.runtime.pipeline import Pipeline, pipeline_of
 from routewright.runtime.publisher import Publisher, deliver
 from routewright.runtime.replies import ReplyQueue
 from routewright.runtime.rerouting import route_of
 from routewright.runtime.results import AsyncResult
-from routewright.runtime.route import Router
+from routewright.runtime.route import Route, Router
 from routewright.runtime.sendable import AnyTask, SendOptions
 from routewright.runtime.stream import Source
 
@@ -81,6 +82,7 @@ class App:
             limit=pool_limit,
             confirm_timeout=seconds("confirm_timeout", confirm_timeout),
         )
+        self.parking = Parking(router, self.broker, self._publisher)
         self._replies = ReplyQueue(self.broker)
         # Runs when the app is collected, and before the process ends.
         weakref.finalize(self, _close, self._replies, self._publisher)
@@ -195,6 +197,7 @@ class App:
             root_id=None if parent is None else parent.root_id or parent.id,
             parent_id=None if parent is None else parent.id,
             ignore_result=options.ignore_result,
+            timelimit=(route.time_limit, route.soft_time_limit),
             headers=options.headers,
         )
         # Before any network: what cannot be encoded must leave no trace.
@@ -225,6 +228,24 @@ class App:
         """
         route = later.put_off(self.router, self.broker, task, queue, due)
         deliver(self._publisher, Dispatch(route, later.anew(envelope)))
+
+    def send_again(
+        self, task: str, queue: str, envelope: Envelope, kwargs: Mapping[str, Any], due: datetime
+    ) -> None:
+        """Send a message that came from a queue along its task's route of today.
+
+        A task that runs in several queues comes back to this one alone.
+
+        Raises:
+            UnknownTask: the topology of today declares it no more.
+            InvalidParameter: the key of today wants what the message does not say.
+            InvalidOption: the topology delays no task, or none for so long.
+            SendError: the message was not sent, or not surely.
+        """
+        route = self.router.resolve(task)
+        route = Route(task, "", queue, (queue,)) if route.multicast else route.filled(kwargs)
+        route = later.postponed(self.router, self.broker, route, due)
+        deliver(self._publisher, Dispatch(route, envelope))
 
     def _source(self, call: Call) -> tuple[Source, float | None]:
         """What a call is sent by, and how long it may wait for a connection."""

@@ -41,6 +41,8 @@ class Delivery:
     tag: Any
     queue: str
     source: Consumer
+    redelivered: bool = False
+    acknowledged: bool = False  # before its task began
 
 
 class Consumer:
@@ -181,7 +183,8 @@ class Consumer:
             reply_to=message.properties.get("reply_to"),
             priority=self._priority(message.properties.get("priority")),
         )
-        delivery = Delivery(envelope, message.delivery_tag, queue, self)
+        again = bool(message.delivery_info.get("redelivered"))
+        delivery = Delivery(envelope, message.delivery_tag, queue, self, again)
         if self._held is not None:
             self._held.append(delivery)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from difflib import get_close_matches
 from typing import Any
 
@@ -171,6 +172,30 @@ class TaskFailed(RoutewrightError):
     def __str__(self) -> str:
         exc_type, text = self.args
         return f"{exc_type}: {text}" if text else f"{exc_type}"
+
+
+class Retry(RoutewrightError):
+    """Ends a running task that is to be tried again; what `self.retry()` raises."""
+
+    def __init__(
+        self, due: datetime | None, cause: BaseException | None, max_retries: int | None
+    ) -> None:
+        super().__init__(str(cause) if cause is not None else "the task asks to be tried again")
+        self.due = due
+        self.cause = cause
+        self.max_retries = max_retries
+
+
+class SoftTimeLimitExceeded(RoutewrightError):
+    """Raised within a task that runs for longer than its soft time limit."""
+
+
+class TimeLimitExceeded(RoutewrightError):
+    """A task ran for longer than its time limit, and was given up."""
+
+
+class WorkerLost(RoutewrightError):
+    """The processes that ran a task died, time and again."""
 
 
 class TaskRevoked(RoutewrightError):

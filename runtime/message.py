@@ -21,7 +21,7 @@ from kombu.exceptions import SerializerNotInstalled
 from kombu.utils.json import JSONEncoder
 
 from routewright.runtime.brief import brief
-from routewright.runtime.errors import EncodeError, MalformedMessage
+from routewright.runtime.errors import EncodeError, InvalidOption, MalformedMessage
 
 PROTOCOL_HEADERS = frozenset(
     (
@@ -78,6 +78,7 @@ class Message:
     parent_id: str | None = None
     ignore_result: bool = False
     reply_to: str | None = None
+    timelimit: tuple[float | None, float | None] = (None, None)  # hard and soft, in seconds
     headers: Mapping[str, Any] = field(default_factory=dict)  # the user's own
 
     def encode(self, serializer: str, priority: int | None = None) -> Envelope:
@@ -114,7 +115,7 @@ class Message:
             "group": None,
             "group_index": None,
             "retries": self.retries,
-            "timelimit": [None, None],
+            "timelimit": list(self.timelimit),
             "root_id": self.root_id or self.id,
             "parent_id": self.parent_id,
             "argsrepr": brief(self.args),
@@ -170,7 +171,6 @@ class Message:
         retries = headers.get("retries") or 0
         if type(retries) is not int:
             raise known.malformed(f"header `retries` is {_found(headers, 'retries')}")
-        _check_timelimit(headers, known)
         return cls(
             task=known.task or "",
             id=known.task_id or "",
@@ -183,12 +183,25 @@ class Message:
             parent_id=_text(headers.get("parent_id")),
             ignore_result=headers.get("ignore_result") is True,
             reply_to=known.reply_to,
+            timelimit=_timelimit(headers, known),
             headers={k: v for k, v in headers.items() if k not in PROTOCOL_HEADERS},
         )
 
 
 #: The message whose task this thread is running; what the task sends is its child.
 running: ContextVar[Message | None] = ContextVar("routewright_running", default=None)
+
+
+def request() -> Message:
+    """The message whose task this thread is running.
+
+    Raises:
+        InvalidOption: no worker is running it.
+    """
+    message = running.get()
+    if message is None:
+        raise InvalidOption("there is a request only while a worker runs the task")
+    return message
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,13 +245,15 @@ def _body(
     return tuple(args), kwargs
 
 
-def _check_timelimit(headers: Mapping[str, Any], known: _Known) -> None:
+def _timelimit(headers: Mapping[str, Any], known: _Known) -> tuple[float | None, float | None]:
     limit = headers.get("timelimit")
     if limit is None:
-        return
+        return None, None
     pair = isinstance(limit, (list, tuple)) and len(limit) == len(("hard", "soft"))
     if not pair or not all(part is None or isinstance(part, (int, float)) for part in limit):
         raise known.malformed(f"header `timelimit` is {_found(headers, 'timelimit')}")
+    hard, soft = (part if part and part > 0 else None for part in limit)
+    return hard, soft
 
 
 def _time(headers: Mapping[str, Any], name: str, known: _Known) -> datetime | None:

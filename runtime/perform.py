@@ -1,110 +1,296 @@
-"""Running one message: read it, find its task, run that, and say what to tell whom."""
+"""Running one message: read it, find its task, run that, and say what is owed for it."""
 
 from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from time import monotonic
-from typing import TypeAlias
+from typing import Any
 
-from routewright.runtime import functions
+from routewright.runtime import functions, retrying
 from routewright.runtime import tasks as classes
+from routewright.runtime.app import App
 from routewright.runtime.brief import brief, in_line
 from routewright.runtime.consumer import Delivery
+from routewright.runtime.deaths import MOST_DEATHS, Post
 from routewright.runtime.errors import (
     EncodeError,
+    InvalidOption,
     MalformedMessage,
     NotRegistered,
+    Retry,
     RoutewrightError,
+    SendError,
     TaskRevoked,
+    UnknownTask,
+    WorkerLost,
 )
+from routewright.runtime.limits import Limits
 from routewright.runtime.message import Envelope, Message, running
-from routewright.runtime.outcome import REVOKED, SUCCESS, Outcome
+from routewright.runtime.outcome import RETRY, REVOKED, SUCCESS, Outcome
+from routewright.runtime.retrying import Retrier
 from routewright.runtime.sendable import AnyTask
+from routewright.runtime.settlement import Settlement, Word
+
+HOLD = timedelta(seconds=5)  # until a message is looked at again that could not be passed on
 
 logger = logging.getLogger("routewright.worker")
 
 
 @dataclass(frozen=True, slots=True)
-class Settlement:
-    """What the worker owes for a delivery: perhaps a reply, and then its acknowledgement.
+class _Failure:
+    """A task that raised, and the traceback of that."""
 
-    A message that is not `accepted` is rejected for good, and so dead-lettered where its queue says
-    so.
+    error: BaseException
+    traceback: str
+
+
+class Performer:
+    """Runs messages, in the thread of the caller; whatever a task raises is its own failure.
+
+    Args:
+        app: whose tasks to run, and who sends again what is to be retried or parked.
+        accept: the content types that are read.
+        acknowledge: tells the broker that a message is done with, before its task begins.
+        limits: watches how long tasks run.
+        post: is told what runs, in case the process dies of it.
     """
 
-    delivery: Delivery
-    accepted: bool
-    reply_to: str | None = None
-    reply: Envelope | None = None
-    held_until: datetime | None = None  # to be looked at again then, and settled no sooner
+    def __init__(
+        self,
+        app: App,
+        accept: Collection[str],
+        *,
+        acknowledge: Callable[[Delivery], None],
+        limits: Limits,
+        post: Post | None = None,
+    ) -> None:
+        self._app = app
+        self._accept = accept
+        self._acknowledge = acknowledge
+        self._limits = limits
+        self._post = post
+        self._retrier = Retrier(app)
 
+    def perform(self, delivery: Delivery, thread: int) -> Settlement | None:
+        """Run the task of a delivery; None if it was given up meanwhile, and all is said."""
+        try:
+            message = Message.decode(delivery.envelope, self._accept)
+        except MalformedMessage as error:
+            return self._put_aside(delivery, error, error.task_id, error.reply_to)
+        except BaseException as error:  # noqa: BLE001  a pickle runs code, which may do anything
+            return self._put_aside(delivery, error, None, None)
+        task = self._app.tasks.get(message.task)
+        if task is None:
+            unknown = NotRegistered(f"no task `{message.task}` in this worker")
+            return self._put_aside(delivery, unknown, message.id, message.reply_to)
+        untimely = self._untimely(delivery, message)
+        if untimely is not None:
+            return untimely
+        deaths = self._deaths(delivery, message)
+        if deaths >= MOST_DEATHS:
+            lost = WorkerLost(f"{deaths} times a process died with the task running")
+            return self._put_aside(delivery, lost, message.id, message.reply_to)
+        with self._holding(thread, message, alone=deaths > 0):
+            return self._attend(delivery, message, task, thread)
 
-PutOff: TypeAlias = Callable[[Delivery, Message], Settlement]
-"""What is done with a message that is not due yet."""
+    def _untimely(self, delivery: Delivery, message: Message) -> Settlement | None:
+        """What becomes of a message that is not due yet, or has expired."""
+        if message.eta is None and message.expires is None:
+            return None
+        now = datetime.now(UTC)
+        if message.eta is not None and message.eta > now:
+            return self._put_off(delivery, message, message.eta)
+        if message.expires is not None and message.expires <= now:
+            return _revoked(delivery, message, message.expires)
+        return None
 
+    def _deaths(self, delivery: Delivery, message: Message) -> int:
+        if self._post is None or not delivery.redelivered:
+            return 0
+        return self._post.count(message.id)
 
-def perform(
-    delivery: Delivery,
-    tasks: Mapping[str, AnyTask],
-    accept: Collection[str],
-    put_off: PutOff,
-) -> Settlement:
-    """Run the task of a delivery; whatever it raises is its failure, and nobody else's."""
-    try:
-        message = Message.decode(delivery.envelope, accept)
-    except MalformedMessage as error:
-        return refuse(delivery, error, error.task_id, error.reply_to)
-    except BaseException as error:  # noqa: BLE001  a pickle runs code, which may do anything
-        return refuse(delivery, error, None, None)
-    task = tasks.get(message.task)
-    if task is None:
-        unknown = NotRegistered(f"no task `{message.task}` in this worker")
-        return refuse(delivery, unknown, message.id, message.reply_to)
-    if message.eta is not None and message.eta > datetime.now(UTC):
-        return put_off(delivery, message)
-    started = monotonic()
-    outcome, note = _outcome(task, message)
-    reply = None
-    if not message.ignore_result or outcome.status != SUCCESS:
-        outcome, note, reply = _encoded(outcome, note)
-    logger.info(
-        "%s[%s] %s in %.3f s%s",
-        message.task,
-        message.id,
-        outcome.status,
-        monotonic() - started,
-        note and f": {note}",
-    )
-    if message.ignore_result:
+    @contextmanager
+    def _holding(self, thread: int, message: Message, *, alone: bool) -> Iterator[None]:
+        if self._post is None:
+            yield
+        else:
+            with self._post.holding(thread, message.id, alone=alone):
+                yield
+
+    def _attend(
+        self, delivery: Delivery, message: Message, task: AnyTask, thread: int
+    ) -> Settlement | None:
+        """Run a task within its limits, and see to what came of it."""
+        early, soft, hard = self._terms(message)
+        if early:
+            self._acknowledge(delivery)
+            delivery = replace(delivery, acknowledged=True)
+        started = monotonic()
+        if soft is None and hard is None:
+            value = _run(task, message)
+        else:
+            limited = self._limits.start(message, delivery, thread, soft, hard)
+            value = _run(task, message)
+            self._limits.stop(limited)
+            if limited.given_up:
+                return None
+        if isinstance(value, _Failure):
+            return self._failed(delivery, message, value, monotonic() - started)
+        outcome, note, reply = Outcome(message.id, SUCCESS, value), "", None
+        if not message.ignore_result:
+            outcome, note, reply = _encoded(outcome)
+        _log(message, outcome.status, monotonic() - started, note)
+        return _done(delivery, message.reply_to, reply)
+
+    def _terms(self, message: Message) -> tuple[bool, float | None, float | None]:
+        """Whether to acknowledge early, and the soft and the hard limit, in seconds."""
+        hard, soft = message.timelimit
+        try:
+            route = self._app.router.resolve(message.task)
+        except UnknownTask:
+            return False, soft, hard
+        return (
+            route.early,
+            route.soft_time_limit if soft is None else soft,
+            route.time_limit if hard is None else hard,
+        )
+
+    def _failed(
+        self, delivery: Delivery, message: Message, failure: _Failure, seconds: float
+    ) -> Settlement:
+        """Try a task again that raised, or say that it failed."""
+        error = failure.error
+        due = self._retrier.due(message, error)
+        if due is not None:
+            return self._again(delivery, message, failure, due)
+        cause = error.cause or error if isinstance(error, Retry) else error
+        _log_traceback(message, failure.traceback)
+        _log(message, "FAILURE", seconds, brief(cause, 200))
+        if self._retrier.is_meant(message, error):
+            reason = f"given up after {message.retries} retries: {brief(cause, 200)}"
+            return self._put_aside(
+                delivery, cause, message.id, message.reply_to, failure.traceback, reason, message
+            )
+        reply = Outcome.error(message.id, cause, failure.traceback).encode()
+        return _done(delivery, message.reply_to, None if message.ignore_result else reply)
+
+    def _again(
+        self, delivery: Delivery, message: Message, failure: _Failure, due: datetime
+    ) -> Settlement:
+        error = failure.error
+        try:
+            self._retrier.send(delivery, message, error, due)
+        except SendError as problem:
+            if not delivery.acknowledged:
+                logger.error(  # noqa: TRY400  one line each
+                    "%s[%s] cannot be sent again yet: %s", message.task, message.id, problem
+                )
+                return Settlement(delivery, Word.HOLD, until=datetime.now(UTC) + HOLD)
+            return self._put_aside(delivery, problem, message.id, message.reply_to)
+        except RoutewrightError as problem:  # the topology of today has no way for it
+            return self._put_aside(
+                delivery, problem, message.id, message.reply_to, failure.traceback
+            )
+        logger.info(
+            "%s[%s] is tried again at %s: %s",
+            message.task,
+            message.id,
+            due.isoformat(),
+            brief(error, 200),
+        )
+        reply = Outcome.error(message.id, error, failure.traceback, status=RETRY).encode()
+        return _done(delivery, message.reply_to, None if message.ignore_result else reply)
+
+    def _put_off(self, delivery: Delivery, message: Message, due: datetime) -> Settlement:
+        """Have a message that is not due come again; if that fails, look again after a while."""
+        try:
+            self._app.put_off(message.task, delivery.queue, delivery.envelope, due)
+        except InvalidOption as error:
+            problem = MalformedMessage(f"header `eta` is {due.isoformat()}: {error}")
+            return self._put_aside(delivery, problem, message.id, message.reply_to)
+        except SendError as error:
+            logger.error("%s[%s] is not due and stays here: %s", message.task, message.id, error)  # noqa: TRY400  one line each
+            return Settlement(delivery, Word.HOLD, until=min(due, datetime.now(UTC) + HOLD))
+        logger.info("%s[%s] is put off until %s", message.task, message.id, due.isoformat())
+        return Settlement(delivery, Word.ACK)
+
+    def _put_aside(
+        self,
+        delivery: Delivery,
+        error: BaseException,
+        task_id: str | None,
+        reply_to: str | None,
+        trace: str | None = None,
+        reason: str | None = None,
+        spent: Message | None = None,
+    ) -> Settlement:
+        """Park a message that cannot be dealt with, and tell the one who waits for its result."""
+        problem = str(error) if isinstance(error, RoutewrightError) else brief(error, 200)
         reply = None
-    return Settlement(delivery, True, message.reply_to, reply)
+        if task_id is not None and reply_to is not None:
+            reply = Outcome.error(task_id, error, trace).encode()
+        if not self._app.parking.takes(delivery.queue):
+            logger.error("rejected a message of queue `%s`: %s", delivery.queue, in_line(problem))
+            word = Word.SAID if delivery.acknowledged else Word.REJECT
+            return Settlement(delivery, word, reply_to, reply)
+        told = delivery
+        if spent is not None:
+            headers = {
+                **delivery.envelope.headers,
+                retrying.HISTORY: retrying.history(delivery.envelope.headers, error),
+            }
+            told = replace(delivery, envelope=replace(delivery.envelope, headers=headers))
+        try:
+            self._app.parking.park(told, reason or problem, trace)
+        except SendError as trouble:
+            logger.error(  # noqa: TRY400  one line each
+                "a message of queue `%s` cannot be parked yet: %s", delivery.queue, trouble
+            )
+            if not delivery.acknowledged:
+                return Settlement(delivery, Word.HOLD, until=datetime.now(UTC) + HOLD)
+        else:
+            logger.error("parked a message of queue `%s`: %s", delivery.queue, in_line(problem))
+        return _done(delivery, reply_to, reply)
 
 
-def _outcome(task: AnyTask, message: Message) -> tuple[Outcome, str]:
-    """Run the task; its outcome, and a word on it for the log."""
-    if message.expires is not None and message.expires <= datetime.now(UTC):
-        reason = f"expired at {message.expires.isoformat()}"
-        return Outcome.error(message.id, TaskRevoked(reason), status=REVOKED), reason
+def given_up(delivery: Delivery, message: Message, error: BaseException) -> Settlement:
+    """What is owed for a task that ran for too long."""
+    _log(message, "FAILURE", 0.0, str(error))
+    reply = Outcome.error(message.id, error).encode()
+    return _done(delivery, message.reply_to, None if message.ignore_result else reply)
+
+
+def _revoked(delivery: Delivery, message: Message, expired: datetime) -> Settlement:
+    reason = f"expired at {expired.isoformat()}"
+    _log(message, REVOKED, 0.0, reason)
+    reply = Outcome.error(message.id, TaskRevoked(reason), status=REVOKED).encode()
+    return _done(delivery, message.reply_to, None if message.ignore_result else reply)
+
+
+def _done(delivery: Delivery, reply_to: str | None, reply: Envelope | None) -> Settlement:
+    word = Word.SAID if delivery.acknowledged else Word.ACK
+    return Settlement(delivery, word, reply_to, reply)
+
+
+def _run(task: AnyTask, message: Message) -> Any:
+    """The value of a task, or a `_Failure`."""
     token = running.set(message)
     try:
-        value = task.execute(message.args, message.kwargs)
+        return task.execute(message.args, message.kwargs)
     except BaseException as error:  # noqa: BLE001  a task's `sys.exit()` ends the task alone
-        text = _traceback(error)
-        shown = "\n".join(f"  {in_line(line)}" for line in text.splitlines())
-        logger.error("%s[%s] raised\n%s", message.task, message.id, shown)  # noqa: TRY400  without our frames
-        return Outcome.error(message.id, error, text), brief(error, 200)
+        return _Failure(error, _traceback(error))
     finally:
         running.reset(token)
-    return Outcome(message.id, SUCCESS, value), ""
 
 
-def _encoded(outcome: Outcome, note: str) -> tuple[Outcome, str, Envelope]:
+def _encoded(outcome: Outcome) -> tuple[Outcome, str, Envelope]:
     try:
-        return outcome, note, outcome.encode()
+        return outcome, "", outcome.encode()
     except Exception as error:  # noqa: BLE001  the value's own code runs in here
         problem = (
             f"the task's value cannot be sent as JSON: {brief(error, 200)}; "
@@ -114,16 +300,20 @@ def _encoded(outcome: Outcome, note: str) -> tuple[Outcome, str, Envelope]:
         return failure, problem, failure.encode()
 
 
-def refuse(
-    delivery: Delivery, error: BaseException, task_id: str | None, reply_to: str | None
-) -> Settlement:
-    """Reject a message, and tell the one who waits for its result."""
-    problem = str(error) if isinstance(error, RoutewrightError) else brief(error, 200)
-    logger.error("rejected a message of queue `%s`: %s", delivery.queue, in_line(problem))
-    if task_id is None or reply_to is None:
-        return Settlement(delivery, False)
-    reply = Outcome.error(task_id, error).encode()
-    return Settlement(delivery, False, reply_to, reply)
+def _log(message: Message, status: str, seconds: float, note: str) -> None:
+    logger.info(
+        "%s[%s] %s in %.3f s%s",
+        message.task,
+        message.id,
+        status,
+        seconds,
+        note and f": {note}",
+    )
+
+
+def _log_traceback(message: Message, text: str | None) -> None:
+    shown = "\n".join(f"  {in_line(line)}" for line in (text or "").splitlines())
+    logger.error("%s[%s] raised\n%s", message.task, message.id, shown)
 
 
 def _traceback(error: BaseException) -> str:

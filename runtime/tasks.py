@@ -6,11 +6,13 @@ import inspect
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Unpack
 
 from routewright.runtime.later import due
+from routewright.runtime.message import Message, request
 from routewright.runtime.naming import default_name
 from routewright.runtime.options import CALL_ONLY, Call, Options, read_options
+from routewright.runtime.retrying import retry
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
 from routewright.runtime.signature import Signature
 
@@ -116,6 +118,32 @@ class Task:
     ) -> Signature[Any]:
         """The same, with options of `apply_async`."""
         return Signature(cls, tuple(args), kwargs or {}, options)
+
+    @property
+    def request(self) -> Message:
+        """The message whose task this thread is running.
+
+        Raises:
+            InvalidOption: no worker is running it.
+        """
+        return request()
+
+    def retry(
+        self,
+        *,
+        countdown: float | None = None,
+        eta: datetime | None = None,
+        exc: BaseException | None = None,
+        max_retries: int | None = None,
+    ) -> NoReturn:
+        """End the running task, to be tried again: `raise self.retry(...)`.
+
+        See `routewright.runtime.retrying.retry` for the arguments.
+
+        Raises:
+            Retry: always, in a worker.
+        """
+        retry(countdown=countdown, eta=eta, exc=exc, max_retries=max_retries)
 
     @classmethod
     def declared(cls) -> Options:

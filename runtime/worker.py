@@ -17,19 +17,19 @@ from typing import TypeVar
 from routewright.runtime.app import App
 from routewright.runtime.broker import LinkLost
 from routewright.runtime.consumer import Consumer, Delivery, consumer_of
+from routewright.runtime.deaths import Post
 from routewright.runtime.duties import accepted, check_code
 from routewright.runtime.errors import (
     BrokerUnreachable,
-    InvalidOption,
     LoginRefused,
-    MalformedMessage,
     MissingQueue,
-    SendError,
+    TimeLimitExceeded,
 )
 from routewright.runtime.later import early
-from routewright.runtime.message import Message
-from routewright.runtime.perform import Settlement, perform, refuse
+from routewright.runtime.limits import Limited, Limits
+from routewright.runtime.perform import Performer, given_up
 from routewright.runtime.route import Group
+from routewright.runtime.settlement import Settlement, Word
 from routewright.runtime.waiting import Waiting
 from routewright.runtime.waker import Waker
 
@@ -55,13 +55,16 @@ class Worker:
         group: the queues, how many tasks to run at a time, and how many messages each queue's
             consumer holds.
         grace: seconds that running tasks are given to finish after `stop`.
+        post: where to report what runs, in a process whose death is looked into.
     """
 
-    def __init__(self, app: App, group: Group, *, grace: float = 30.0) -> None:
+    def __init__(
+        self, app: App, group: Group, *, grace: float = 30.0, post: Post | None = None
+    ) -> None:
+        accept = accepted(group)  # first: it may raise
         self.app = app
         self.group = group
         self.grace = grace
-        self._accept = accepted(group)
         self._ready: SimpleQueue[Delivery | None] = SimpleQueue()
         self._done: SimpleQueue[Settlement] = SimpleQueue()
         self._unsettled = 0  # deliveries that have not come back from the task threads
@@ -72,6 +75,15 @@ class Worker:
         self._waiting = Waiting()
         self._allowed = 0
         self._hold = HOLD if app.broker.is_amqp else LONG_HOLD
+        self._limits = Limits(self._give_up, self._waker.wake)
+        self._performer = Performer(
+            app,
+            accept,
+            acknowledge=self._acknowledge,
+            limits=self._limits,
+            post=post,
+        )
+        self.worn = False  # a task that was given up may still take up a thread
 
     def stop(self) -> None:
         """Make `run` stop consuming, wait for the running tasks and return.
@@ -99,8 +111,7 @@ class Worker:
         try:
             check_code(self.app, self.group)
             for number in range(self.group.concurrency):
-                # Daemons: a task that outlives the grace period must not keep the process.
-                threading.Thread(target=self._work, name=f"task-{number}", daemon=True).start()
+                self._start_thread(number)
             while not self._stopping:
                 consumer = self._connect()
                 if consumer is None:
@@ -156,8 +167,9 @@ class Worker:
                 self._settle(consumer)
                 self._release(consumer)
                 consumer.look_for_missing()
+                self._limits.look()
                 patience = consumer.patience(busy=self._unsettled > 0)
-                consumer.wait(self._waiting.patience(patience))
+                consumer.wait(self._limits.patience(self._waiting.patience(patience)))
             self._wind_down(consumer)
         except LinkLost as error:
             # What it delivered will be delivered again; tasks that run on cannot be acknowledged.
@@ -187,7 +199,9 @@ class Worker:
         )
         deadline = monotonic() + self.grace
         while self._unsettled and (remaining := deadline - monotonic()) > 0:
-            consumer.wait(min(consumer.patience(busy=True), remaining))
+            self._limits.look()
+            patience = self._limits.patience(consumer.patience(busy=True))
+            consumer.wait(min(patience, remaining))
             self._settle(consumer)
         if self._unsettled:
             logger.warning(
@@ -229,48 +243,57 @@ class Worker:
     def _settle(self, consumer: Consumer) -> None:
         """Reply, then acknowledge: the other way round, a crash between them loses the result."""
         while (settlement := _next(self._done)) is not None:
-            self._unsettled -= 1
-            if settlement.held_until is not None:
-                if settlement.delivery.source is consumer:
-                    self._waiting.hold(settlement.delivery, settlement.held_until)
-                continue
+            delivery = settlement.delivery
+            if settlement.ends:
+                self._unsettled -= 1
             if settlement.reply is not None and settlement.reply_to is not None:
                 consumer.publish(settlement.reply_to, settlement.reply)
-            if settlement.accepted:
-                consumer.ack(settlement.delivery)
-            else:
-                consumer.reject(settlement.delivery, requeue=False)
+            match settlement.word:
+                case Word.ACK:
+                    consumer.ack(delivery)
+                case Word.REJECT:
+                    consumer.reject(delivery, requeue=False)
+                case Word.HOLD if delivery.source is consumer and settlement.until is not None:
+                    self._waiting.hold(delivery, settlement.until)
 
-    def _work(self) -> None:
+    def _start_thread(self, number: int) -> None:
+        # A daemon: a task that outlives the grace period must not keep the process.
+        threading.Thread(
+            target=self._work, args=(number,), name=f"task-{number}", daemon=True
+        ).start()
+
+    def _work(self, number: int) -> None:
         """A task thread: run what is ready, hand back what came of it."""
         while (delivery := self._ready.get()) is not None:
             if delivery.source.lost:  # the broker gives it to somebody else
-                settlement = Settlement(delivery, accepted=False)
+                settlement: Settlement | None = Settlement(delivery, Word.SAID)
             else:
-                settlement = self._perform(delivery)
-            self._done.put(settlement)
-            self._waker.wake()
+                settlement = self._perform(delivery, number)
+            if settlement is None:
+                return  # another thread has taken its place
+            self._owe(settlement)
 
-    def _perform(self, delivery: Delivery) -> Settlement:
+    def _perform(self, delivery: Delivery, number: int) -> Settlement | None:
         try:
-            return perform(delivery, self.app.tasks, self._accept, self._put_off)
+            return self._performer.perform(delivery, number)
         except BaseException:
             logger.exception("a message of queue `%s` could not be handled", delivery.queue)
-            return Settlement(delivery, accepted=False)
+            return Settlement(delivery, Word.REJECT)
 
-    def _put_off(self, delivery: Delivery, message: Message) -> Settlement:
-        """Have a message that is not due come again; if that fails, look again after a while."""
-        due = message.eta or datetime.now(UTC)
-        try:
-            self.app.put_off(message.task, delivery.queue, delivery.envelope, due)
-        except InvalidOption as error:
-            problem = MalformedMessage(f"header `eta` is {due.isoformat()}: {error}")
-            return refuse(delivery, problem, message.id, message.reply_to)
-        except SendError as error:
-            logger.error("%s[%s] is not due and stays here: %s", message.task, message.id, error)  # noqa: TRY400  one line each
-            return Settlement(delivery, False, held_until=min(due, datetime.now(UTC) + HOLD))
-        logger.info("%s[%s] is put off until %s", message.task, message.id, due.isoformat())
-        return Settlement(delivery, True)
+    def _owe(self, settlement: Settlement) -> None:
+        self._done.put(settlement)
+        self._waker.wake()
+
+    def _acknowledge(self, delivery: Delivery) -> None:
+        """A message is done with before its task begins."""
+        self._owe(Settlement(delivery, Word.ACK, ends=False))
+
+    def _give_up(self, late: Limited) -> None:
+        """A task has run for too long: another thread takes the place of its own."""
+        problem = f"it still ran after its time limit, on thread {late.thread}"
+        self._owe(given_up(late.delivery, late.message, TimeLimitExceeded(problem)))
+        self.worn = True
+        self._start_thread(late.number)
 
 
 def _next(queue: SimpleQueue[T]) -> T | None:

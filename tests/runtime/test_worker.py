@@ -32,7 +32,7 @@ from routewright.runtime.command import load_app, run_worker
 from routewright.runtime.consumer import Delivery, PollingConsumer
 from routewright.runtime.duties import accepted
 from routewright.runtime.message import Envelope
-from routewright.runtime.perform import Settlement
+from routewright.runtime.settlement import Settlement, Word
 
 Eventually = Callable[..., None]
 GOOD: Any = {
@@ -391,7 +391,7 @@ def test_a_result_is_sent_before_its_message_is_acknowledged(memory: Any, loses:
     consumer: Any = LosingConsumer(loses=loses)
     reply: Any = object()
     delivery: Any = object()
-    worker._done.put(Settlement(delivery, True, "replies", reply))
+    worker._done.put(Settlement(delivery, Word.ACK, "replies", reply))
     with pytest.raises(LinkLost) if loses else nullcontext():
         worker._settle(consumer)
     worker._waker.close()

@@ -1,0 +1,132 @@
+"""Which tasks a worker process was running as it died, in memory that all processes share.
+
+A message whose task kills the process comes back, to the next process, and so on. The parent of the
+processes counts how often each was running as a process died. One that has a count already runs
+alone in its process, so that what others die of is not counted against it.
+"""
+
+from __future__ import annotations
+
+import mmap
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+WIDTH = 64  # bytes of a task id; longer ones are told apart by as many
+SUSPECTS = 1024  # tasks whose deaths are counted; the oldest are forgotten first
+MOST_DEATHS = 3
+PAUSE = 0.01  # seconds between two looks at whether a task is alone
+
+_EMPTY = bytes(WIDTH)
+_ENTRY = WIDTH + 1
+
+
+class Deaths:
+    """The shared memory: a place for each thread of each process, and the counts.
+
+    Only the parent writes counts, and each thread only its own place.
+    """
+
+    def __init__(self, processes: int, threads: int) -> None:
+        self._threads = threads
+        self._counts = SUSPECTS * _ENTRY
+        self._memory = mmap.mmap(-1, self._counts + processes * threads * WIDTH)
+        self._next = 0
+
+    def count(self, task_id: str) -> int:
+        """How often processes died with the task running."""
+        key = _key(task_id)
+        at = self._memory.find(key, 0, self._counts)
+        while at >= 0 and at % _ENTRY:
+            at = self._memory.find(key, at + 1, self._counts)
+        return 0 if at < 0 else self._memory[at + WIDTH]
+
+    def blame(self, process: int) -> list[int]:
+        """Count the death of a process against the tasks that it was running; their counts."""
+        counts = []
+        for thread in range(self._threads):
+            place = self._place(process, thread)
+            key = self._memory[place : place + WIDTH]
+            if key != _EMPTY:
+                counts.append(self._raise_count(key))
+                self._memory[place : place + WIDTH] = _EMPTY
+        return counts
+
+    def _raise_count(self, key: bytes) -> int:
+        for number in range(SUSPECTS):
+            at = number * _ENTRY
+            if self._memory[at : at + WIDTH] == key:
+                break
+        else:
+            at = self._next * _ENTRY
+            self._next = (self._next + 1) % SUSPECTS
+            self._memory[at : at + WIDTH] = key
+            self._memory[at + WIDTH] = 0
+        self._memory[at + WIDTH] = min(self._memory[at + WIDTH] + 1, 255)
+        return self._memory[at + WIDTH]
+
+    def note(self, process: int, thread: int, task_id: str) -> None:
+        """A thread begins with a task."""
+        place = self._place(process, thread)
+        self._memory[place : place + WIDTH] = _key(task_id)
+
+    def clear(self, process: int, thread: int) -> None:
+        """A thread has ended its task."""
+        place = self._place(process, thread)
+        self._memory[place : place + WIDTH] = _EMPTY
+
+    def running(self, process: int) -> int:
+        """How many threads of a process are running tasks."""
+        places = (self._place(process, thread) for thread in range(self._threads))
+        return sum(self._memory[it : it + WIDTH] != _EMPTY for it in places)
+
+    def _place(self, process: int, thread: int) -> int:
+        return self._counts + (process * self._threads + thread) * WIDTH
+
+
+class Post:
+    """Where the threads of one process report what they run."""
+
+    def __init__(self, deaths: Deaths, process: int) -> None:
+        self._deaths = deaths
+        self._process = process
+        self._alone = threading.Lock()
+        self._someone_is_alone = False
+
+    def count(self, task_id: str) -> int:
+        """How often processes died with the task running."""
+        return self._deaths.count(task_id)
+
+    @contextmanager
+    def holding(self, thread: int, task_id: str, *, alone: bool) -> Iterator[None]:
+        """While a thread runs a task; `alone`, while no other thread of the process does."""
+        if alone:
+            with self._alone:
+                self._someone_is_alone = True
+                try:
+                    while self._deaths.running(self._process):
+                        _wait()
+                    self._deaths.note(self._process, thread, task_id)
+                    yield
+                finally:
+                    self._deaths.clear(self._process, thread)
+                    self._someone_is_alone = False
+            return
+        self._deaths.note(self._process, thread, task_id)
+        while self._someone_is_alone:
+            self._deaths.clear(self._process, thread)
+            with self._alone:
+                pass
+            self._deaths.note(self._process, thread, task_id)
+        try:
+            yield
+        finally:
+            self._deaths.clear(self._process, thread)
+
+
+def _key(task_id: str) -> bytes:
+    return task_id.encode("utf-8", "surrogatepass")[:WIDTH].ljust(WIDTH, b"\0")
+
+
+def _wait() -> None:
+    threading.Event().wait(PAUSE)

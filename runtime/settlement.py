@@ -1,0 +1,31 @@
+"""What the worker owes the broker for a delivery."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+
+from routewright.runtime.consumer import Delivery
+from routewright.runtime.message import Envelope
+
+
+class Word(Enum):
+    """What the broker is to be told of a message."""
+
+    ACK = "it is done with"
+    REJECT = "it is refused for good, and so dead-lettered where its queue says so"
+    HOLD = "nothing: it is looked at again later"
+    SAID = "nothing: it has been acknowledged before its task began"
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """A word on a delivery, and perhaps a reply to be sent before it."""
+
+    delivery: Delivery
+    word: Word
+    reply_to: str | None = None
+    reply: Envelope | None = None
+    until: datetime | None = None  # of a message that is held
+    ends: bool = True  # False: its task goes on
