@@ -15,6 +15,7 @@ from routewright.compiler.commands.check import check_command
 from routewright.compiler.commands.compile import compile_command
 from routewright.compiler.commands.diff import diff_command
 from routewright.compiler.commands.explain import explain_command
+from routewright.compiler.commands.parked import parked_command
 from routewright.compiler.commands.worker import worker_command
 
 
@@ -34,7 +35,14 @@ def main() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-for command in (compile_command, check_command, explain_command, diff_command, worker_command):
+for command in (
+    compile_command,
+    check_command,
+    explain_command,
+    diff_command,
+    worker_command,
+    parked_command,
+):
     main.add_command(command)
 
 

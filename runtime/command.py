@@ -1,14 +1,13 @@
-"""`routewright worker`: find the app, find the group, run the worker, heed the signals."""
+"""`routewright worker`: find the app, find the group, run its processes."""
 
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import sys
 import threading
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -16,7 +15,11 @@ from types import FrameType
 from typing import Any
 
 from routewright.runtime.app import App
+from routewright.runtime.deaths import Deaths, Post
+from routewright.runtime.duties import accepted, check_code
 from routewright.runtime.errors import WorkerUsageError, near
+from routewright.runtime.route import Group
+from routewright.runtime.supervisor import FINE, WORN, Supervisor
 from routewright.runtime.worker import Worker
 
 
@@ -24,17 +27,19 @@ def run_worker(
     app_path: str,
     group: str,
     *,
+    processes: int | None = None,
     concurrency: int | None = None,
     prefetch: int | None = None,
     grace: float = 30.0,
     log_level: str | int = logging.INFO,
 ) -> None:
-    """Run a worker until SIGTERM or SIGINT; a second signal ends the process at once.
+    """Run a worker until SIGTERM or SIGINT; a second signal ends it at once.
 
     Args:
         app_path: `MODULE:APP`; the module is looked for in the working directory first.
         group: the worker group's name in the topology.
-        concurrency: how many tasks to run at a time, if not what the topology says.
+        processes: how many processes to run, if not as many as the topology says.
+        concurrency: how many tasks each of them runs at a time, if not what the topology says.
         prefetch: how many messages each queue's consumer holds, if not as many as `concurrency`
             says, or else the topology.
         grace: seconds that running tasks get to finish.
@@ -47,20 +52,55 @@ def run_worker(
         MissingQueue: the broker lacks one of the group's queues.
         LoginRefused: the broker refuses the user or the virtual host.
     """
-    for name, value in (("concurrency", concurrency), ("prefetch", prefetch)):
+    given = {"processes": processes, "concurrency": concurrency, "prefetch": prefetch}
+    for name, value in given.items():
         if value is not None and value < 1:
             raise WorkerUsageError(f"{name} is at least 1, not {value}")
     app = load_app(app_path)
     chosen = app.router.group(group)
     chosen = replace(
         chosen,
+        processes=processes or chosen.processes,
         concurrency=concurrency or chosen.concurrency,
         prefetch=prefetch or concurrency or chosen.prefetch,
     )
     _configure_logging(log_level)
-    worker = Worker(app, chosen, grace=grace)
-    with app, _heeding_signals(worker):
-        worker.run()
+    if threading.current_thread() is not threading.main_thread():  # which alone may have handlers
+        with app:
+            Worker(app, chosen, grace=grace).run()
+        return
+    accepted(chosen)
+    check_code(app, chosen)
+    _supervise(app, chosen, grace)
+
+
+def _supervise(app: App, group: Group, grace: float) -> None:
+    deaths = Deaths(group.processes, group.concurrency)
+
+    def serve(number: int, replaces: bool) -> int:
+        worker = Worker(app, group, grace=grace, post=Post(deaths, number), patient=replaces)
+        _heed(worker, supervisor.lifeline)
+        with app:
+            worker.run()
+        return WORN if worker.worn else FINE
+
+    supervisor = Supervisor(serve, group.processes, deaths, grace)
+    supervisor.run()
+
+
+def _heed(worker: Worker, lifeline: int) -> None:
+    """Stop a worker when its process is told to, or has lost its parent."""
+
+    def stop(number: int, _frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)  # the next one ends the process
+        worker.stop()
+
+    def watch() -> None:
+        os.read(lifeline, 1)
+        worker.stop()
+
+    signal.signal(signal.SIGTERM, stop)
+    threading.Thread(target=watch, name="lifeline", daemon=True).start()
 
 
 def load_app(app_path: str) -> App:
@@ -116,25 +156,3 @@ def _configure_logging(level: str | int) -> None:
         logging.basicConfig(
             level=level, format="%(asctime)s %(levelname)s %(threadName)s %(name)s: %(message)s"
         )
-
-
-@contextmanager
-def _heeding_signals(worker: Worker) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may have handlers
-        return
-    asked = False
-
-    def heed(number: int, _frame: FrameType | None) -> None:
-        nonlocal asked
-        if asked:
-            raise SystemExit(128 + number)
-        asked = True
-        worker.stop()
-
-    previous = {number: signal.signal(number, heed) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -19,7 +19,8 @@ from routewright.runtime import broker as brokers
 from routewright.runtime.answering import answering_channel
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.errors import MissingQueue
-from routewright.runtime.message import LOWEST_PRIORITY, Envelope
+from routewright.runtime.incoming import envelope_of, envelope_of_virtual
+from routewright.runtime.message import Envelope
 from routewright.runtime.outgoing import prepare
 from routewright.runtime.waker import Waker
 
@@ -174,15 +175,7 @@ class Consumer:
 
     def _deliver(self, queue: str, raw: Any) -> None:
         message = self._channel.message_to_python(raw)
-        envelope = Envelope(
-            body=message.body,
-            content_type=message.content_type or "",
-            content_encoding=message.content_encoding or "",
-            headers=message.headers,
-            correlation_id=message.properties.get("correlation_id"),
-            reply_to=message.properties.get("reply_to"),
-            priority=self._priority(message.properties.get("priority")),
-        )
+        envelope = self._envelope(message)
         again = bool(message.delivery_info.get("redelivered"))
         delivery = Delivery(envelope, message.delivery_tag, queue, self, again)
         if self._held is not None:
@@ -190,9 +183,8 @@ class Consumer:
         else:
             self._on_delivery(delivery)
 
-    def _priority(self, found: int | None) -> int | None:
-        """Priority on our scale, where 0 is the highest and what is above nine means no more."""
-        return None if found is None else max(LOWEST_PRIORITY - found, 0)
+    def _envelope(self, message: Any) -> Envelope:
+        return envelope_of(message)
 
     def allow(self, held: int) -> None:
         """Nothing: with a broker that delays messages, few are held, and none for long."""
@@ -303,8 +295,8 @@ class PollingConsumer(Consumer):
         with self._losing():
             self._channel.basic_qos(0, self._most + min(held, MOST_HELD), False)
 
-    def _priority(self, found: int | None) -> int | None:
-        return found
+    def _envelope(self, message: Any) -> Envelope:
+        return envelope_of_virtual(message)
 
     def _existing(self, queues: Sequence[str]) -> list[str]:
         return list(queues)

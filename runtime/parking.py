@@ -17,6 +17,7 @@ from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import BrokerUnreachable, EncodeError, Refused, Unroutable
 from routewright.runtime.later import anew
 from routewright.runtime.message import Envelope
+from routewright.runtime.outgoing import check_headers
 from routewright.runtime.publisher import Publisher, deliver
 from routewright.runtime.route import Route, Router
 
@@ -64,6 +65,8 @@ class Parking:
             self._send(_with_text_alone(envelope))
 
     def _send(self, envelope: Envelope) -> None:
+        if self._broker.is_amqp:
+            check_headers(dict(envelope.headers))
         try:
             deliver(self._publisher, self._dispatch(envelope))
         except Unroutable:

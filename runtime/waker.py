@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import socket
 from contextlib import suppress
+from typing import Self
 
 
 class Waker:
@@ -14,6 +15,12 @@ class Waker:
         self._read, self._write = socket.socketpair()
         self._read.setblocking(False)
         self._write.setblocking(False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     def fileno(self) -> int:
         """The descriptor to wait on."""

@@ -56,10 +56,17 @@ class Worker:
             consumer holds.
         grace: seconds that running tasks are given to finish after `stop`.
         post: where to report what runs, in a process whose death is looked into.
+        patient: wait for what is missing at the start, as after a lost connection.
     """
 
     def __init__(
-        self, app: App, group: Group, *, grace: float = 30.0, post: Post | None = None
+        self,
+        app: App,
+        group: Group,
+        *,
+        grace: float = 30.0,
+        post: Post | None = None,
+        patient: bool = False,
     ) -> None:
         accept = accepted(group)  # first: it may raise
         self.app = app
@@ -69,7 +76,7 @@ class Worker:
         self._done: SimpleQueue[Settlement] = SimpleQueue()
         self._unsettled = 0  # deliveries that have not come back from the task threads
         self._stopping = False
-        self._connected_once = False
+        self._connected_once = patient
         self._pause = BACKOFF[0]
         self._waker = Waker()
         self._waiting = Waiting()
@@ -83,6 +90,7 @@ class Worker:
             limits=self._limits,
             post=post,
         )
+        self._is_replaceable = post is not None
         self.worn = False  # a task that was given up may still take up a thread
 
     def stop(self) -> None:
@@ -293,6 +301,8 @@ class Worker:
         problem = f"it still ran after its time limit, on thread {late.thread}"
         self._owe(given_up(late.delivery, late.message, TimeLimitExceeded(problem)))
         self.worn = True
+        if self._is_replaceable:
+            self.stop()
         self._start_thread(late.number)
 
 

@@ -10,8 +10,9 @@ from routewright.compiler.commands.terminal import give_up
 @click.command("worker")
 @click.argument("app", metavar="MODULE:APP")
 @click.option("--group", required=True, metavar="NAME", help="The worker group of the topology.")
+@click.option("--processes", type=click.IntRange(1), help="How many, unlike the topology's.")
 @click.option(
-    "--concurrency", type=click.IntRange(1), help="Tasks at a time, unlike the topology's."
+    "--concurrency", type=click.IntRange(1), help="Tasks of each process at a time, unlike its."
 )
 @click.option("--prefetch", type=click.IntRange(1), help="Messages held, unlike the topology's.")
 @click.option(
@@ -31,6 +32,7 @@ from routewright.compiler.commands.terminal import give_up
 def worker_command(
     app: str,
     group: str,
+    processes: int | None,
     concurrency: int | None,
     prefetch: int | None,
     grace: float,
@@ -51,6 +53,7 @@ def worker_command(
         run_worker(
             app,
             group,
+            processes=processes,
             concurrency=concurrency,
             prefetch=prefetch,
             grace=grace,
