@@ -56,7 +56,7 @@ class Builder:
                 merged.append(value_node)
                 continue
             place = extent_of(key_node)
-            name = self._key(key_node, place)
+            name = self._key(key_node, place, path)
             if name in first:
                 self._found.append(_duplicate(self._source, name, place, first[name]))
                 continue
@@ -83,17 +83,19 @@ class Builder:
                     inherited.append(value_node)
                     continue
                 place = extent_of(key_node)
-                name = self._key(key_node, place)
+                name = self._key(key_node, place, path)
                 if name not in values:
                     values[name] = self.build(value_node, (*path, name), place)
             for value_node in inherited:
                 self._merge(value_node, path, values)
 
-    def _key(self, node: yaml.Node, place: Extent) -> str:
+    def _key(self, node: yaml.Node, place: Extent, path: Path) -> str:
         """The name that a mapping's key is; where it is none, that is reported."""
         if not isinstance(node, yaml.ScalarNode):
             self._report("wrong-type", "a key is one name, not a list or a mapping", place)
             return f"line {place.line + 1}"  # to read on, and find what is wrong inside
+        if (path[-1:], node.value) == (("retry",), "on"):
+            return "on"  # an option of ours, which YAML takes for a boolean
         readable, value = self._value(node, place)
         if isinstance(value, str):
             return value
