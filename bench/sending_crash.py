@@ -64,7 +64,7 @@ class Found:
         errors = ", ".join(f"{count} {name}" for name, count in self.errors.items())
         return (
             f"{self.confirmed:,} confirmed, of which {len(self.missing)} missing;"
-            f" {self.failed:,} failed ({errors or 'none'}); {self.twice:,} there more than once;"
+            f" {self.failed:,} failed ({errors or 'none'}); {self.twice:,} more than once;"
             f" {len(self.strange)} under unknown ids"
         )
 
@@ -74,26 +74,26 @@ def crash(node: RabbitMQ, queue_type: str, count: int, kills: int = 2) -> Found:
     with _app(node, queue_type) as app:
         sent = Sent()
         threads = [
-            threading.Thread(target=_send, args=(app, sent, f"{queue_type}-{number}", share))
+            threading.Thread(target=send_batches, args=(app, sent, f"{queue_type}-{number}", share))
             for number, share in enumerate([count // THREADS] * THREADS)
         ]
         for thread in threads:
             thread.start()
         for kill in range(kills):
-            _await(threads, sent, count * (kill + 1) // (kills + 1))
+            await_sent(threads, sent, count * (kill + 1) // (kills + 1))
             node.kill()
             node.start()
         for thread in threads:
             thread.join(WAIT)
-    return _compare(sent, _drain(node, queue_type))
+    return compare(sent, _drain(node, queue_type))
 
 
-def _await(threads: Sequence[threading.Thread], sent: Sent, count: int) -> None:
+def await_sent(threads: Sequence[threading.Thread], sent: Sent, count: int) -> None:
     while len(sent) < count and any(thread.is_alive() for thread in threads):
         threads[0].join(0.01)
 
 
-def _send(app: App, sent: Sent, name: str, count: int) -> None:
+def send_batches(app: App, sent: Sent, name: str, count: int) -> None:
     """Single sends and pipelines in turn."""
     for start in range(0, count, BATCH):
         ids = [f"{name}-{number}" for number in range(start, min(start + BATCH, count))]
@@ -131,7 +131,7 @@ def _send_piped(app: App, sent: Sent, ids: Sequence[str]) -> None:
             sent.confirmed.append(task_id)
 
 
-def _compare(sent: Sent, there: Counter[str]) -> Found:
+def compare(sent: Sent, there: Counter[str]) -> Found:
     known = {*sent.confirmed, *sent.failed}
     return Found(
         confirmed=len(sent.confirmed),

@@ -174,17 +174,15 @@ class Consumer:
             logger.info("queue `%s` is there again", queue)
 
     def _deliver(self, queue: str, raw: Any) -> None:
-        message = self._channel.message_to_python(raw)
-        envelope = self._envelope(message)
-        again = bool(message.delivery_info.get("redelivered"))
-        delivery = Delivery(envelope, message.delivery_tag, queue, self, again)
+        delivery = self._delivery(queue, raw)
         if self._held is not None:
             self._held.append(delivery)
         else:
             self._on_delivery(delivery)
 
-    def _envelope(self, message: Any) -> Envelope:
-        return envelope_of(message)
+    def _delivery(self, queue: str, raw: Any) -> Delivery:
+        told = raw.delivery_info
+        return Delivery(envelope_of(raw), told["delivery_tag"], queue, self, told["redelivered"])
 
     def allow(self, held: int) -> None:
         """Nothing: with a broker that delays messages, few are held, and none for long."""
@@ -295,8 +293,9 @@ class PollingConsumer(Consumer):
         with self._losing():
             self._channel.basic_qos(0, self._most + min(held, MOST_HELD), False)
 
-    def _envelope(self, message: Any) -> Envelope:
-        return envelope_of_virtual(message)
+    def _delivery(self, queue: str, raw: Any) -> Delivery:
+        message = self._channel.message_to_python(raw)
+        return Delivery(envelope_of_virtual(message), message.delivery_tag, queue, self)
 
     def _existing(self, queues: Sequence[str]) -> list[str]:
         return list(queues)

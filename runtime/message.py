@@ -21,6 +21,7 @@ from kombu.exceptions import SerializerNotInstalled
 from kombu.utils.json import JSONEncoder
 
 from routewright.runtime.brief import brief
+from routewright.runtime.compression import decompressed
 from routewright.runtime.errors import EncodeError, InvalidOption, MalformedMessage
 
 PROTOCOL_HEADERS = frozenset(
@@ -224,10 +225,11 @@ def _body(
     content_type = envelope.content_type
     if content_type not in accept:
         raise known.malformed(f"content type {content_type!r} is not accepted here")
+    data, compression = envelope.body, envelope.headers.get("compression")
     try:
-        body = serialization.loads(
-            envelope.body, content_type, envelope.content_encoding, accept=accept
-        )
+        if compression is not None:
+            data = decompressed(bytes(data) if not isinstance(data, str) else b"", compression)
+        body = serialization.loads(data, content_type, envelope.content_encoding, accept=accept)
     except Exception as error:
         raise known.malformed(f"the body is no {content_type}: {brief(error, 200)}") from error
     if not isinstance(body, (list, tuple)) or len(body) != BODY_PARTS:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from amqp.serialization import dumps
@@ -42,8 +43,23 @@ def check_headers(headers: dict[str, Any]) -> None:
         size = len(dumps("F", (headers,)))
     except Exception as error:  # of many types: py-amqp's own, struct.error, UnicodeError
         raise EncodeError(f"the headers cannot be sent: {error}") from error
+    if not _is_finite(headers):
+        raise EncodeError("the headers cannot be sent: a number is infinite, or is none")
     if size > MAX_HEADERS:
         raise EncodeError(f"the headers take {size:,} bytes, of {MAX_HEADERS:,} at most")
+
+
+def _is_finite(value: object) -> bool:
+    """Whether no float in it is one over which RabbitMQ closes the connection (541)."""
+    match value:
+        case float():
+            return math.isfinite(value)
+        case dict():
+            return all(map(_is_finite, value.values()))
+        case list() | tuple():
+            return all(map(_is_finite, value))
+        case _:
+            return True
 
 
 def described(route: Route) -> str:

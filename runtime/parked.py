@@ -176,8 +176,7 @@ class ParkedQueue:
             raw = channel.basic_get(self.queue)
             if raw is None:
                 return
-            message = channel.message_to_python(raw)
-            yield Parked.of(envelope_of(message)), message.delivery_tag
+            yield Parked.of(envelope_of(raw)), raw.delivery_tag
 
     def _count(self, channel: Any) -> int:
         return int(channel.queue_declare(self.queue, passive=True).message_count)

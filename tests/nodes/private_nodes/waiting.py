@@ -9,12 +9,12 @@ PATIENCE = 20  # seconds, for what takes a tenth of one
 Found = TypeVar("Found")
 
 
-def until(look: Callable[[], Found | None]) -> Found:
+def until(look: Callable[[], Found | None], patience: float = PATIENCE) -> Found:
     """What there is to see as soon as there is something."""
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         found = look()
         if found:
             return found
         time.sleep(0.005)
-    raise AssertionError(f"nothing came in {PATIENCE} s")
+    raise AssertionError(f"nothing came in {patience} s")
