@@ -226,7 +226,8 @@ def _publish(url: str, seed: int, count: int) -> Counter[str]:
     with Connection(url) as connection:
         channel: Any = connection.channel()
         for message in messages(seed, count):
-            sent = amqp.Message(message.body, **message.properties)
+            body: Any = message.body  # bytes, whatever py-amqp is annotated with
+            sent = amqp.Message(body, **message.properties)
             channel.basic_publish(sent, exchange="", routing_key="work")
             if message.names_result:
                 wanted[message.properties["application_headers"]["id"]] += 1

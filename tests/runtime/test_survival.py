@@ -59,8 +59,9 @@ def test_a_body_that_a_celery_client_has_compressed_is_read(
 ) -> None:
     app, took = rabbit.app("t"), []
     app.task(name="t")(took.append)
+    body: Any = compress(b"[[5], {}, {}]")  # bytes, whatever py-amqp is annotated with
     message = amqp.Message(
-        compress(b"[[5], {}, {}]"),
+        body,
         content_type="application/json",
         content_encoding="utf-8",
         application_headers={"task": "t", "id": "1", "compression": kind},
