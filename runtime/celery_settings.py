@@ -7,8 +7,7 @@ Nothing here imports Celery; it calls these objects with what it says in `celery
 from __future__ import annotations
 
 from collections.abc import MutableMapping
-from copy import copy
-from typing import Any, cast
+from typing import Any
 
 from kombu.entity import Queue
 
@@ -153,12 +152,24 @@ class CeleryAnnotations:
         return found or None
 
 
-def undeclared(queue: Queue) -> Queue:
-    """The same queue, for Celery to consume and never to declare.
+class ConsumedQueue(Queue):
+    """A queue that Celery may consume, and neither declares nor binds.
 
-    Celery would set an exchange of its own on it, and a worker with an old configuration would bind
-    it as it once was.
+    A worker with an old configuration would bind it as it once was. And where some queue is a
+    quorum queue, Celery would bind each more widely than its topology does, so that it got what is
+    meant for others.
     """
-    found: Any = copy(queue)  # kombu declares not all of its attributes
-    found.no_declare = True
-    return cast("Queue", found)
+
+    def bind(self, channel: Any) -> Any:
+        """The queue on a channel: its name and its arguments, without its bindings."""
+        bind: Any = super().bind  # kombu annotates few of its methods
+        bound = bind(channel)
+        bound.bindings = set()
+        return bound
+
+
+def consumed(queue: Queue) -> Queue:
+    """A queue of the topology, for Celery's `task_queues`."""
+    make: Any = ConsumedQueue  # kombu annotates no constructor
+    found: Queue = make(**{**queue.as_dict(), "no_declare": True})
+    return found

@@ -17,7 +17,7 @@ def celery_config(topology: Topology, stamp: Stamp) -> str:
         stamp=stamp,
         topology=topology,
         queues=tuple(
-            Call("undeclared", [Subscript("queues", [name])]) for name in _consumed(topology)
+            Call("consumed", [Subscript("queues", [name])]) for name in _consumed(topology)
         ),
         accepted=sorted(read or HARMLESS),
     )

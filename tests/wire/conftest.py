@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import os
+import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -14,12 +18,14 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from kombu import Connection
-from private_nodes import Broker
+from kombu import Connection, pools
+from private_nodes import Broker, RabbitMQ
 
 from routewright.compiler import compile_file
 from routewright.compiler.pipeline import Compilation
+from routewright.runtime import App, Worker
 
+HERE = Path(__file__).parent
 _numbers = itertools.count()
 
 
@@ -46,11 +52,23 @@ class Compiled:
         with Connection(url) as connection:
             self.module("declarations").declare(connection)
 
-    def celery(self, url: str, **options: Any) -> Celery:
+    @contextmanager
+    def celery(self, url: str, **options: Any) -> Iterator[Celery]:
         """A Celery application that knows its broker and its topology, and nothing else."""
         app = Celery(self.package, broker=url, set_as_current=False, **options)
         app.config_from_object(self.settings)
-        return app
+        try:
+            yield app
+        finally:
+            self.hang_up(app)
+            app.close()
+
+    @staticmethod
+    def hang_up(app: Celery) -> None:
+        """Close the connection by which this thread gets its results; Celery keeps it open."""
+        consumer = getattr(app.backend, "result_consumer", None)
+        if consumer is not None:
+            consumer.stop()
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +88,7 @@ def compiled(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[Pat
         return Compiled(compilation, package, folder)
 
     yield compile_one
+    pools.reset()  # which all of a process' applications share, by their broker
     sys.path.remove(str(folder))
     for name in [name for name in sys.modules if name.startswith("wire_")]:
         del sys.modules[name]
@@ -102,3 +121,80 @@ def eventually() -> Callable[..., None]:
             time.sleep(0.02)
 
     return wait
+
+
+@pytest.fixture(scope="module")
+def celery_worker(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[..., AbstractContextManager[Path]]:
+    """Runs a real Celery worker as long as a block runs; gives the file of its log."""
+    folder = tmp_path_factory.mktemp("logs")
+
+    @contextmanager
+    def run(topology: Compiled, url: str, *queues: str) -> Iterator[Path]:
+        log = folder / f"{next(_numbers)}.log"
+        command = [sys.executable, "-m", "celery", "-A", "theirs", "worker", "-P", "solo"]
+        options = ["-l", "INFO", "--without-gossip", "--without-mingle", "-Q", ",".join(queues)]
+        environment = {
+            **os.environ,
+            "PYTHONPATH": f"{topology.folder}:{HERE}",
+            "WIRE_BROKER": url,
+            "WIRE_SETTINGS": topology.settings,
+        }
+        with (
+            log.open("wb") as out,
+            subprocess.Popen(
+                [*command, *options], env=environment, stdout=out, stderr=out, cwd=folder
+            ) as worker,
+        ):
+            try:
+                deadline = time.monotonic() + 60
+                while b" ready." not in log.read_bytes():
+                    assert worker.poll() is None, log.read_text()
+                    assert time.monotonic() < deadline, log.read_text()
+                    time.sleep(0.05)
+                yield log
+            finally:
+                worker.terminate()
+                try:
+                    worker.wait(20)
+                except subprocess.TimeoutExpired:
+                    worker.kill()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def own_worker() -> Callable[[App, str], AbstractContextManager[Worker]]:
+    """Runs a worker of this runtime in a thread, as long as a block runs."""
+    return _own_worker
+
+
+@contextmanager
+def _own_worker(app: App, group: str) -> Iterator[Worker]:
+    """A worker of this runtime, in a thread."""
+    worker = Worker(app, app.router.group(group), grace=10)
+    thread = threading.Thread(target=worker.run)
+    thread.start()
+    try:
+        yield worker
+    finally:
+        worker.stop()
+        thread.join(30)
+        assert not thread.is_alive()
+
+
+@pytest.fixture(scope="module")
+def shared_broker(rabbitmq: RabbitMQ) -> Iterator[Broker]:
+    """A virtual host for the tests of one file."""
+    vhost = rabbitmq.fresh_vhost()
+    yield Broker(rabbitmq, vhost)
+    rabbitmq.delete_vhost(vhost)
+
+
+@pytest.fixture(scope="module")
+def sums(compiled: Callable[[Path], Compiled], shared_broker: Broker) -> Compiled:
+    """The topology of the two fleets, declared."""
+    topology = compiled(HERE / "sums.yaml")
+    topology.declare(shared_broker.url)
+    return topology

@@ -62,16 +62,15 @@ def test_every_task_arrives_where_the_compiler_says(
     topology = compiled(path)
     topology.declare(broker.url)
     compilation = topology.compilation
-    app = topology.celery(broker.url)
     expected: dict[str, list[str]] = {}
-    for task, name, arguments in calls(compilation.topology.tasks):
-        if registered:
-            sent = app.task(name=name)(nothing).apply_async(kwargs=arguments)
-        else:
-            sent = app.send_task(name, kwargs=arguments)
-        headers = {"lang": "py", "task": name, **task.headers}
-        delivery = compilation.route(task.exchange.name, key_of(task, arguments), headers)
-        assert delivery.queues, name
-        expected[sent.id] = list(delivery.queues)
+    with topology.celery(broker.url) as app:
+        for task, name, arguments in calls(compilation.topology.tasks):
+            if registered:
+                sent = app.task(name=name)(nothing).apply_async(kwargs=arguments)
+            else:
+                sent = app.send_task(name, kwargs=arguments)
+            headers = {"lang": "py", "task": name, **task.headers}
+            delivery = compilation.route(task.exchange.name, key_of(task, arguments), headers)
+            assert delivery.queues, name
+            expected[sent.id] = list(delivery.queues)
     assert arrived(broker) == expected
-    app.close()
