@@ -18,7 +18,8 @@ from typing import Any
 
 import pytest
 from celery import Celery
-from kombu import Connection, pools
+from kombu import pools
+from kombu.connection import Connection
 from private_nodes import Broker, RabbitMQ
 
 from routewright.compiler import compile_file
