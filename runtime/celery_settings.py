@@ -86,17 +86,11 @@ class CeleryRoutes:
         return {name: value for name, value in found.items() if value is not None}
 
     def _address(self, route: Route) -> dict[str, Any]:
-        exchange, key = route.exchange, route.routing_key
-        if self._virtual:  # whose exchanges are known only to the process that declared them
-            if len(route.queues) != 1 or route.varies:
-                raise InvalidOption(
-                    f"task `{route.task}` does not go to just one queue, and without a RabbitMQ"
-                    " Celery cannot send it"
-                )
-            exchange, key = "", route.queues[0]
+        if self._virtual:
+            return _queue_of(route)
         return {
-            "exchange": exchange or _Given(),
-            "routing_key": key or _Given(),
+            "exchange": route.exchange or _Given(),
+            "routing_key": route.routing_key or _Given(),
             # Of any other type, with some quorum queue about, Celery sends what has a countdown to
             # exchanges of its own, which lead it elsewhere.
             "exchange_type": "direct",
@@ -106,6 +100,17 @@ class CeleryRoutes:
         if route.priority is None or self._virtual:
             return route.priority
         return LOWEST_PRIORITY - route.priority
+
+
+def _queue_of(route: Route) -> dict[str, Any]:
+    """The address without a RabbitMQ: kombu imitates no exchange but for who declares it."""
+    if len(route.queues) != 1 or route.varies:
+        raise InvalidOption(
+            f"task `{route.task}` does not go to just one queue, and without a RabbitMQ Celery"
+            " cannot send it"
+        )
+    # Of type `direct`, Celery would put a queue of its own choice in place of an empty exchange.
+    return {"exchange": "", "routing_key": route.queues[0], "exchange_type": "topic"}
 
 
 def _called(options: MutableMapping[str, Any]) -> Options:
