@@ -65,6 +65,8 @@ class CeleryRoutes:
             Unroutable, InvalidOption, InvalidParameter: such a message must not leave.
         """
         called = {} if options is None else options
+        if called.get("immediate"):
+            raise InvalidOption(f"task `{name}`: RabbitMQ ends a connection that says `immediate`")
         route = route_of(
             self._router,
             self._router.resolve(name),

@@ -10,7 +10,7 @@ from typing import Any
 from routewright.runtime import later
 from routewright.runtime.app import App
 from routewright.runtime.brief import in_line
-from routewright.runtime.errors import InvalidOption, SequelNotSent
+from routewright.runtime.errors import InvalidOption, NotAllSent, SequelNotSent
 from routewright.runtime.message import LOWEST_PRIORITY, PROTOCOL_HEADERS, Message, running
 from routewright.runtime.options import After, Call, Options, choose
 from routewright.runtime.outcome import FAILURE, SUCCESS, Outcome
@@ -77,9 +77,12 @@ def _send(app: App, sequels: Iterable[Sequel]) -> None:
             declared,
             call.options,
         )
-    with app.pipeline():
-        for sequel, declared, call in calls:
-            app.send(sequel.task, sequel.args, sequel.kwargs, declared=declared, call=call)
+    try:
+        with app.pipeline():
+            for sequel, declared, call in calls:
+                app.send(sequel.task, sequel.args, sequel.kwargs, declared=declared, call=call)
+    except NotAllSent as error:
+        raise error.failed[0].error from error
 
 
 def _declared(app: App, name: str) -> Options:

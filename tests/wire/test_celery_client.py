@@ -13,6 +13,7 @@ from uuid import uuid4
 import celery
 import pytest
 from celery.result import AsyncResult as CeleryResult
+from kombu.connection import Connection
 from private_nodes import Broker
 
 from routewright.runtime import App
@@ -241,6 +242,18 @@ def test_what_cannot_be_sent_is_the_failure_of_the_task(fleet: Fleet, name: str)
         sent.get(timeout=30)
     assert fleet.note() == (sent.id, "told")
     assert fleet.noted.empty()  # and the other callback has not left either
+
+
+def test_a_callback_that_no_queue_takes_is_the_failure_of_the_task(
+    fleet: Fleet, shared_broker: Broker
+) -> None:
+    with Connection(shared_broker.url) as connection:
+        channel: Any = connection.channel()
+        channel.queue_delete("safe")
+    lost = signature("safe.add", args=(1,), app=fleet.celery)
+    sent = fleet.celery.send_task("ours.add", [1, 1], link=lost)
+    with pytest.raises(Exception, match=r"should follow .*`safe\.add`.*no queue"):
+        sent.get(timeout=30)
 
 
 def test_a_value_that_cannot_be_sent_goes_to_no_callback(fleet: Fleet) -> None:

@@ -205,6 +205,7 @@ def test_a_call_may_choose_its_way(
         ({"exchange": "shout"}, InvalidOption),  # it would run in two queues
         ({"routing_key": "image.#"}, InvalidOption),
         ({"queue": "spar"}, QueueNotFound),
+        ({"immediate": True}, InvalidOption),  # the broker would end the connection
     ],
 )
 def test_a_way_that_leads_astray_is_refused_in_the_call(
