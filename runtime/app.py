@@ -341,8 +341,13 @@ def establish_connection(connect_timeout: float | None = None) -> Connection:
 
 def _following(message: Message, after: After) -> Message:
     """A message that is sent because another task is done."""
+    (hard, soft), (routed_hard, routed_soft) = after.timelimit, message.timelimit
     return replace(
         message,
+        timelimit=(
+            routed_hard if hard is None else hard,
+            routed_soft if soft is None else soft,
+        ),
         reply_to=None if message.ignore_result else after.reply_to,
         sequels=after.sequels,
         group=after.group,

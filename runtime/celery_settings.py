@@ -154,9 +154,10 @@ class CeleryAnnotations:
             found["serializer"] = route.serializer
         if route.ignore_result and not task.ignore_result:
             found["ignore_result"] = True
-        if route.expires is not None and task.expires is None:
-            found["expires"] = route.expires
-        return found or None
+        for name in ("expires", "time_limit", "soft_time_limit"):
+            if getattr(task, name) is None:
+                found[name] = getattr(route, name)
+        return {name: value for name, value in found.items() if value is not None} or None
 
 
 class ConsumedQueue(Queue):

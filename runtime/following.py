@@ -110,8 +110,20 @@ def _call(app: App, sequel: Sequel) -> Call:
         given.get("task_id"),
         options=options,
         due=later.due(countdown, eta),
-        after=After(short(given.get("reply_to")), sequel.sequels, sequel.group, sequel.group_index),
+        after=After(
+            short(given.get("reply_to")),
+            sequel.sequels,
+            (_seconds(given.get("time_limit")), _seconds(given.get("soft_time_limit"))),
+            sequel.group,
+            sequel.group_index,
+        ),
     )
+
+
+def _seconds(given: object) -> float | None:
+    if isinstance(given, int | float) and not isinstance(given, bool) and given > 0:
+        return float(given)
+    return None
 
 
 def _headers(given: object) -> Mapping[str, Any] | None:

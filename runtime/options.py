@@ -46,11 +46,13 @@ OPTIONS = tuple(it.name for it in fields(Options))
 class After:
     """What a task carries that is sent because another is done.
 
-    Its result goes to `reply_to`, if to anybody, and not to the process that sends it.
+    Its result goes to `reply_to`, if to anybody, and not to the process that sends it. A limit on
+    its time, hard or soft, wins over the route's.
     """
 
     reply_to: str | None
     sequels: Sequels
+    timelimit: tuple[float | None, float | None] = (None, None)
     group: str | None = None
     group_index: int | None = None
 

@@ -24,11 +24,15 @@ def celery_config(topology: Topology, stamp: Stamp) -> str:
 
 
 def _consumed(topology: Topology) -> list[str]:
-    """The queues of the worker groups; without groups, all that are no taps.
+    """The queues of the worker groups; without groups, all that run tasks.
 
     Celery's worker consumes every queue of its settings, unless it is told which.
     """
     groups = topology.groups.values()
     if groups:
         return sorted({queue.name for group in groups for queue in group.queues})
-    return sorted(name for name, queue in topology.queues.items() if not queue.tap)
+    return sorted(
+        name
+        for name, queue in topology.queues.items()
+        if not queue.tap and queue is not topology.parking
+    )

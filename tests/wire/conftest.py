@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -69,7 +69,8 @@ class Compiled:
         """Close the connection by which this thread gets its results; Celery keeps it open."""
         consumer = getattr(app.backend, "result_consumer", None)
         if consumer is not None:
-            consumer.stop()
+            with suppress(AttributeError):  # there is none, if no result was waited for
+                consumer.stop()
 
 
 @pytest.fixture(scope="module")

@@ -136,6 +136,7 @@ def shape(message: Any) -> dict[str, Any]:
         "headers": own,
         "ignores its result": bool(headers["ignore_result"]),
         "expires in minutes": expires and round(int(expires) / 60_000),
+        "time limits": headers["timelimit"],
         "says when it expires": headers["expires"] is not None,
     }
 
