@@ -24,7 +24,7 @@ _PASSED_ON = ("exchange", "routing_key", "queue", "serializer", "mandatory", "ig
 logger = logging.getLogger("routewright.worker")
 
 
-def follow(app: App, message: Message, outcome: Outcome) -> Outcome:
+def follow(app: App, message: Message, outcome: Outcome) -> SequelNotSent | None:
     """Send what follows a task, before its message is acknowledged.
 
     After a success these are its callbacks and the next of its chain; all of them are looked up
@@ -37,19 +37,15 @@ def follow(app: App, message: Message, outcome: Outcome) -> Outcome:
         outcome: what became of it.
 
     Returns:
-        The same outcome, or the failure to send what follows.
+        Why what follows a success could not be sent; what follows this failure has been.
     """
     token = running.set(message)  # whose children they are
     try:
+        unsent = None
         if outcome.status == SUCCESS:
-            try:
-                _send(app, list(_after_success(message, outcome.result)))
-            except Exception as error:  # noqa: BLE001  a serializer may raise anything
-                problem = SequelNotSent(
-                    f"task `{message.task}` is done, but what should follow it was not sent: "
-                    f"{error}"
-                )
-                outcome = Outcome.error(message.id, problem)
+            unsent = _after_success(app, message, outcome.result)
+        if unsent is not None:
+            outcome = Outcome.error(message.id, unsent)
         if outcome.status != SUCCESS:
             _tell_the_rest(app, message, outcome)
         if outcome.status == FAILURE:
@@ -57,10 +53,20 @@ def follow(app: App, message: Message, outcome: Outcome) -> Outcome:
                 _call_back(app, message, errback, outcome)
     finally:
         running.reset(token)
-    return outcome
+    return unsent
 
 
-def _after_success(message: Message, value: object) -> Iterator[Sequel]:
+def _after_success(app: App, message: Message, value: object) -> SequelNotSent | None:
+    try:
+        _send(app, list(_next(message, value)))
+    except Exception as error:  # noqa: BLE001  a serializer may raise anything
+        return SequelNotSent(
+            f"task `{message.task}` is done, but what should follow it was not sent: {error}"
+        )
+    return None
+
+
+def _next(message: Message, value: object) -> Iterator[Sequel]:
     for callback in message.sequels.callbacks:
         yield from plan(callback, value)
     if message.sequels.chain:

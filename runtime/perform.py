@@ -25,6 +25,7 @@ from routewright.runtime.errors import (
     Retry,
     RoutewrightError,
     SendError,
+    SequelNotSent,
     TaskRevoked,
     UnknownTask,
     WorkerLost,
@@ -145,9 +146,10 @@ class Performer:
         outcome, note, reply = Outcome(message.id, SUCCESS, value), "", None
         if not message.ignore_result:
             outcome, note, reply = _encoded(outcome)
-        followed = self._follow(message, outcome)
-        if followed is not outcome:
-            outcome, note, reply = followed, "what should follow was not sent", followed.encode()
+        unsent = self._follow(message, outcome)
+        if unsent is not None:
+            _log(message, "FAILURE", monotonic() - started, str(unsent))
+            return self._put_aside(delivery, unsent, message.id, message.reply_to)
         _log(message, outcome.status, monotonic() - started, note)
         return _done(delivery, message.reply_to, None if message.ignore_result else reply)
 
@@ -230,9 +232,9 @@ class Performer:
             delivery, message.reply_to, None if message.ignore_result else outcome.encode()
         )
 
-    def _follow(self, message: Message, outcome: Outcome) -> Outcome:
-        """Send what the message wants done after its task; the outcome, or a failure to do so."""
-        return follow(self._app, message, outcome) if message.sequels else outcome
+    def _follow(self, message: Message, outcome: Outcome) -> SequelNotSent | None:
+        """Send what the message wants done after its task, or say why that could not be."""
+        return follow(self._app, message, outcome) if message.sequels else None
 
     def _give_up(
         self,

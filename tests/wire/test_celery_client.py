@@ -67,6 +67,13 @@ class Fleet:
         def errback(request: Any, error: Exception, traceback: str) -> None:
             self.noted.put((request.id, error, traceback))
 
+        @self.ours.task(name="ours.flaky", bind=True)
+        def flaky(task: Any, times: int, most: int) -> str:
+            message: Any = running.get()
+            if message.retries < times:
+                task.retry(countdown=0.2, max_retries=most)
+            return "at last"
+
         @self.ours.task(name="ours.family")
         def family(*_: object) -> tuple[str, str | None, str | None]:
             message: Any = running.get()
@@ -254,6 +261,22 @@ def test_a_callback_that_no_queue_takes_is_the_failure_of_the_task(
     sent = fleet.celery.send_task("ours.add", [1, 1], link=lost)
     with pytest.raises(Exception, match=r"should follow .*`safe\.add`.*NO_ROUTE"):
         sent.get(timeout=30)
+    with Connection(shared_broker.url) as connection:
+        channel = connection.channel()
+        parked = []
+        while (message := channel.basic_get("sums.parked", no_ack=True)) is not None:
+            parked.append(message.headers["id"])
+    assert sent.id in parked
+
+
+def test_what_follows_a_task_waits_for_its_retries(fleet: Fleet) -> None:
+    more = {"link": fleet.s("note", "linked"), "link_error": fleet.s("note", "failed")}
+    sent = fleet.celery.send_task("ours.flaky", [2, 2], **more)
+    assert sent.get(timeout=30) == "at last"
+    assert fleet.note() == ("at last", "linked")
+    sent = fleet.celery.send_task("ours.flaky", [2, 1], **more)
+    assert fleet.note() == (sent.id, "failed")
+    assert fleet.noted.empty()
 
 
 def test_a_value_that_cannot_be_sent_goes_to_no_callback(fleet: Fleet) -> None:
