@@ -35,6 +35,7 @@ class Fleet:
     def __init__(self, app: celery.Celery, ours: App) -> None:
         self.celery, self.ours = app, ours
         self.noted: SimpleQueue[tuple[Any, ...]] = SimpleQueue()
+        self.released = threading.Event()
         self._register()
 
     def _register(self) -> None:
@@ -66,6 +67,10 @@ class Fleet:
         @self.ours.task(name="ours.errback")
         def errback(request: Any, error: Exception, traceback: str) -> None:
             self.noted.put((request.id, error, traceback))
+
+        @self.ours.task(name="ours.stuck")
+        def stuck() -> None:
+            self.released.wait(60)
 
         @self.ours.task(name="ours.flaky", bind=True)
         def flaky(task: Any, times: int, most: int) -> str:
@@ -277,6 +282,15 @@ def test_what_follows_a_task_waits_for_its_retries(fleet: Fleet) -> None:
     sent = fleet.celery.send_task("ours.flaky", [2, 1], **more)
     assert fleet.note() == (sent.id, "failed")
     assert fleet.noted.empty()
+
+
+def test_the_time_limit_of_a_client_is_kept_to(fleet: Fleet) -> None:
+    errback = fleet.s("note", "failed")
+    sent = fleet.celery.send_task("ours.stuck", time_limit=0.5, link_error=errback)
+    with pytest.raises(Exception, match="time limit"):
+        sent.get(timeout=30)
+    assert fleet.note() == (sent.id, "failed")
+    fleet.released.set()
 
 
 def test_a_value_that_cannot_be_sent_goes_to_no_callback(fleet: Fleet) -> None:
