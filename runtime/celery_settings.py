@@ -46,6 +46,9 @@ class CeleryRoutes:
         self._router = router
         self._virtual = router.target in VIRTUAL
 
+    def __repr__(self) -> str:
+        return f"<routes of topology `{self._router.topology}`>"
+
     def __call__(
         self,
         name: str,
@@ -142,6 +145,9 @@ class CeleryAnnotations:
 
     def __init__(self, router: Router[Any]) -> None:
         self._router = router
+
+    def __repr__(self) -> str:
+        return f"<options of topology `{self._router.topology}`>"
 
     def annotate(self, task: Any) -> dict[str, Any] | None:
         """The attributes to set on a task; None if there are none."""
