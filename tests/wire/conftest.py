@@ -112,19 +112,6 @@ def _arrived(broker: Broker) -> dict[str, list[str]]:
     return found
 
 
-@pytest.fixture
-def eventually() -> Callable[..., None]:
-    """Wait for a condition; fail if it does not come about."""
-
-    def wait(condition: Callable[[], object], within: float = 30) -> None:
-        deadline = time.monotonic() + within
-        while not condition():
-            assert time.monotonic() < deadline, "it did not come about in time"
-            time.sleep(0.02)
-
-    return wait
-
-
 @pytest.fixture(scope="module")
 def celery_worker(
     tmp_path_factory: pytest.TempPathFactory,
