@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
 from uuid import uuid4
@@ -26,6 +30,7 @@ chain: Any = celery.chain
 group: Any = celery.group
 signature: Any = celery.signature
 
+HERE = Path(__file__).parent
 LONG_AGO = datetime(2001, 1, 1, tzinfo=UTC)
 
 
@@ -360,3 +365,28 @@ def test_a_chain_goes_to_and_fro_between_both_kinds_of_workers(
     with celery_worker(sums, shared_broker.url, "theirs"):
         sent = chain(fleet.s("add", 1, 1), theirs, fleet.s("mul", 2), theirs.clone())
         assert sent.apply_async(task_id=str(uuid4())).get(timeout=30) == 34
+
+
+def test_worker_processes_follow_chains_too(compiled: Any, broker: Broker, tmp_path: Path) -> None:
+    topology = compiled(HERE / "sums.yaml")
+    topology.declare(broker.url)
+    log = tmp_path / "log"
+    environment = {
+        **os.environ,
+        "PYTHONPATH": f"{topology.folder}:{HERE}",
+        "WIRE_BROKER": broker.url,
+        "WIRE_ROUTER": f"{topology.package}.router",
+    }
+    command = [sys.executable, "-m", "routewright.compiler.cli", "worker", "ours:app"]
+    with log.open("wb") as out, topology.celery(broker.url, backend="rpc://") as client:
+        worker = subprocess.Popen(
+            [*command, "--group", "ours"], env=environment, stdout=out, stderr=out
+        )
+        try:
+            add, pid = (signature(f"ours.{name}", app=client) for name in ("add", "pid"))
+            whole = chain(add.clone((1, 1)), add.clone((1,)), pid).apply_async()
+            assert whole.get(timeout=60) != worker.pid
+            assert whole.parent.get(timeout=30) == 3
+        finally:
+            worker.terminate()
+            worker.wait(30)
