@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import Retry as Retry
     from routewright.runtime.errors import RoutewrightError as RoutewrightError
     from routewright.runtime.errors import SendError as SendError
+    from routewright.runtime.errors import SequelNotSent as SequelNotSent
     from routewright.runtime.errors import SoftTimeLimitExceeded as SoftTimeLimitExceeded
     from routewright.runtime.errors import TaskFailed as TaskFailed
     from routewright.runtime.errors import TaskRevoked as TaskRevoked
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import UnknownTask as UnknownTask
     from routewright.runtime.errors import Unroutable as Unroutable
     from routewright.runtime.errors import Unsent as Unsent
+    from routewright.runtime.errors import UnsupportedSequel as UnsupportedSequel
     from routewright.runtime.errors import WorkerLost as WorkerLost
     from routewright.runtime.errors import WorkerUsageError as WorkerUsageError
     from routewright.runtime.exchanges import Exchange as Exchange
@@ -108,6 +110,7 @@ __all__ = [
     "Router",
     "RoutewrightError",
     "SendError",
+    "SequelNotSent",
     "Signature",
     "SoftTimeLimitExceeded",
     "Task",
@@ -122,6 +125,7 @@ __all__ = [
     "UnknownTask",
     "Unroutable",
     "Unsent",
+    "UnsupportedSequel",
     "Worker",
     "WorkerLost",
     "WorkerUsageError",

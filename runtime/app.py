@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
@@ -16,7 +17,7 @@ from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import DuplicateTask, InvalidOption
 from routewright.runtime.functions import BindingDecorator, Decorator, FunctionTask, task
 from routewright.runtime.message import Envelope, Message, new_id, running
-from routewright.runtime.options import CALL_ONLY, Call, Options, choose, read_options
+from routewright.runtime.options import CALL_ONLY, After, Call, Options, choose, read_options
 from routewright.runtime.outgoing import check_headers
 from routewright.runtime.parking import Parking
 from routewright.runtime.pipeline import Pipeline, pipeline_of
@@ -200,11 +201,15 @@ class App:
             timelimit=(route.time_limit, route.soft_time_limit),
             headers=options.headers,
         )
+        if call.after is not None:
+            message = _following(message, call.after)
         # Before any network: what cannot be encoded must leave no trace.
         envelope = message.encode(options.serializer, options.priority)
         result: AsyncResult[Any]
         if options.ignore_result:
             result = AsyncResult(message.id, name, lost="the task ignores its result")
+        elif call.after is not None:
+            result = AsyncResult(message.id, name, lost="it goes to who asked for it")
         else:
             envelope = envelope.answered_to(self._replies.name(patience))
             result = AsyncResult(message.id, name)
@@ -246,6 +251,15 @@ class App:
         route = Route(task, "", queue, (queue,)) if route.multicast else route.filled(kwargs)
         route = later.postponed(self.router, self.broker, route, due)
         deliver(self._publisher, Dispatch(route, envelope))
+
+    def tell(self, reply_to: str, outcome: Envelope) -> None:
+        """Send the outcome of a task to the queue of one who waits for it.
+
+        Raises:
+            SendError: it was not sent, or not surely.
+        """
+        route = Route("a result", "", reply_to, (reply_to,))
+        deliver(self._publisher, Dispatch(route, outcome, mandatory=False))
 
     def _source(self, call: Call) -> tuple[Source, float | None]:
         """What a call is sent by, and how long it may wait for a connection."""
@@ -323,6 +337,22 @@ def establish_connection(connect_timeout: float | None = None) -> Connection:
             " `app.establish_connection()`"
         )
     return apps[0].establish_connection(connect_timeout)
+
+
+def _following(message: Message, after: After) -> Message:
+    """A message that is sent because another task is done."""
+    (hard, soft), (routed_hard, routed_soft) = after.timelimit, message.timelimit
+    return replace(
+        message,
+        timelimit=(
+            routed_hard if hard is None else hard,
+            routed_soft if soft is None else soft,
+        ),
+        reply_to=None if message.ignore_result else after.reply_to,
+        sequels=after.sequels,
+        group=after.group,
+        group_index=after.group_index,
+    )
 
 
 def _close(replies: ReplyQueue, publisher: Publisher) -> None:

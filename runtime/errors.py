@@ -158,6 +158,14 @@ class MalformedMessage(RoutewrightError):
         self.reply_to = reply_to
 
 
+class UnsupportedSequel(RoutewrightError):
+    """What a message wants done after its task cannot be read, or is not supported."""
+
+
+class SequelNotSent(SendError):
+    """A task is done, and what should follow it could not be sent."""
+
+
 class NotRegistered(RoutewrightError):
     """The worker that got the task has no code for it."""
 

@@ -22,7 +22,13 @@ from kombu.utils.json import JSONEncoder
 
 from routewright.runtime.brief import brief
 from routewright.runtime.compression import decompressed
-from routewright.runtime.errors import EncodeError, InvalidOption, MalformedMessage
+from routewright.runtime.errors import (
+    EncodeError,
+    InvalidOption,
+    MalformedMessage,
+    UnsupportedSequel,
+)
+from routewright.runtime.sequels import NOTHING, Sequels
 
 PROTOCOL_HEADERS = frozenset(
     (
@@ -35,8 +41,6 @@ LOWEST_PRIORITY = 9
 MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ closes the channel on more
 MAX_SHORT = 255  # bytes; an AMQP short string, as a correlation id is one
 BODY_PARTS = 3  # args, kwargs, embed
-NOT_YET = " not supported yet"
-SEQUELS = ("chain", "callbacks", "errbacks", "chord")  # what a Celery client wants done afterwards
 
 
 def new_id() -> str:
@@ -81,6 +85,9 @@ class Message:
     reply_to: str | None = None
     timelimit: tuple[float | None, float | None] = (None, None)  # hard and soft, in seconds
     headers: Mapping[str, Any] = field(default_factory=dict)  # the user's own
+    sequels: Sequels = NOTHING
+    group: str | None = None  # the id of the group of tasks that it is one of
+    group_index: int | None = None
 
     def encode(self, serializer: str, priority: int | None = None) -> Envelope:
         """The message as it goes out.
@@ -89,9 +96,8 @@ class Message:
             EncodeError: the arguments cannot be serialised, or the id or a header cannot be sent.
         """
         self._check()
-        embed = {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
         content_type, content_encoding, body = self._dump(
-            (self.args, self.kwargs, embed), serializer
+            (self.args, self.kwargs, self.sequels.embed()), serializer
         )
         return Envelope(
             body,
@@ -113,8 +119,8 @@ class Message:
             "shadow": None,
             "eta": self.eta and self.eta.isoformat(),
             "expires": self.expires and self.expires.isoformat(),
-            "group": None,
-            "group_index": None,
+            "group": self.group,
+            "group_index": self.group_index,
             "retries": self.retries,
             "timelimit": list(self.timelimit),
             "root_id": self.root_id or self.id,
@@ -167,8 +173,9 @@ class Message:
         )
         for name, value in (("task", known.task), ("id", known.task_id)):
             if value is None:
+                _refuse_protocol_1(envelope, headers, accept, known)
                 raise known.malformed(f"header `{name}` is {_found(headers, name)}")
-        args, kwargs = _body(envelope, accept, known)
+        args, kwargs, sequels = _body(envelope, accept, known)
         retries = headers.get("retries") or 0
         if type(retries) is not int:
             raise known.malformed(f"header `retries` is {_found(headers, 'retries')}")
@@ -186,6 +193,9 @@ class Message:
             reply_to=known.reply_to,
             timelimit=_timelimit(headers, known),
             headers={k: v for k, v in headers.items() if k not in PROTOCOL_HEADERS},
+            sequels=sequels,
+            group=_text(headers.get("group")),
+            group_index=_whole(headers.get("group_index")),
         )
 
 
@@ -221,17 +231,8 @@ class _Known:
 
 def _body(
     envelope: Envelope, accept: Collection[str], known: _Known
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    content_type = envelope.content_type
-    if content_type not in accept:
-        raise known.malformed(f"content type {content_type!r} is not accepted here")
-    data, compression = envelope.body, envelope.headers.get("compression")
-    try:
-        if compression is not None:
-            data = decompressed(bytes(data) if not isinstance(data, str) else b"", compression)
-        body = serialization.loads(data, content_type, envelope.content_encoding, accept=accept)
-    except Exception as error:
-        raise known.malformed(f"the body is no {content_type}: {brief(error, 200)}") from error
+) -> tuple[tuple[Any, ...], dict[str, Any], Sequels]:
+    body = _loaded(envelope, accept, known)
     if not isinstance(body, (list, tuple)) or len(body) != BODY_PARTS:
         raise known.malformed(f"the body is not [args, kwargs, embed] but {brief(body, 80)}")
     args, kwargs, embed = body
@@ -241,10 +242,37 @@ def _body(
         raise known.malformed(f"the keyword arguments are no mapping but {brief(kwargs, 80)}")
     if embed is not None and not isinstance(embed, dict):
         raise known.malformed(f"the third part of the body is {brief(embed, 80)}")
-    for name in SEQUELS:
-        if embed and embed.get(name):
-            raise known.malformed(f"the body has a `{name}`, which is{NOT_YET}")
-    return tuple(args), kwargs
+    try:
+        return tuple(args), kwargs, Sequels.read(embed)
+    except UnsupportedSequel as error:
+        raise known.malformed(str(error)) from None
+
+
+def _loaded(envelope: Envelope, accept: Collection[str], known: _Known) -> Any:
+    content_type = envelope.content_type
+    if content_type not in accept:
+        raise known.malformed(f"content type {content_type!r} is not accepted here")
+    data, compression = envelope.body, envelope.headers.get("compression")
+    try:
+        if compression is not None:
+            data = decompressed(bytes(data) if not isinstance(data, str) else b"", compression)
+        return serialization.loads(data, content_type, envelope.content_encoding, accept=accept)
+    except Exception as error:
+        raise known.malformed(f"the body is no {content_type}: {brief(error, 200)}") from error
+
+
+def _refuse_protocol_1(
+    envelope: Envelope, headers: Mapping[str, Any], accept: Collection[str], known: _Known
+) -> None:
+    """Tell the sender of a message of Celery's first protocol, which has all in the body."""
+    if "task" in headers or "id" in headers:
+        return
+    body = _loaded(envelope, accept, known)
+    if isinstance(body, dict) and "task" in body and "id" in body:
+        told = replace(known, task=_text(body["task"]), task_id=_short(body["id"]))
+        raise told.malformed(
+            "it is of Celery's protocol 1, which is not supported; send with `task_protocol = 2`"
+        )
 
 
 def _timelimit(headers: Mapping[str, Any], known: _Known) -> tuple[float | None, float | None]:
@@ -285,6 +313,10 @@ _encode_json: Callable[[object], str] = JSONEncoder().encode
 
 def _found(headers: Mapping[str, Any], name: str) -> str:
     return brief(headers[name], 80) if name in headers else "missing"
+
+
+def _whole(value: object) -> int | None:
+    return value if type(value) is int else None
 
 
 def _text(value: object) -> str | None:

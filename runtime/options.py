@@ -14,6 +14,7 @@ from routewright.runtime.route import Route
 
 if TYPE_CHECKING:
     from routewright.runtime.connection import Connection
+    from routewright.runtime.sequels import Sequels
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,21 @@ OPTIONS = tuple(it.name for it in fields(Options))
 
 
 @dataclass(frozen=True, slots=True)
+class After:
+    """What a task carries that is sent because another is done.
+
+    Its result goes to `reply_to`, if to anybody, and not to the process that sends it. A limit on
+    its time, hard or soft, wins over the route's.
+    """
+
+    reply_to: str | None
+    sequels: Sequels
+    timelimit: tuple[float | None, float | None] = (None, None)
+    group: str | None = None
+    group_index: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """What one call says: the options, and what no task can say."""
 
@@ -50,6 +66,7 @@ class Call:
     connect_timeout: float | None = None
     options: Options = NOTHING
     due: datetime | None = None
+    after: After | None = None
 
 
 #: Parameters that a call has beside the options.

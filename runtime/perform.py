@@ -25,10 +25,12 @@ from routewright.runtime.errors import (
     Retry,
     RoutewrightError,
     SendError,
+    SequelNotSent,
     TaskRevoked,
     UnknownTask,
     WorkerLost,
 )
+from routewright.runtime.following import follow
 from routewright.runtime.limits import Limits
 from routewright.runtime.message import Envelope, Message, running
 from routewright.runtime.outcome import RETRY, REVOKED, SUCCESS, Outcome
@@ -87,14 +89,14 @@ class Performer:
         task = self._app.tasks.get(message.task)
         if task is None:
             unknown = NotRegistered(f"no task `{message.task}` in this worker")
-            return self._put_aside(delivery, unknown, message.id, message.reply_to)
+            return self._give_up(delivery, message, unknown)
         untimely = self._untimely(delivery, message)
         if untimely is not None:
             return untimely
         deaths = self._deaths(delivery, message)
         if deaths >= MOST_DEATHS:
             lost = WorkerLost(f"{deaths} times a process died with the task running")
-            return self._put_aside(delivery, lost, message.id, message.reply_to)
+            return self._give_up(delivery, message, lost)
         with self._holding(thread, message, alone=deaths > 0):
             return self._attend(delivery, message, task, thread)
 
@@ -106,7 +108,7 @@ class Performer:
         if message.eta is not None and message.eta > now:
             return self._put_off(delivery, message, message.eta)
         if message.expires is not None and message.expires <= now:
-            return _revoked(delivery, message, message.expires)
+            return self._revoked(delivery, message, message.expires)
         return None
 
     def _deaths(self, delivery: Delivery, message: Message) -> int:
@@ -144,8 +146,12 @@ class Performer:
         outcome, note, reply = Outcome(message.id, SUCCESS, value), "", None
         if not message.ignore_result:
             outcome, note, reply = _encoded(outcome)
+        unsent = self._follow(message, outcome)
+        if unsent is not None:
+            _log(message, "FAILURE", monotonic() - started, str(unsent))
+            return self._put_aside(delivery, unsent, message.id, message.reply_to)
         _log(message, outcome.status, monotonic() - started, note)
-        return _done(delivery, message.reply_to, reply)
+        return _done(delivery, message.reply_to, None if message.ignore_result else reply)
 
     def _terms(self, message: Message) -> tuple[bool, float | None, float | None]:
         """Whether to acknowledge early, and the soft and the hard limit, in seconds."""
@@ -173,10 +179,10 @@ class Performer:
         _log(message, "FAILURE", seconds, brief(cause, 200))
         if self._retrier.is_meant(message, error):
             reason = f"given up after {message.retries} retries: {brief(cause, 200)}"
-            return self._put_aside(
-                delivery, cause, message.id, message.reply_to, failure.traceback, reason, message
-            )
-        reply = Outcome.error(message.id, cause, failure.traceback).encode()
+            return self._give_up(delivery, message, cause, failure.traceback, reason, spent=message)
+        outcome = Outcome.error(message.id, cause, failure.traceback)
+        self._follow(message, outcome)
+        reply = outcome.encode()
         return _done(delivery, message.reply_to, None if message.ignore_result else reply)
 
     def _again(
@@ -191,11 +197,9 @@ class Performer:
                     "%s[%s] cannot be sent again yet: %s", message.task, message.id, problem
                 )
                 return Settlement(delivery, Word.HOLD, until=datetime.now(UTC) + HOLD)
-            return self._put_aside(delivery, problem, message.id, message.reply_to)
+            return self._give_up(delivery, message, problem)
         except RoutewrightError as problem:  # the topology of today has no way for it
-            return self._put_aside(
-                delivery, problem, message.id, message.reply_to, failure.traceback
-            )
+            return self._give_up(delivery, message, problem, failure.traceback)
         logger.info(
             "%s[%s] is tried again at %s: %s",
             message.task,
@@ -212,12 +216,38 @@ class Performer:
             self._app.put_off(message.task, delivery.queue, delivery.envelope, due)
         except InvalidOption as error:
             problem = MalformedMessage(f"header `eta` is {due.isoformat()}: {error}")
-            return self._put_aside(delivery, problem, message.id, message.reply_to)
+            return self._give_up(delivery, message, problem)
         except SendError as error:
             logger.error("%s[%s] is not due and stays here: %s", message.task, message.id, error)  # noqa: TRY400  one line each
             return Settlement(delivery, Word.HOLD, until=min(due, datetime.now(UTC) + HOLD))
         logger.info("%s[%s] is put off until %s", message.task, message.id, due.isoformat())
         return Settlement(delivery, Word.ACK)
+
+    def _revoked(self, delivery: Delivery, message: Message, expired: datetime) -> Settlement:
+        reason = f"expired at {expired.isoformat()}"
+        _log(message, REVOKED, 0.0, reason)
+        outcome = Outcome.error(message.id, TaskRevoked(reason), status=REVOKED)
+        self._follow(message, outcome)
+        return _done(
+            delivery, message.reply_to, None if message.ignore_result else outcome.encode()
+        )
+
+    def _follow(self, message: Message, outcome: Outcome) -> SequelNotSent | None:
+        """Send what the message wants done after its task, or say why that could not be."""
+        return follow(self._app, message, outcome) if message.sequels else None
+
+    def _give_up(
+        self,
+        delivery: Delivery,
+        message: Message,
+        error: BaseException,
+        trace: str | None = None,
+        reason: str | None = None,
+        spent: Message | None = None,
+    ) -> Settlement:
+        """Put a message aside that could be read: what was to follow its task is told as well."""
+        self._follow(message, Outcome.error(message.id, error, trace))
+        return self._put_aside(delivery, error, message.id, message.reply_to, trace, reason, spent)
 
     def _put_aside(
         self,
@@ -262,13 +292,6 @@ def given_up(delivery: Delivery, message: Message, error: BaseException) -> Sett
     """What is owed for a task that ran for too long."""
     _log(message, "FAILURE", 0.0, str(error))
     reply = Outcome.error(message.id, error).encode()
-    return _done(delivery, message.reply_to, None if message.ignore_result else reply)
-
-
-def _revoked(delivery: Delivery, message: Message, expired: datetime) -> Settlement:
-    reason = f"expired at {expired.isoformat()}"
-    _log(message, REVOKED, 0.0, reason)
-    reply = Outcome.error(message.id, TaskRevoked(reason), status=REVOKED).encode()
     return _done(delivery, message.reply_to, None if message.ignore_result else reply)
 
 

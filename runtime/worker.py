@@ -25,8 +25,10 @@ from routewright.runtime.errors import (
     MissingQueue,
     TimeLimitExceeded,
 )
+from routewright.runtime.following import follow
 from routewright.runtime.later import early
 from routewright.runtime.limits import Limited, Limits
+from routewright.runtime.outcome import Outcome
 from routewright.runtime.perform import Performer, given_up
 from routewright.runtime.route import Group
 from routewright.runtime.settlement import Settlement, Word
@@ -299,7 +301,11 @@ class Worker:
     def _give_up(self, late: Limited) -> None:
         """A task has run for too long: another thread takes the place of its own."""
         problem = f"it still ran after its time limit, on thread {late.thread}"
-        self._owe(given_up(late.delivery, late.message, TimeLimitExceeded(problem)))
+        error = TimeLimitExceeded(problem)
+        self._owe(given_up(late.delivery, late.message, error))
+        if late.message.sequels:  # which are sent by a thread that may wait
+            outcome = Outcome.error(late.message.id, error)
+            threading.Thread(target=follow, args=(self.app, late.message, outcome)).start()
         self.worn = True
         if self._is_replaceable:
             self.stop()

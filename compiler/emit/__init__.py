@@ -1,8 +1,9 @@
-"""A topology as files: the router package an application imports, and RabbitMQ's definitions."""
+"""A topology as files: an application's router package, and settings of RabbitMQ and Celery."""
 
 from __future__ import annotations
 
 from routewright.compiler.delays import with_delays
+from routewright.compiler.emit.celery_config import celery_config
 from routewright.compiler.emit.declarations import declarations
 from routewright.compiler.emit.definitions import definitions
 from routewright.compiler.emit.names import names
@@ -28,6 +29,7 @@ def emit(topology: Topology, stamp: Stamp, routing: Routing) -> dict[str, str]:
     on_broker = with_delays(topology)
     return {
         "__init__.py": package(topology, stamp),
+        "celery_config.py": celery_config(topology, stamp),
         "declarations.py": declarations(on_broker, stamp),
         "definitions.json": definitions(on_broker, stamp),
         "names.py": names(topology, stamp),

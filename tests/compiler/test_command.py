@@ -22,7 +22,15 @@ tasks: {shop.Charge: {exchange: orders, routing_key: order.created}}
 """
 BROKEN = SOUND.replace("order.created", "ordre.created")
 WARNED = SOUND.replace("order.#", "order.#.x*").replace("created", "x*")
-FILES = {"__init__.py", "router.py", "names.py", "declarations.py", "definitions.json", "py.typed"}
+FILES = {
+    "__init__.py",
+    "router.py",
+    "names.py",
+    "celery_config.py",
+    "declarations.py",
+    "definitions.json",
+    "py.typed",
+}
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +52,7 @@ def generated(folder: str = "shop_routing") -> set[str]:
 def test_compile_writes_the_package_beside_the_topology() -> None:
     result = run("compile")
     assert result.exit_code == 0
-    assert result.output == "topology.yaml: shop_routing: 6 of 6 files written\n"
+    assert result.output == "topology.yaml: shop_routing: 7 of 7 files written\n"
     assert generated() == FILES
 
 

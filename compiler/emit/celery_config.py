@@ -1,0 +1,38 @@
+"""`celery_config.py`: settings under which a Celery application routes as the topology says."""
+
+from __future__ import annotations
+
+from routewright.compiler.emit.literal import Call, Subscript
+from routewright.compiler.emit.render import render
+from routewright.compiler.emit.stamp import Stamp
+from routewright.compiler.topology import Topology
+from routewright.runtime.route import HARMLESS
+
+
+def celery_config(topology: Topology, stamp: Stamp) -> str:
+    """The module of Celery's settings."""
+    read = {name for group in topology.groups.values() for name in group.accept}
+    return render(
+        "celery_config.py",
+        stamp=stamp,
+        topology=topology,
+        queues=tuple(
+            Call("consumed", [Subscript("queues", [name])]) for name in _consumed(topology)
+        ),
+        accepted=sorted(read or HARMLESS),
+    )
+
+
+def _consumed(topology: Topology) -> list[str]:
+    """The queues of the worker groups; without groups, all that run tasks.
+
+    Celery's worker consumes every queue of its settings, unless it is told which.
+    """
+    groups = topology.groups.values()
+    if groups:
+        return sorted({queue.name for group in groups for queue in group.queues})
+    return sorted(
+        name
+        for name, queue in topology.queues.items()
+        if not queue.tap and queue is not topology.parking
+    )
