@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import RoutewrightError as RoutewrightError
     from routewright.runtime.errors import SendError as SendError
     from routewright.runtime.errors import SoftTimeLimitExceeded as SoftTimeLimitExceeded
+    from routewright.runtime.errors import StoreUnreachable as StoreUnreachable
     from routewright.runtime.errors import TaskFailed as TaskFailed
     from routewright.runtime.errors import TaskRevoked as TaskRevoked
     from routewright.runtime.errors import TimeLimitExceeded as TimeLimitExceeded
@@ -110,6 +111,7 @@ __all__ = [
     "SendError",
     "Signature",
     "SoftTimeLimitExceeded",
+    "StoreUnreachable",
     "Task",
     "TaskFailed",
     "TaskRevoked",

@@ -30,7 +30,7 @@ from routewright.runtime.errors import (
     WorkerLost,
 )
 from routewright.runtime.limits import Limits
-from routewright.runtime.message import Envelope, Message, running
+from routewright.runtime.message import Envelope, Message, ignores_result, running
 from routewright.runtime.outcome import RETRY, REVOKED, SUCCESS, Outcome
 from routewright.runtime.retrying import Retrier
 from routewright.runtime.sendable import AnyTask
@@ -232,7 +232,7 @@ class Performer:
         """Park a message that cannot be dealt with, and tell the one who waits for its result."""
         problem = str(error) if isinstance(error, RoutewrightError) else brief(error, 200)
         reply = None
-        if task_id is not None and reply_to is not None:
+        if task_id is not None and not ignores_result(delivery.envelope.headers):
             reply = Outcome.error(task_id, error, trace).encode()
         if not self._app.parking.takes(delivery.queue):
             logger.error("rejected a message of queue `%s`: %s", delivery.queue, in_line(problem))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -28,6 +29,7 @@ from routewright.runtime.errors import (
 from routewright.runtime.later import early
 from routewright.runtime.limits import Limited, Limits
 from routewright.runtime.perform import Performer, given_up
+from routewright.runtime.progress import reporting
 from routewright.runtime.route import Group
 from routewright.runtime.settlement import Settlement, Word
 from routewright.runtime.waiting import Waiting
@@ -79,6 +81,7 @@ class Worker:
         self._connected_once = patient
         self._pause = BACKOFF[0]
         self._waker = Waker()
+        self._progress = app.results.progress(self._waker.wake)
         self._waiting = Waiting()
         self._allowed = 0
         self._hold = HOLD if app.broker.is_amqp else LONG_HOLD
@@ -250,6 +253,9 @@ class Worker:
 
     def _settle(self, consumer: Consumer) -> None:
         """Reply, then acknowledge: the other way round, a crash between them loses the result."""
+        for reply_to, envelope in self._progress.due():
+            if reply_to is not None:
+                consumer.publish(reply_to, envelope)
         while (settlement := _next(self._done)) is not None:
             delivery = settlement.delivery
             if settlement.ends:
@@ -272,6 +278,7 @@ class Worker:
 
     def _work(self, number: int) -> None:
         """A task thread: run what is ready, hand back what came of it."""
+        reporting.set(self._progress)
         while (delivery := self._ready.get()) is not None:
             if delivery.source.lost:  # the broker gives it to somebody else
                 settlement: Settlement | None = Settlement(delivery, Word.SAID)
@@ -283,10 +290,17 @@ class Worker:
 
     def _perform(self, delivery: Delivery, number: int) -> Settlement | None:
         try:
-            return self._performer.perform(delivery, number)
+            settlement = self._performer.perform(delivery, number)
+            return settlement and self._keep(settlement)
         except BaseException:
             logger.exception("a message of queue `%s` could not be handled", delivery.queue)
             return Settlement(delivery, Word.REJECT)
+
+    def _keep(self, settlement: Settlement) -> Settlement:
+        """Store a result, where results are stored; what is owed then."""
+        if settlement.reply is not None and self.app.results.keep(settlement.reply):
+            return replace(settlement, reply=None)
+        return settlement
 
     def _owe(self, settlement: Settlement) -> None:
         self._done.put(settlement)
@@ -299,7 +313,9 @@ class Worker:
     def _give_up(self, late: Limited) -> None:
         """A task has run for too long: another thread takes the place of its own."""
         problem = f"it still ran after its time limit, on thread {late.thread}"
-        self._owe(given_up(late.delivery, late.message, TimeLimitExceeded(problem)))
+        settlement = given_up(late.delivery, late.message, TimeLimitExceeded(problem))
+        # Storing it may take time, which this thread, the network's, has not.
+        threading.Thread(target=lambda: self._owe(self._keep(settlement)), daemon=True).start()
         self.worn = True
         if self._is_replaceable:
             self.stop()
