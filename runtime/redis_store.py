@@ -130,7 +130,7 @@ class RedisStore:
                     if self._is_final(cast("bytes | None", pipe.get(key)), body, task_id):
                         return False
                     pipe.multi()
-                    pipe.setex(key, EXPIRES, body)
+                    pipe.set(key, body, ex=EXPIRES)
                     pipe.publish(key, body)
                     pipe.execute()
                 except self._redis.WatchError as error:
