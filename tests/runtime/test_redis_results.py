@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -157,7 +158,9 @@ def test_another_process_looks_a_result_up_by_its_id(memory: Any, results: str) 
         result.get(timeout=20)
     program = f"""
 from routewright.runtime import App, Router
-router = Router(topology="other", source="", target="rabbitmq-3.10", vhost=None, routes=[], groups=[])
+router = Router(
+    topology="other", source="", target="rabbitmq-3.10", vhost=None, routes=[], groups=[]
+)
 with App(router, "memory://", results={results!r}) as app:
     print(app.AsyncResult({result.id!r}).get(timeout=20), app.AsyncResult("nobody's").state)
 """
@@ -375,7 +378,7 @@ def test_a_redis_that_was_never_there_is_said_at_once(memory: Any) -> None:
     app = memory.app("t", results="redis://:s3cret@127.0.0.1:1/3")
     result = app.send_task("t")
     for ask in (result.get, result.ready, result.forget):
-        with pytest.raises(StoreUnreachable, match="redis://127.0.0.1:1/3") as caught:
+        with pytest.raises(StoreUnreachable, match=r"redis://127\.0\.0\.1:1/3") as caught:
             ask()
         assert "s3cret" not in str(caught.value)
     assert "s3cret" not in repr(app) + repr(result) + app.results.name
@@ -408,7 +411,7 @@ def test_a_url_that_cannot_be_read_is_never_shown(memory: Any, url: str) -> None
     assert "s3c" not in str(caught.value)
 
 
-def test_without_redis_py_it_is_asked_for(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_redis_py_it_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "redis", None)
     with pytest.raises(InvalidOption, match="need the package `redis`"):
         redis_store.RedisStore("redis://localhost")
@@ -418,14 +421,16 @@ def test_rpc_does_without_redis_py() -> None:
     program = """
 import sys
 from routewright.runtime import App, Router
-router = Router(topology="other", source="", target="rabbitmq-3.10", vhost=None, routes=[], groups=[])
+router = Router(
+    topology="other", source="", target="rabbitmq-3.10", vhost=None, routes=[], groups=[]
+)
 App(router, "amqp://localhost")
 assert "redis" not in sys.modules
 """
     subprocess.run([sys.executable, "-c", program], check=True)
 
 
-def test_a_forked_child_may_ask_too(memory: Any, results: str, tmp_path: Any) -> None:
+def test_a_forked_child_may_ask_too(results: str, tmp_path: Path) -> None:
     script = tmp_path / "forks.py"
     script.write_text(f"""
 import os
