@@ -55,6 +55,7 @@ class Reader(threading.Thread):
         self._subscribed: set[str] = set()
         self._to_fetch: list[str] = []
         self._swept = self._heard = 0.0
+        self._pause = BACKOFF[0]
 
     def look_for(self, task_ids: Iterable[str]) -> None:
         """Hand on the results of these, what there is of them and what comes."""
@@ -135,6 +136,7 @@ class Reader(threading.Thread):
         channel = message["channel"]
         name = channel.decode() if isinstance(channel, bytes) else channel or ""
         task_id = name.removeprefix(PREFIX)
+        self._pause = BACKOFF[0]  # Redis lets us have what we ask for
         if message["type"] == "subscribe":
             self._to_fetch.append(task_id)
         elif message["type"] == "message":
@@ -164,15 +166,17 @@ class Reader(threading.Thread):
             pubsub.ping()
 
     def _back_off(self, cause: Exception) -> None:
-        logger.warning("lost the connection for results, reconnecting: %s", cause)
-        pause, longest = BACKOFF
-        while not self._stopping.wait(pause):
+        logger.warning(
+            "lost the connection for results to %s, reconnecting: %s",
+            *(self._store.name, self._store.problem(cause)),
+        )
+        while not self._stopping.wait(self._pause):
+            self._pause = min(self._pause * 2, BACKOFF[1])
             try:
                 self._store.drop_idle()
                 self._store.ping()
             except StoreUnreachable as error:
-                logger.warning("results: %s; next attempt in %g s", error, pause)
-                pause = min(pause * 2, longest)
+                logger.warning("results: %s; next attempt in %g s", error, self._pause)
             else:
                 logger.info("results: connected again")
                 return
