@@ -45,6 +45,8 @@ class App:
         broker: a URL as kombu takes it; `$ROUTEWRIGHT_BROKER` if None, then the local RabbitMQ.
         results: `redis://HOST:PORT/DATABASE`, or `rpc://` for results that go back to their sender
             over the broker; `$ROUTEWRIGHT_RESULTS` if None, then `rpc://`.
+        track_started: have workers say of each task that it has started, which makes its result
+            STARTED until it is over.
         include: modules that hold tasks, which a worker imports beside the app's own.
         pool_limit: how many connections may be sending at the same time.
         connect_timeout: seconds that connecting may take, look-up of names and retries included.
@@ -62,6 +64,7 @@ class App:
         broker: str | None = None,
         *,
         results: str | None = None,
+        track_started: bool = False,
         include: Sequence[str] = (),
         pool_limit: int = 10,
         connect_timeout: float = 4.0,
@@ -71,6 +74,7 @@ class App:
     ) -> None:
         self.router = router
         self.include = tuple(include)
+        self.track_started = track_started
         self.tasks: dict[str, AnyTask] = {}
         url = broker or os.environ.get("ROUTEWRIGHT_BROKER") or DEFAULT_BROKER
         self.broker = Broker(

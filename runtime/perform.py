@@ -32,6 +32,7 @@ from routewright.runtime.errors import (
 from routewright.runtime.limits import Limits
 from routewright.runtime.message import Envelope, Message, ignores_result, running
 from routewright.runtime.outcome import RETRY, REVOKED, SUCCESS, Outcome
+from routewright.runtime.progress import say_started
 from routewright.runtime.retrying import Retrier
 from routewright.runtime.sendable import AnyTask
 from routewright.runtime.settlement import Settlement, Word
@@ -281,6 +282,7 @@ def _run(task: AnyTask, message: Message) -> Any:
     """The value of a task, or a `_Failure`."""
     token = running.set(message)
     try:
+        say_started()
         return task.execute(message.args, message.kwargs)
     except BaseException as error:  # noqa: BLE001  a task's `sys.exit()` ends the task alone
         return _Failure(error, _traceback(error))

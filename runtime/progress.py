@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
 from time import monotonic
+from typing import Any
 
 from routewright.runtime.message import Envelope, Message, running
-from routewright.runtime.outcome import PROGRESS, Outcome
+from routewright.runtime.outcome import PROGRESS, STARTED, Outcome
 
 INTERVAL = 0.1  # seconds between two words on one task; of what comes between, the latest counts
 
@@ -31,10 +34,12 @@ class Progress:
 
     Args:
         wake: is called when there is something to pass on; it must not block.
+        track_started: say of each task that it has started.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], *, track_started: bool = False) -> None:
         self._wake = wake
+        self.track_started = track_started
         self._lock = threading.Lock()
         self._latest: dict[str, _Latest] = {}
 
@@ -42,11 +47,11 @@ class Progress:
         """Whether anybody could hear of a task's progress."""
         return message.reply_to is not None and not message.ignore_result
 
-    def say(self, message: Message, done: float, total: float | None) -> None:
-        """Say how far a task is."""
+    def say(self, message: Message, status: str, info: Any) -> None:
+        """Say how far a task is, in plain JSON."""
         if not self.wanted(message):
             return
-        outcome = Outcome(message.id, PROGRESS, {"done": done, "total": total})
+        outcome = Outcome(message.id, status, info)
         with self._lock:
             latest = self._latest.setdefault(message.id, _Latest(outcome, message.reply_to, True))
             # What lies here untold has had its wake-up call, or is too soon: a later look finds it.
@@ -91,4 +96,12 @@ def update_progress(done: float, total: float | None) -> None:
             raise TypeError(f"progress is told in numbers, not by a {type(number).__name__}")
     message, progress = running.get(), reporting.get()
     if message is not None and progress is not None:
-        progress.say(message, done, total)
+        progress.say(message, PROGRESS, {"done": done, "total": total})
+
+
+def say_started() -> None:
+    """Say that the task has started that this thread runs, if the worker tells of that."""
+    message, progress = running.get(), reporting.get()
+    if message is not None and progress is not None and progress.track_started:
+        # As a Celery worker has it.
+        progress.say(message, STARTED, {"pid": os.getpid(), "hostname": socket.gethostname()})

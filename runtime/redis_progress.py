@@ -22,8 +22,8 @@ class RedisProgress(Progress):
     will be more, and in the end the result.
     """
 
-    def __init__(self, store: RedisStore) -> None:
-        super().__init__(self._start)
+    def __init__(self, store: RedisStore, *, track_started: bool = False) -> None:
+        super().__init__(self._start, track_started=track_started)
         self._store = store
         self._starting = threading.Lock()
         self._thread: threading.Thread | None = None

@@ -124,9 +124,9 @@ class RedisResults:
         """The result of a task that anybody sent; PENDING if there is no such task."""
         return AsyncResult(task_id, "", self)
 
-    def progress(self, wake: Callable[[], None]) -> Progress:  # noqa: ARG002
+    def progress(self, wake: Callable[[], None], *, track_started: bool = False) -> Progress:  # noqa: ARG002
         """What a worker's tasks tell of their progress; a thread of its own stores it."""
-        return RedisProgress(self._store)
+        return RedisProgress(self._store, track_started=track_started)
 
     def keep(self, reply: Envelope) -> bool:
         """Store a result; True: nothing is left to send. It is called by the task's thread.

@@ -107,9 +107,9 @@ class ReplyQueue:
         """False: a result is not kept, but sent to the queue that its message names."""
         return False
 
-    def progress(self, wake: Callable[[], None]) -> Progress:
+    def progress(self, wake: Callable[[], None], *, track_started: bool = False) -> Progress:
         """What a worker's tasks tell of their progress, for its network thread to send."""
-        return Progress(wake)
+        return Progress(wake, track_started=track_started)
 
     def _receive(self, delivery: Delivery) -> None:
         try:

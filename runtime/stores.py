@@ -41,11 +41,12 @@ class Results(Home, Protocol):
         """
         ...
 
-    def progress(self, wake: Callable[[], None]) -> Progress:
+    def progress(self, wake: Callable[[], None], *, track_started: bool = False) -> Progress:
         """What a worker's tasks tell of their progress.
 
         Args:
             wake: is called when the worker's network thread should ask what is `due`.
+            track_started: tell of each task that it has started.
         """
         ...
 

@@ -81,7 +81,7 @@ class Worker:
         self._connected_once = patient
         self._pause = BACKOFF[0]
         self._waker = Waker()
-        self._progress = app.results.progress(self._waker.wake)
+        self._progress = app.results.progress(self._waker.wake, track_started=app.track_started)
         self._waiting = Waiting()
         self._allowed = 0
         self._hold = HOLD if app.broker.is_amqp else LONG_HOLD

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -101,13 +102,13 @@ def test_the_latest_word_wins_and_each_is_passed_on_once() -> None:
     woken: list[None] = []
     progress = Progress(lambda: woken.append(None))
     for done in range(5):
-        progress.say(MESSAGE, done, 5)
+        progress.say(MESSAGE, "PROGRESS", {"done": done})
     [(queue, envelope)] = progress.due()
-    assert (queue, Outcome.decode(envelope).result) == ("queue", {"done": 4, "total": 5})
-    progress.say(MESSAGE, 5, 5)  # too soon, and so it waits
+    assert (queue, Outcome.decode(envelope).result) == ("queue", {"done": 4})
+    progress.say(MESSAGE, "PROGRESS", {"done": 5})  # too soon, and so it waits
     assert progress.due() == []
     [(_, envelope)] = until(progress.due)
-    assert Outcome.decode(envelope).result == {"done": 5, "total": 5}
+    assert Outcome.decode(envelope).result == {"done": 5}
     until(lambda: not progress.due() and not progress._latest)
     assert len(woken) == 1
 
@@ -115,7 +116,7 @@ def test_the_latest_word_wins_and_each_is_passed_on_once() -> None:
 def test_nobody_is_told_of_a_task_whose_result_is_ignored() -> None:
     progress = Progress(lambda: None)
     for message in (Message("t", "id"), Message("t", "id", reply_to="q", ignore_result=True)):
-        progress.say(message, 1, 2)
+        progress.say(message, "PROGRESS", {})
     assert progress.due() == []
 
 
@@ -162,3 +163,15 @@ def test_a_redis_that_is_away_holds_up_no_progress(
         server.start()
         go.set()
         assert result.get(timeout=60) == "done"
+
+
+def test_a_task_that_runs_is_started_where_the_app_tracks_that(memory: Any, way: str) -> None:
+    app = memory.app("t", results=way, track_started=True)
+    go = threading.Event()
+    app.task(name="t")(lambda: go.wait(20))
+    with memory.worker(app):
+        result = app.send_task("t")
+        until(lambda: result.status == "STARTED")
+        assert result.info["pid"] == os.getpid()
+        go.set()
+        assert result.get(timeout=20) is True

@@ -361,6 +361,31 @@ def test_a_result_that_cannot_be_stored_is_logged_and_the_worker_goes_on(
     assert caplog.text.count("tried again") == 1
 
 
+@pytest.mark.broker
+def test_a_message_is_acknowledged_only_when_its_result_is_stored(
+    rabbit: Any,
+    broker: Any,
+    private_redis: Callable[..., Redis],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = private_redis()
+    app = rabbit.app("t", results=server.url)
+    app.task(name="t")(lambda: "done")
+
+    def counts() -> set[int]:
+        [queue] = broker.queues("messages")
+        return {queue["messages"]}
+
+    server.kill()
+    result = app.send_task("t")
+    with rabbit.worker(app):
+        until(lambda: "cannot store the result" in caplog.text)
+        assert counts() == {1}
+        server.start()
+        assert result.get(timeout=60) == "done"
+        until(lambda: counts() == {0})
+
+
 def test_a_refusal_that_does_not_pass_is_not_tried_again(
     memory: Any, results: str, client: Any, caplog: pytest.LogCaptureFixture
 ) -> None:
