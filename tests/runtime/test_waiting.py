@@ -208,3 +208,22 @@ def test_thousands_are_joined_in_order_and_as_they_complete(sent: TaskSetResult)
         for values in pool.map(lambda join: join(), joins):
             assert values == list(range(0, 2 * MANY, 2))
     assert sent.successful()
+
+
+@pytest.mark.redis
+def test_thousands_are_joined_though_redis_is_killed_time_and_again(
+    memory: Any, private_redis: Callable[..., Redis]
+) -> None:
+    server = private_redis("--appendonly", "yes", "--appendfsync", "always")  # or it forgets
+    app = memory.app("t", results=server.url)
+    double = app.task(name="t")(lambda number: 2 * number)
+    sent = TaskSet(double.s(number) for number in range(MANY)).apply_async()
+    with memory.worker(app), ThreadPoolExecutor(THREADS) as pool:
+        joins = [pool.submit(sent.join, timeout=120) for _ in range(THREADS)]
+        for least in (300, 600, 1_000):
+            until(lambda least=least: sum(each.is_over() for each in sent) >= least)
+            server.kill()
+            server.start()
+        for join in joins:
+            assert join.result() == list(range(0, 2 * MANY, 2))
+    assert len(app.results._expected) == 0
