@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import select
 import threading
 from collections.abc import Callable, Iterable
 from time import monotonic
@@ -90,7 +89,7 @@ class Reader(threading.Thread):
             self._pubsub.close()
             self._pubsub = None
 
-    def _subscribe(self, task_ids: Iterable[str]) -> None:
+    def _subscribe(self, task_ids: list[str]) -> None:
         if self._pubsub is None:
             return
         known = [each for each in task_ids if each in self._subscribed]
@@ -124,13 +123,7 @@ class Reader(threading.Thread):
         if sock is None:
             self._waker.wait(min(timeout, BLIND))
             return True
-        poller = select.poll()
-        poller.register(sock, select.POLLIN)
-        poller.register(self._waker, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poller.poll(timeout * 1000)}
-        if self._waker.fileno() in ready:
-            self._waker.clear()
-        return sock.fileno() in ready
+        return self._waker.wait_beside(sock, timeout)
 
     def _take(self, message: dict[str, Any]) -> None:
         channel = message["channel"]
