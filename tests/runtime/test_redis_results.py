@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import amqp
 import pytest
 import redis
 from celery.backends.base import compress_payload
@@ -19,15 +20,18 @@ from private_nodes import Redis, until
 
 from routewright.runtime import (
     InvalidOption,
+    MalformedMessage,
     NoResult,
     ResultTimeout,
     StoreUnreachable,
     TaskRevoked,
     TaskSet,
+    TimeLimitExceeded,
     redis_results,
     redis_store,
 )
 from routewright.runtime.outcome import Outcome
+from routewright.runtime.retries import RetryPolicy
 
 ID = "5e4c8a4e-0000-4000-8000-000000000001"
 
@@ -137,6 +141,55 @@ def test_what_is_not_run_is_told_too(memory: Any, results: str) -> None:
             app.send_task("t", expires=-1).get(timeout=20)
         with pytest.raises(Exception, match="no task `unknown`"):
             app.send_task("unknown").get(timeout=20)
+
+
+def test_a_task_that_is_tried_again_says_so_until_it_is_over(memory: Any, results: str) -> None:
+    policy = RetryPolicy(max=1, backoff=0.3, jitter=False)
+    app = memory.app(memory.route("t", retry=policy), results=results)
+    tries: list[int] = []
+
+    @app.task(name="t")
+    def fail_first() -> int:
+        tries.append(1)
+        if len(tries) == 1:
+            raise KeyError("the first time")
+        return len(tries)
+
+    with memory.worker(app):
+        result = fail_first.delay()
+        until(lambda: result.status == "RETRY")
+        assert isinstance(result.info, KeyError)
+        assert (result.ready(), result.failed(), result.result) == (False, False, None)
+        assert result.get(timeout=20) == 2
+    assert (result.status, result.info) == ("SUCCESS", 2)
+
+
+def test_a_task_that_runs_for_too_long_is_a_failure(memory: Any, results: str) -> None:
+    app = memory.app(memory.route("t", time_limit=0.2), results=results)
+    go = threading.Event()
+    app.task(name="t")(lambda: go.wait(20))
+    with memory.worker(app):
+        with pytest.raises(TimeLimitExceeded):
+            app.send_task("t").get(timeout=20)
+        go.set()
+
+
+@pytest.mark.broker
+def test_what_cannot_be_read_has_a_result_though_nobody_names_a_queue(
+    rabbit: Any, results: str, client: Any
+) -> None:
+    app = rabbit.app("t", results=results)
+    app.task(name="t")(lambda: None)
+    kept: dict[str, Any] = {"task": "t", "id": ID}
+    with rabbit.worker(app), rabbit.connection() as connection:
+        for headers in ({**kept, "ignore_result": True, "id": "ignored"}, kept):
+            message = amqp.Message(
+                "{", content_type="application/json", application_headers=headers
+            )
+            connection.channel().basic_publish(message, routing_key=rabbit.queue)
+        with pytest.raises(MalformedMessage, match="the body is no application/json"):
+            app.AsyncResult(ID).get(timeout=20)
+    assert len(client.keys()) == 1
 
 
 def test_an_ignored_result_is_not_stored(memory: Any, results: str, client: Any) -> None:
@@ -461,6 +514,7 @@ def test_a_forked_child_may_ask_too(results: str, tmp_path: Path) -> None:
 import os
 from routewright.runtime import App, Route, Router, ResultTimeout
 from routewright.runtime.outcome import Outcome
+from routewright.runtime.retries import RetryPolicy
 
 router = Router(
     topology="forks", source="", target="rabbitmq-3.10", vhost=None,
