@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
-from routewright.runtime.outcome import Outcome
 from routewright.runtime.results import AsyncResult
 
 
@@ -41,13 +40,6 @@ class Expected:
         """The ids of all of them."""
         return list(self._first.keys())
 
-    def discard(self, task_id: str) -> list[AsyncResult[Any]]:
-        """Expect nothing more for an id; the results that it had."""
-        found = self.of(task_id)
+    def discard(self, task_id: str) -> None:
+        """Expect nothing more for an id."""
         self._first.pop(task_id, None)
-        return found
-
-    def settle(self, outcome: Outcome) -> None:
-        """Tell the results of its id of an outcome."""
-        for result in self.of(outcome.task_id):
-            result.settle(outcome)

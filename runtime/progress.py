@@ -8,12 +8,14 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from dataclasses import dataclass
+from numbers import Integral, Real
 from time import monotonic
 from typing import Any
 
 from routewright.runtime.message import Envelope, Message, running
 from routewright.runtime.outcome import PROGRESS, STARTED, Outcome
 
+BITS = 64
 INTERVAL = 0.1  # seconds between two words on one task; of what comes between, the latest counts
 
 
@@ -90,13 +92,24 @@ def update_progress(done: float, total: float | None) -> None:
 
     Raises:
         TypeError: what is given are no numbers.
+        ValueError: a number has more than 64 bits.
     """
-    for number in (done, *(() if total is None else (total,))):
-        if not isinstance(number, (int, float)):
-            raise TypeError(f"progress is told in numbers, not by a {type(number).__name__}")
+    done, total = _plain(done), None if total is None else _plain(total)
     message, progress = running.get(), reporting.get()
     if message is not None and progress is not None:
         progress.say(message, PROGRESS, {"done": done, "total": total})
+
+
+def _plain(number: object) -> float:
+    """A number of any kind, numpy's too, as one that JSON surely can carry."""
+    if isinstance(number, Integral):
+        whole = int(number)
+        if whole.bit_length() > BITS:
+            raise ValueError(f"progress is told in numbers of at most {BITS} bits")
+        return whole
+    if isinstance(number, Real):
+        return float(number)
+    raise TypeError(f"progress is told in numbers, not by a {type(number).__name__}")
 
 
 def say_started() -> None:

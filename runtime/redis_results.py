@@ -60,15 +60,15 @@ class RedisResults:
         wanted = [each for each in results if not each.is_over()]
         if not wanted:
             return
-        reader = self._reader
-        if reader is None or not reader.is_alive():
-            reader = self._open()
-        with self.lock:
+        with self.lock:  # first: closing meanwhile must find them
             for result in wanted:
                 self._expected.add(result)
-        reader.look_for([result.id for result in wanted])
+        self._open().look_for([result.id for result in wanted])
 
     def _open(self) -> Reader:
+        reader = self._reader
+        if reader is not None and reader.is_alive():
+            return reader
         # Looking here, not in the thread, makes a failure the caller's to see.
         self._store.ping()
         with self.lock:
@@ -93,8 +93,8 @@ class RedisResults:
             expecting = self._expected.of(task_id)
         for result in expecting:
             result.settle(outcome)
-        if expecting and expecting[0].is_over():
-            with self.lock:
+        with self.lock:  # one may have come that has not heard of it
+            if all(result.is_over() for result in self._expected.of(task_id)):
                 self._expected.discard(task_id)
 
     def refresh(self, results: Iterable[AsyncResult[Any]]) -> None:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,6 +46,46 @@ def test_a_bound_function_tells_its_sender_how_far_it_is(stage: Any, way: str) -
         go.set()
         assert result.get(timeout=20) == "done"
     assert (result.state, result.info) == ("SUCCESS", "done")
+
+
+PROCESSES = """
+import os, pathlib, time
+from routewright.runtime import App, Group, Route, Router
+
+here = pathlib.Path(__file__).parent
+url, queue, results = (here / "where").read_text().split()
+router = Router(
+    topology="t", source="", target="", vhost=None,
+    routes=[Route("t", "tasks", "work.do", (queue,))],
+    groups=[Group("group", (queue,), concurrency=1, prefetch=1, processes=2)],
+)
+app = App(router, url, results=results)
+
+@app.task(name="t", bind=True)
+def count(self, number):
+    self.update_progress(number, 2)
+    while not (here / "go").exists():
+        time.sleep(0.01)
+    return os.getpid()
+"""
+
+
+@pytest.mark.broker
+def test_each_process_of_a_worker_tells(rabbit: Any, way: str, tmp_path: Path) -> None:
+    (tmp_path / "counting.py").write_text(PROCESSES)
+    (tmp_path / "where").write_text(f"{rabbit.url} {rabbit.queue} {way}")
+    code = "from routewright.runtime.command import run_worker; run_worker('counting:app', 'group')"
+    app = rabbit.app("t", results=way)
+    with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as worker:
+        try:
+            results = [app.send_task("t", [number]) for number in range(2)]
+            for number, result in enumerate(results):
+                until(lambda now=number, it=result: it.info == {"done": now, "total": 2})
+            (tmp_path / "go").touch()
+            assert len({result.get(timeout=20) for result in results}) == 2
+        finally:
+            worker.terminate()
+    assert worker.returncode == 0
 
 
 def test_a_class_tells_its_sender_how_far_it_is(memory: Any, way: str) -> None:
@@ -129,14 +172,15 @@ def test_outside_a_worker_it_does_nothing(memory: Any) -> None:
     assert count() == "done"
 
 
-def test_progress_is_told_in_numbers(memory: Any) -> None:
+@pytest.mark.parametrize("done", [object(), "3", 2**64])
+def test_progress_is_told_in_numbers(memory: Any, done: Any) -> None:
     app = memory.app("t")
 
     @app.task(name="t", bind=True)
     def count(self: Any) -> None:
-        self.update_progress(object())
+        self.update_progress(done)
 
-    with memory.worker(app), pytest.raises(TypeError, match="numbers"):
+    with memory.worker(app), pytest.raises((TypeError, ValueError), match="numbers"):
         count.delay().get(timeout=20)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -313,19 +314,21 @@ def test_a_result_that_does_not_come_times_out_in_time(store: Any) -> None:
         results[0].get(timeout=0)
 
 
-def test_two_that_wait_for_one_id_are_both_told(store: Any) -> None:
-    results = [store.look_up(ID) for _ in range(8)]
-    values: list[int] = []
-    threads = [
-        threading.Thread(target=lambda each=each: values.append(each.get(timeout=20)))
-        for each in results
-    ]
-    for thread in threads:
-        thread.start()
-    store.keep(_reply("SUCCESS", 7))
-    for thread in threads:
-        thread.join()
-    assert values == [7] * 8
+def test_all_that_wait_for_one_id_are_told_whenever_they_come(store: Any) -> None:
+    ids = [str(uuid4()) for _ in range(200)]
+    start = threading.Barrier(9)
+
+    def wait() -> list[int]:
+        start.wait()
+        return [store.look_up(each).get(timeout=20) for each in ids]
+
+    with ThreadPoolExecutor(8) as pool:
+        waits = [pool.submit(wait) for _ in range(8)]
+        start.wait()
+        for number, each in enumerate(ids):
+            store.keep(_reply("SUCCESS", number, each))
+        assert [each.result() for each in waits] == [list(range(200))] * 8
+    assert len(store._expected) == 0
 
 
 def test_what_nobody_waits_for_any_more_is_unsubscribed(store: Any, client: Any) -> None:
@@ -367,7 +370,7 @@ def test_redis_may_be_killed_and_restarted_while_a_client_waits(
         values: list[Any] = []
         waiter = threading.Thread(target=lambda: values.extend(set_of_three.join(timeout=60)))
         waiter.start()
-        until(lambda: len(app.results._expected) == 3)
+        until(lambda: app.results._reader and len(app.results._reader._subscribed) == 3)
         server.kill()
         go.set()
         until(lambda: "cannot store the result" in caplog.text)
