@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 from celery import Celery
 from celery.result import AsyncResult
 from private_nodes import Redis, until
@@ -133,6 +134,7 @@ def celery_worker(
             command, cwd=tmp_path, env={**os.environ, "C_FORCE_ROOT": "1"}, stdout=file, stderr=file
         )
         try:
+            rabbit.compresses = request.param is not None
             yield rabbit
         finally:
             worker.terminate()
@@ -152,6 +154,9 @@ def test_what_a_celery_worker_stores_is_read(
     results = TaskSet(add.s(number, 1) for number in range(10)).apply_async()
     assert results.join(timeout=60) == list(range(1, 11))
     assert results[0].date_done is not None
+    with redis.Redis(port=redis_server.port) as client:
+        stored: Any = client.get(f"celery-task-meta-{results[0].id}")
+    assert stored.startswith(b"\0celery-compressed\0") == celery_worker.compresses
     failed = app.send_task("fail")
     with pytest.raises(KeyError, match="missing") as caught:
         failed.get(timeout=60)
