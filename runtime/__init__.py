@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import SendError as SendError
     from routewright.runtime.errors import SequelNotSent as SequelNotSent
     from routewright.runtime.errors import SoftTimeLimitExceeded as SoftTimeLimitExceeded
+    from routewright.runtime.errors import StoreUnreachable as StoreUnreachable
     from routewright.runtime.errors import TaskFailed as TaskFailed
     from routewright.runtime.errors import TaskRevoked as TaskRevoked
     from routewright.runtime.errors import TimeLimitExceeded as TimeLimitExceeded
@@ -113,6 +114,7 @@ __all__ = [
     "SequelNotSent",
     "Signature",
     "SoftTimeLimitExceeded",
+    "StoreUnreachable",
     "Task",
     "TaskFailed",
     "TaskRevoked",

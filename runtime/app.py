@@ -22,11 +22,11 @@ from routewright.runtime.outgoing import check_headers
 from routewright.runtime.parking import Parking
 from routewright.runtime.pipeline import Pipeline, pipeline_of
 from routewright.runtime.publisher import Publisher, deliver
-from routewright.runtime.replies import ReplyQueue
 from routewright.runtime.rerouting import route_of
 from routewright.runtime.results import AsyncResult
 from routewright.runtime.route import Route, Router
 from routewright.runtime.sendable import AnyTask, SendOptions
+from routewright.runtime.stores import RPC, Results, results_at
 from routewright.runtime.stream import Source
 
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672//"
@@ -44,6 +44,10 @@ class App:
     Args:
         router: the generated `router`.
         broker: a URL as kombu takes it; `$ROUTEWRIGHT_BROKER` if None, then the local RabbitMQ.
+        results: `redis://HOST:PORT/DATABASE`, or `rpc://` for results that go back to their sender
+            over the broker; `$ROUTEWRIGHT_RESULTS` if None, then `rpc://`.
+        track_started: have workers say of each task that it has started, which makes its result
+            STARTED until it is over.
         include: modules that hold tasks, which a worker imports beside the app's own.
         pool_limit: how many connections may be sending at the same time.
         connect_timeout: seconds that connecting may take, look-up of names and retries included.
@@ -52,7 +56,7 @@ class App:
         ssl: kombu's `ssl`, for what an `amqps:` URL cannot say.
 
     Raises:
-        InvalidOption: the URL cannot be read, or names another virtual host than the topology.
+        InvalidOption: a URL cannot be read, or names another virtual host than the topology.
     """
 
     def __init__(
@@ -60,6 +64,8 @@ class App:
         router: Router[Any],
         broker: str | None = None,
         *,
+        results: str | None = None,
+        track_started: bool = False,
         include: Sequence[str] = (),
         pool_limit: int = 10,
         connect_timeout: float = 4.0,
@@ -69,6 +75,7 @@ class App:
     ) -> None:
         self.router = router
         self.include = tuple(include)
+        self.track_started = track_started
         self.tasks: dict[str, AnyTask] = {}
         url = broker or os.environ.get("ROUTEWRIGHT_BROKER") or DEFAULT_BROKER
         self.broker = Broker(
@@ -84,9 +91,10 @@ class App:
             confirm_timeout=seconds("confirm_timeout", confirm_timeout),
         )
         self.parking = Parking(router, self.broker, self._publisher)
-        self._replies = ReplyQueue(self.broker)
+        way = results or os.environ.get("ROUTEWRIGHT_RESULTS") or RPC
+        self.results: Results = results_at(way, self.broker)
         # Runs when the app is collected, and before the process ends.
-        weakref.finalize(self, _close, self._replies, self._publisher)
+        weakref.finalize(self, _close, self.results, self._publisher)
         _apps.add(self)
 
     def __repr__(self) -> str:
@@ -207,13 +215,15 @@ class App:
         envelope = message.encode(options.serializer, options.priority)
         result: AsyncResult[Any]
         if options.ignore_result:
-            result = AsyncResult(message.id, name, lost="the task ignores its result")
+            result = AsyncResult.without(message.id, name, "the task ignores its result")
         elif call.after is not None:
-            result = AsyncResult(message.id, name, lost="it goes to who asked for it")
+            result = AsyncResult.without(message.id, name, "it goes to who asked for it")
         else:
-            envelope = envelope.answered_to(self._replies.name(patience))
-            result = AsyncResult(message.id, name)
-            self._replies.expect(result)
+            queue = self.results.reply_to(patience)
+            if queue is not None:
+                envelope = envelope.answered_to(queue)
+            result = AsyncResult(message.id, name, self.results)
+            self.results.expect(result)
         if call.due is not None:  # connecting took time, which counts
             route = later.postponed(self.router, self.broker, route, call.due)
         dispatch = Dispatch(route, envelope, options.mandatory, options.immediate)
@@ -223,6 +233,16 @@ class App:
         else:
             pipeline.send(dispatch, result)
         return result
+
+    def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802  as Celery's users know it
+        """The result of a task by its id, from any process where results are kept in Redis.
+
+        A task that is not known there is PENDING, as one that has not run yet.
+
+        Raises:
+            NoResult: results go by rpc, and this app holds none of that id.
+        """
+        return self.results.look_up(task_id)
 
     def put_off(self, task: str, queue: str, envelope: Envelope, due: datetime) -> None:
         """Send a message that came to a queue too early there again, to arrive when it is due.
@@ -307,13 +327,13 @@ class App:
         return Pipeline(self._publisher, source, connect_timeout=patience)
 
     def close(self) -> None:
-        """Delete the reply queue and close the connections. A later send opens them again."""
-        _close(self._replies, self._publisher)
+        """Close the connections, and delete the reply queue. A later send opens them again."""
+        _close(self.results, self._publisher)
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's connections and results alone, and start afresh."""
         self._publisher.after_fork()
-        self._replies.after_fork()
+        self.results.after_fork()
 
 
 _apps: weakref.WeakSet[App] = weakref.WeakSet()
@@ -355,8 +375,8 @@ def _following(message: Message, after: After) -> Message:
     )
 
 
-def _close(replies: ReplyQueue, publisher: Publisher) -> None:
-    replies.close()
+def _close(results: Results, publisher: Publisher) -> None:
+    results.close()
     publisher.close()
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import select
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -211,13 +210,7 @@ class Consumer:
         # TLS decrypts by the record: what it holds already, no poll sees.
         if hasattr(sock, "pending") and sock.pending():
             return True
-        poller = select.poll()
-        poller.register(sock, select.POLLIN)
-        poller.register(self._waker, select.POLLIN)
-        ready = {descriptor for descriptor, _ in poller.poll(timeout * 1000)}
-        if self._waker.fileno() in ready:
-            self._waker.clear()
-        return sock.fileno() in ready
+        return self._waker.wait_beside(sock, timeout)
 
     def _read(self) -> None:
         # One frame at a time, for `drain_events` goes on waiting after a heartbeat.

@@ -218,6 +218,10 @@ class NoResult(RoutewrightError):
     """The result will never arrive here: it was ignored, or goes to another process."""
 
 
+class StoreUnreachable(RoutewrightError):
+    """The store of the results cannot be reached, or refuses us."""
+
+
 class WorkerUsageError(RoutewrightError):
     """`routewright worker` was given something it cannot run."""
 

@@ -153,11 +153,10 @@ def _time(given: Any, name: str) -> Any:
 def _tell_the_rest(app: App, message: Message, outcome: Outcome) -> None:
     """Give the outcome to who waits for a later task of the chain, which will not run."""
     for task, task_id, reply_to in unreached(message.sequels):
-        if reply_to is None:
-            continue
-        theirs = Outcome(task_id, outcome.status, outcome.result, outcome.traceback)
+        theirs = Outcome(task_id, outcome.status, outcome.result, outcome.traceback).encode()
         try:
-            app.tell(reply_to, theirs.encode())
+            if not app.results.keep(theirs) and reply_to is not None:
+                app.tell(reply_to, theirs)
         except Exception as error:  # noqa: BLE001  the others are to be told all the same
             logger.error("nobody is told that %s[%s] will not run: %s", task, task_id, error)  # noqa: TRY400
 

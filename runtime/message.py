@@ -169,7 +169,7 @@ class Message:
         known = _Known(
             task=_text(headers.get("task")),
             task_id=_short(headers.get("id")),
-            reply_to=None if headers.get("ignore_result") is True else _short(envelope.reply_to),
+            reply_to=None if ignores_result(headers) else _short(envelope.reply_to),
         )
         for name, value in (("task", known.task), ("id", known.task_id)):
             if value is None:
@@ -189,7 +189,7 @@ class Message:
             retries=retries,
             root_id=_text(headers.get("root_id")),
             parent_id=_text(headers.get("parent_id")),
-            ignore_result=headers.get("ignore_result") is True,
+            ignore_result=ignores_result(headers),
             reply_to=known.reply_to,
             timelimit=_timelimit(headers, known),
             headers={k: v for k, v in headers.items() if k not in PROTOCOL_HEADERS},
@@ -197,6 +197,11 @@ class Message:
             group=_text(headers.get("group")),
             group_index=_whole(headers.get("group_index")),
         )
+
+
+def ignores_result(headers: object) -> bool:
+    """Whether the headers of a message say that nobody wants the result."""
+    return isinstance(headers, Mapping) and headers.get("ignore_result") is True
 
 
 #: The message whose task this thread is running; what the task sends is its child.

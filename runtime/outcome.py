@@ -16,23 +16,28 @@ from routewright.runtime.remote import encode_exception
 
 PENDING = "PENDING"
 STARTED = "STARTED"
+PROGRESS = "PROGRESS"
 RETRY = "RETRY"
 SUCCESS = "SUCCESS"
 FAILURE = "FAILURE"
 REVOKED = "REVOKED"
 
-STATES = frozenset({PENDING, STARTED, RETRY, SUCCESS, FAILURE, REVOKED})
 READY = frozenset({SUCCESS, FAILURE, REVOKED})
+EXCEPTIONS = frozenset({RETRY, FAILURE, REVOKED})  # in which the result is an exception
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The state of a task; `result` is its value, or an exception as data."""
+    """The state of a task; `result` is its value, or an exception as data.
+
+    A Celery worker's task may have states of its own, with any result.
+    """
 
     task_id: str
     status: str
     result: Any = None
     traceback: str | None = None
+    date_done: datetime | None = None
 
     @classmethod
     def error(
@@ -68,13 +73,41 @@ class Outcome:
         """
         if envelope.content_type != "application/json":
             raise MalformedMessage(f"a result of content type {envelope.content_type!r}")
+        return cls.read(envelope.body, envelope.correlation_id)
+
+    @classmethod
+    def read(cls, body: bytes | str, task_id: str | None) -> Outcome:
+        """The outcome in the text of a result; the id is that of a text which names none.
+
+        Raises:
+            MalformedMessage: it is not a result.
+        """
         try:
-            meta = json.loads(envelope.body)
+            meta = json.loads(body)
         except Exception as error:
             raise MalformedMessage(f"a result that is no JSON: {brief(error, 200)}") from error
-        if not isinstance(meta, Mapping) or meta.get("status") not in STATES:
-            raise MalformedMessage("a result without a known status")
-        task_id = meta.get("task_id") or envelope.correlation_id
-        if not isinstance(task_id, str):
+        if not isinstance(meta, Mapping) or not isinstance(meta.get("status"), str):
+            raise MalformedMessage("a result without a status")
+        found = meta.get("task_id") or task_id
+        if not isinstance(found, str):
             raise MalformedMessage("a result without a task id")
-        return cls(task_id, meta["status"], meta.get("result"), meta.get("traceback"))
+        trace = meta.get("traceback")
+        return cls(
+            found,
+            meta["status"],
+            meta.get("result"),
+            trace if isinstance(trace, str) else None,
+            _time(meta.get("date_done")),
+        )
+
+
+def _time(found: object) -> datetime | None:
+    """A time as Celery writes it, which is UTC unless it says otherwise."""
+    if isinstance(found, str):
+        try:
+            found = datetime.fromisoformat(found)
+        except ValueError:
+            return None
+    if not isinstance(found, datetime):  # JSON of kombu's may have made one already
+        return None
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found

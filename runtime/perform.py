@@ -32,8 +32,9 @@ from routewright.runtime.errors import (
 )
 from routewright.runtime.following import follow
 from routewright.runtime.limits import Limits
-from routewright.runtime.message import Envelope, Message, running
+from routewright.runtime.message import Envelope, Message, ignores_result, running
 from routewright.runtime.outcome import RETRY, REVOKED, SUCCESS, Outcome
+from routewright.runtime.progress import say_started
 from routewright.runtime.retrying import Retrier
 from routewright.runtime.sendable import AnyTask
 from routewright.runtime.settlement import Settlement, Word
@@ -262,7 +263,7 @@ class Performer:
         """Park a message that cannot be dealt with, and tell the one who waits for its result."""
         problem = str(error) if isinstance(error, RoutewrightError) else brief(error, 200)
         reply = None
-        if task_id is not None and reply_to is not None:
+        if task_id is not None and not ignores_result(delivery.envelope.headers):
             reply = Outcome.error(task_id, error, trace).encode()
         if not self._app.parking.takes(delivery.queue):
             logger.error("rejected a message of queue `%s`: %s", delivery.queue, in_line(problem))
@@ -304,6 +305,7 @@ def _run(task: AnyTask, message: Message) -> Any:
     """The value of a task, or a `_Failure`."""
     token = running.set(message)
     try:
+        say_started()
         return task.execute(message.args, message.kwargs)
     except BaseException as error:  # noqa: BLE001  a task's `sys.exit()` ends the task alone
         return _Failure(error, _traceback(error))

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 from uuid import uuid4
-from weakref import WeakSet, WeakValueDictionary
 
 from amqp.exceptions import ChannelError
 
@@ -16,10 +15,14 @@ from routewright.runtime.consumer import Consumer, Delivery, consumer_of
 from routewright.runtime.errors import (
     BrokerUnreachable,
     MalformedMessage,
+    NoResult,
     Refused,
     RoutewrightError,
 )
+from routewright.runtime.expected import Expected
+from routewright.runtime.message import Envelope
 from routewright.runtime.outcome import Outcome
+from routewright.runtime.progress import Progress
 from routewright.runtime.results import AsyncResult
 from routewright.runtime.waker import Waker
 
@@ -42,13 +45,12 @@ class ReplyQueue:
         self._start()
 
     def _start(self) -> None:
-        self._lock = threading.RLock()  # the garbage collector may close us from within
+        self.lock = threading.RLock()  # the garbage collector may close us from within
         self._reader: _Reader | None = None
-        # By task id, which may be sent twice. Each result holds its set, and no set a result.
-        self._waiting: WeakValueDictionary[str, WeakSet[AsyncResult[Any]]] = WeakValueDictionary()
+        self._expected = Expected()
 
-    def name(self, connect_timeout: float | None = None) -> str:
-        """The queue's name, for `reply_to`; the first call declares it and starts the thread.
+    def reply_to(self, connect_timeout: float | None = None) -> str:
+        """The queue's name; the first call declares it and starts the thread.
 
         Args:
             connect_timeout: seconds to wait for a connection, if there is none yet.
@@ -63,7 +65,7 @@ class ReplyQueue:
         return reader.queue
 
     def _open(self, connect_timeout: float | None) -> _Reader:
-        with self._lock:
+        with self.lock:
             if self._reader is None or not self._reader.is_alive():
                 # Connecting here, not in the thread, makes a failure the caller's to see.
                 self._reader = self._broker.persist(
@@ -74,9 +76,40 @@ class ReplyQueue:
 
     def expect(self, result: AsyncResult[Any]) -> None:
         """Hand the result on when it arrives, for as long as somebody holds it."""
-        with self._lock:
-            result.twins = self._waiting.setdefault(result.id, WeakSet())
-            result.twins.add(result)
+        with self.lock:
+            self._expected.add(result)
+
+    def attend(self, results: Iterable[AsyncResult[Any]]) -> None:
+        """Nothing: what is expected is handed on as it arrives."""
+
+    def refresh(self, results: Iterable[AsyncResult[Any]]) -> None:
+        """Nothing: what has arrived has been handed on."""
+
+    def forget(self, result: AsyncResult[Any]) -> None:
+        """Nothing: what arrives for a result that is lost is dropped."""
+
+    def look_up(self, task_id: str) -> AsyncResult[Any]:
+        """The result of a task that this app sent, as long as somebody holds that.
+
+        Raises:
+            NoResult: it goes to another process, or was sent by nobody who still holds it.
+        """
+        with self.lock:
+            found = self._expected.of(task_id)
+        if found:
+            return found[0]
+        raise NoResult(
+            f"task {task_id} was not sent by this app, or its result was dropped; results by rpc go"
+            " to their sender alone: have them kept, by App(..., results='redis://...')"
+        )
+
+    def keep(self, reply: Envelope) -> bool:  # noqa: ARG002
+        """False: a result is not kept, but sent to the queue that its message names."""
+        return False
+
+    def progress(self, wake: Callable[[], None], *, track_started: bool = False) -> Progress:
+        """What a worker's tasks tell of their progress, for its network thread to send."""
+        return Progress(wake, track_started=track_started)
 
     def _receive(self, delivery: Delivery) -> None:
         try:
@@ -84,28 +117,34 @@ class ReplyQueue:
         except MalformedMessage as error:
             logger.error("dropped %s", error)  # noqa: TRY400  the sender's fault needs no traceback
             return
-        for result in self._expecting(outcome.task_id):
+        with self.lock:
+            expecting = self._expected.of(outcome.task_id)
+        for result in expecting:
             result.settle(outcome)
-
-    def _expecting(self, task_id: str) -> list[AsyncResult[Any]]:
-        with self._lock:
-            return list(self._waiting.get(task_id, ()))
 
     def close(self) -> None:
         """Delete the queue; who still waits gets `NoResult`. A later send starts anew."""
-        with self._lock:
+        with self.lock:
             reader, self._reader = self._reader, None
         if reader is not None:
             reader.stop()
-        for task_id in list(self._waiting):
-            for result in self._expecting(task_id):
-                result.lose("the app was closed first")
+        self._lose("the app was closed first")
 
     def after_fork(self) -> None:
         """In a forked child: let go of the parent's queue; the child's first send makes its own."""
         if self._reader is not None:
             self._reader.abandon()
+        expected = self._expected
         self._start()
+        self._lose("it was sent before a fork, and goes to the parent process", expected)
+
+    def _lose(self, reason: str, expected: Expected | None = None) -> None:
+        if expected is None:
+            expected = self._expected
+        for task_id in expected.ids():
+            for result in expected.of(task_id):
+                if not result.is_over():
+                    result.lose(reason)
 
 
 class _Reader(threading.Thread):

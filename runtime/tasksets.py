@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
+from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
@@ -12,12 +13,14 @@ from routewright.runtime.errors import (
     BrokerUnreachable,
     InvalidOption,
     NotAllSent,
+    ResultTimeout,
     RoutewrightError,
     Unsent,
 )
 from routewright.runtime.message import new_id
+from routewright.runtime.outcome import FAILURE, READY, SUCCESS
 from routewright.runtime.pipeline import Pipeline
-from routewright.runtime.results import AsyncResult
+from routewright.runtime.results import AsyncResult, Home
 from routewright.runtime.signature import Signature
 
 
@@ -81,7 +84,7 @@ class _Sending:
             except (RoutewrightError, TypeError) as error:
                 unreachable = error if isinstance(error, BrokerUnreachable) else unreachable
                 self._errors[index] = error
-                result = AsyncResult(task_id, task.task.name, lost=f"it was not sent: {error}")
+                result = AsyncResult.without(task_id, task.task.name, f"it was not sent: {error}")
             else:
                 self._taken.append(index)
             self._results.append(result)
@@ -127,25 +130,90 @@ class TaskSetResult:
 
     def ready(self) -> bool:
         """Whether all of the tasks are over."""
-        return all(result.ready() for result in self.results)
+        return not self.waiting()
+
+    def waiting(self) -> bool:
+        """Whether any of them is yet to be over."""
+        self._refresh()
+        return any(result.known_status() not in READY for result in self.results)
 
     def successful(self) -> bool:
         """Whether all of them returned a value."""
-        return all(result.successful() for result in self.results)
+        return self.completed_count() == len(self)
+
+    def failed(self) -> bool:
+        """Whether any of them raised."""
+        self._refresh()
+        return any(result.known_status() == FAILURE for result in self.results)
+
+    def completed_count(self) -> int:
+        """How many of them returned a value, so far."""
+        self._refresh()
+        return sum(result.known_status() == SUCCESS for result in self.results)
 
     def join(self, timeout: float | None = None, *, propagate: bool = True) -> list[Any]:
-        """The values of all of them; see `AsyncResult.get`.
+        """The values of all of them, in the order of the tasks; see `AsyncResult.get`.
 
         Args:
             timeout: seconds to wait for all of them together.
             propagate: raise the first exception, in the order of the tasks.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        return [
-            result.get(
-                None if deadline is None else max(deadline - monotonic(), 0), propagate=propagate
-            )
-            for result in self.results
-        ]
+        self._attend()
+        return [result.get(_left(deadline), propagate=propagate) for result in self.results]
 
     get = join
+
+    def as_completed(self, timeout: float | None = None) -> Iterator[AsyncResult[Any]]:
+        """Each result as soon as it is there, or as it is known that it never will be.
+
+        Args:
+            timeout: seconds to wait for all of them together.
+
+        Raises:
+            ResultTimeout: not all of them were there in time.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        arrived: SimpleQueue[AsyncResult[Any]] = SimpleQueue()
+        tell = arrived.put
+        self._attend()
+        try:
+            for result in self.results:
+                result.tell(tell)
+            for count in range(len(self)):
+                try:
+                    result = arrived.get(timeout=_left(deadline))
+                except Empty:
+                    raise ResultTimeout(
+                        f"{len(self) - count:,} of {len(self):,} results did not arrive in"
+                        f" {timeout:g} s"
+                    ) from None
+                yield result
+        finally:
+            for result in self.results:
+                result.tell_no_more(tell)
+
+    def forget(self) -> None:
+        """Throw all of the results away; see `AsyncResult.forget`."""
+        for result in self.results:
+            result.forget()
+
+    def _attend(self) -> None:
+        for home, results in self._open():
+            home.attend(results)
+
+    def _refresh(self) -> None:
+        for home, results in self._open():
+            home.refresh(results)
+
+    def _open(self) -> list[tuple[Home, list[AsyncResult[Any]]]]:
+        """Those that are not over, by where they come from; it takes them all at once."""
+        found: dict[int, tuple[Home, list[AsyncResult[Any]]]] = {}
+        for result in self.results:
+            if result.home is not None and not result.is_over():
+                found.setdefault(id(result.home), (result.home, []))[1].append(result)
+        return list(found.values())
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else max(deadline - monotonic(), 0)

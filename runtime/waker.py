@@ -39,6 +39,16 @@ class Waker:
         if poller.poll(timeout * 1000):
             self.clear()
 
+    def wait_beside(self, sock: socket.socket, timeout: float) -> bool:
+        """The same, or until a socket has something to read; whether it has."""
+        poller = select.poll()
+        poller.register(sock, select.POLLIN)
+        poller.register(self, select.POLLIN)
+        ready = {descriptor for descriptor, _ in poller.poll(timeout * 1000)}
+        if self.fileno() in ready:
+            self.clear()
+        return sock.fileno() in ready
+
     def clear(self) -> None:
         """Forget the calls so far."""
         with suppress(BlockingIOError):

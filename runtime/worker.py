@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from queue import Empty, SimpleQueue
 from time import monotonic
@@ -30,6 +31,7 @@ from routewright.runtime.later import early
 from routewright.runtime.limits import Limited, Limits
 from routewright.runtime.outcome import Outcome
 from routewright.runtime.perform import Performer, given_up
+from routewright.runtime.progress import reporting
 from routewright.runtime.route import Group
 from routewright.runtime.settlement import Settlement, Word
 from routewright.runtime.waiting import Waiting
@@ -81,6 +83,7 @@ class Worker:
         self._connected_once = patient
         self._pause = BACKOFF[0]
         self._waker = Waker()
+        self._progress = app.results.progress(self._waker.wake, track_started=app.track_started)
         self._waiting = Waiting()
         self._allowed = 0
         self._hold = HOLD if app.broker.is_amqp else LONG_HOLD
@@ -252,6 +255,9 @@ class Worker:
 
     def _settle(self, consumer: Consumer) -> None:
         """Reply, then acknowledge: the other way round, a crash between them loses the result."""
+        for reply_to, envelope in self._progress.due():
+            if reply_to is not None:
+                consumer.publish(reply_to, envelope)
         while (settlement := _next(self._done)) is not None:
             delivery = settlement.delivery
             if settlement.ends:
@@ -274,6 +280,7 @@ class Worker:
 
     def _work(self, number: int) -> None:
         """A task thread: run what is ready, hand back what came of it."""
+        reporting.set(self._progress)
         while (delivery := self._ready.get()) is not None:
             if delivery.source.lost:  # the broker gives it to somebody else
                 settlement: Settlement | None = Settlement(delivery, Word.SAID)
@@ -285,10 +292,17 @@ class Worker:
 
     def _perform(self, delivery: Delivery, number: int) -> Settlement | None:
         try:
-            return self._performer.perform(delivery, number)
+            settlement = self._performer.perform(delivery, number)
+            return settlement and self._keep(settlement)
         except BaseException:
             logger.exception("a message of queue `%s` could not be handled", delivery.queue)
             return Settlement(delivery, Word.REJECT)
+
+    def _keep(self, settlement: Settlement) -> Settlement:
+        """Store a result, where results are stored; what is owed then."""
+        if settlement.reply is not None and self.app.results.keep(settlement.reply):
+            return replace(settlement, reply=None)
+        return settlement
 
     def _owe(self, settlement: Settlement) -> None:
         self._done.put(settlement)
@@ -302,10 +316,15 @@ class Worker:
         """A task has run for too long: another thread takes the place of its own."""
         problem = f"it still ran after its time limit, on thread {late.thread}"
         error = TimeLimitExceeded(problem)
-        self._owe(given_up(late.delivery, late.message, error))
-        if late.message.sequels:  # which are sent by a thread that may wait
-            outcome = Outcome.error(late.message.id, error)
-            threading.Thread(target=follow, args=(self.app, late.message, outcome)).start()
+        settlement = given_up(late.delivery, late.message, error)
+
+        def tell() -> None:
+            self._owe(self._keep(settlement))
+            if late.message.sequels:
+                follow(self.app, late.message, Outcome.error(late.message.id, error))
+
+        # By a thread that may wait, which this one, the network's, may not.
+        threading.Thread(target=tell, name="given-up", daemon=True).start()
         self.worn = True
         if self._is_replaceable:
             self.stop()

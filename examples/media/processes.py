@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -54,8 +55,9 @@ class Processes:
 
     def ran(self, done: Done) -> str:
         for group, process in self._processes.items():
-            if process.pid == done["process"]:
-                return f"{group}, pid {process.pid}"
+            # A worker runs tasks in children, which are in the process group that it leads.
+            if process.pid == os.getpgid(done["process"]):
+                return f"{group}, pid {done['process']}"
         return f"not ours, pid {done['process']}"
 
     def _start_all(self, channel: Any) -> None:

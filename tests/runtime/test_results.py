@@ -219,7 +219,7 @@ def test_a_result_that_nobody_holds_is_not_kept(memory: Any) -> None:
     app = memory.app("t")
     app.send_task("t")
     gc.collect()
-    assert len(app._replies._waiting) == 0
+    assert len(app.results._expected) == 0
 
 
 def test_what_a_task_sends_is_its_child(memory: Any) -> None:
