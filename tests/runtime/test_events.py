@@ -127,11 +127,11 @@ def receiving(url: str) -> Iterator[Seen]:
             receiver = Celery(broker=url).events.Receiver(
                 connection, handlers={"*": seen.all.append}
             )
-            with receiver.consumer_context():
+            with receiver.consumer_context() as (own, _channel, _consumers):
                 ready.set()
                 while not over.is_set():
                     with suppress(TimeoutError):
-                        connection.drain_events(timeout=0.1)
+                        own.drain_events(timeout=0.1)
 
     thread = threading.Thread(target=receive)
     thread.start()
@@ -307,11 +307,27 @@ def test_a_broker_that_is_lost_meanwhile_costs_events_and_no_task(
             eventually(lambda: "task-succeeded" in seen.of(last.id))
 
 
+def test_a_broker_that_blocks_publishers_still_hears_which_tasks_are_done(
+    private_rabbitmq: Callable[..., Any], tmp_path: Path, eventually: Eventually
+) -> None:
+    node = private_rabbitmq()
+    shop = Project(tmp_path, node.url(), TOPOLOGY, CODE)
+    with shop.client() as jobs, jobs.app.pipeline():
+        for _ in range(50):
+            jobs.odd.delay()
+    node.ctl("set_vm_memory_high_watermark", "0.0000001")
+    with shop.worker():
+        eventually(lambda: node.list_queues("/", "name", "messages") == left)
+
+
+left = [{"name": "dead", "messages": 0}, {"name": "work", "messages": 0}]
+
+
 @pytest.mark.redis
 def test_events_reach_celery_over_redis(
     redis_server: Any, memory: Any, eventually: Eventually
 ) -> None:
-    memory.url = redis_server.url()
+    memory.url = redis_server.url
     app = memory.app("t", events=True)
     app.task(name="t")(lambda x: x)
     with receiving(memory.url) as seen:
