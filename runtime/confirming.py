@@ -64,7 +64,7 @@ class ConfirmingLink:
         try:
             self._channel: Any = self._connection.channel()
             self._channel.confirm_select()
-            self._events = event_channel(self._amqp) if events else None
+            self._events: Any = event_channel(self._amqp) if events else None
         except LOST as error:
             brokers.discard(self._connection)
             raise LinkLost(str(error)) from error
