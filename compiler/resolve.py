@@ -63,6 +63,7 @@ def resolve(spec: TopologySpec, source: Source) -> tuple[Topology | None, list[D
             names.predeclared,
             _delays(spec, source),
             parking or None,
+            spec.events,
         ),
         [],
     )

@@ -325,3 +325,4 @@ class TopologySpec(Written):
     policies: dict[str, PolicySpec] = {}
     delays: DelaysSpec | None = None
     parking: str | None = None  # the queue for messages that cannot be dealt with
+    events: bool = False

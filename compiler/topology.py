@@ -269,6 +269,7 @@ class Topology:
     predeclared: Mapping[str, Exchange] = field(default_factory=lambda: PREDECLARED)
     delays: Delays | None = None  # as declared; `with_delays` makes exchanges and queues of it
     parking: Queue | None = None  # where workers put messages that they cannot deal with
+    events: bool = False  # whether senders and workers say what happens to each task
 
     def exchange(self, name: str) -> Exchange | None:
         """The exchange of that name: a declared one, or one that every broker has."""

@@ -15,6 +15,7 @@ from routewright.runtime.broker import Broker, seconds
 from routewright.runtime.connection import Connection
 from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import DuplicateTask, InvalidOption
+from routewright.runtime.events import task_sent
 from routewright.runtime.functions import BindingDecorator, Decorator, FunctionTask, task
 from routewright.runtime.message import Envelope, Message, new_id, running
 from routewright.runtime.options import CALL_ONLY, After, Call, Options, choose, read_options
@@ -89,6 +90,7 @@ class App:
             self.broker,
             limit=pool_limit,
             confirm_timeout=seconds("confirm_timeout", confirm_timeout),
+            events=router.events,
         )
         self.parking = Parking(router, self.broker, self._publisher)
         way = results or os.environ.get("ROUTEWRIGHT_RESULTS") or RPC
@@ -224,9 +226,10 @@ class App:
                 envelope = envelope.answered_to(queue)
             result = AsyncResult(message.id, name, self.results)
             self.results.expect(result)
+        event = task_sent(envelope, route) if self.router.events else None
         if call.due is not None:  # connecting took time, which counts
             route = later.postponed(self.router, self.broker, route, call.due)
-        dispatch = Dispatch(route, envelope, options.mandatory, options.immediate)
+        dispatch = Dispatch(route, envelope, options.mandatory, options.immediate, event)
         pipeline = pipeline_of(self._publisher) if call.connection is None else None
         if pipeline is None:
             deliver(source, dispatch, patience)
@@ -310,6 +313,7 @@ class App:
             self.broker,
             connect_timeout=connect_timeout,
             confirm_timeout=self._publisher.confirm_timeout,
+            events=self.router.events,
         )
 
     def pipeline(

@@ -18,6 +18,7 @@ from routewright.runtime.app import App
 from routewright.runtime.deaths import Deaths, Post
 from routewright.runtime.duties import accepted, check_code
 from routewright.runtime.errors import WorkerUsageError, near
+from routewright.runtime.events import node_name
 from routewright.runtime.route import Group
 from routewright.runtime.supervisor import FINE, WORN, Supervisor
 from routewright.runtime.worker import Worker
@@ -78,7 +79,15 @@ def _supervise(app: App, group: Group, grace: float) -> None:
     deaths = Deaths(group.processes, group.concurrency)
 
     def serve(number: int, replaces: bool) -> int:
-        worker = Worker(app, group, grace=grace, post=Post(deaths, number), patient=replaces)
+        name = f"{group.name}-{number}" if group.processes > 1 else group.name
+        worker = Worker(
+            app,
+            group,
+            grace=grace,
+            post=Post(deaths, number),
+            patient=replaces,
+            node=node_name(name),
+        )
         _heed(worker, supervisor.lifeline)
         with app:
             worker.run()

@@ -13,9 +13,16 @@ from routewright.runtime import broker as brokers
 from routewright.runtime.broker import LOST, Broker, LinkLost, Objection
 from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import BrokerBlocked, ConfirmTimeout, EncodeError, NoConsumers
-from routewright.runtime.frames import publish_address, publish_frames, publish_properties
+from routewright.runtime.event_channel import event_channel
+from routewright.runtime.events import EXCHANGE, SENT_KEY
+from routewright.runtime.frames import (
+    TRANSIENT,
+    publish_address,
+    publish_frames,
+    publish_properties,
+)
 from routewright.runtime.ledger import Ledger
-from routewright.runtime.message import LOWEST_PRIORITY
+from routewright.runtime.message import LOWEST_PRIORITY, Envelope
 
 MAX_IDLE = 60.0  # seconds; then a new connection is cheaper than the doubt about the old one
 
@@ -31,10 +38,16 @@ class ConfirmingLink:
         broker: whom to connect to.
         connect_timeout: seconds to keep trying for, unless the broker's own are wanted.
         confirm_timeout: seconds that the broker may go without settling anything.
+        events: whether the events of what is sent leave here too.
     """
 
     def __init__(
-        self, broker: Broker, *, connect_timeout: float | None, confirm_timeout: float
+        self,
+        broker: Broker,
+        *,
+        connect_timeout: float | None,
+        confirm_timeout: float,
+        events: bool = False,
     ) -> None:
         self._broker = broker
         self._timeout = confirm_timeout
@@ -51,16 +64,17 @@ class ConfirmingLink:
         try:
             self._channel: Any = self._connection.channel()
             self._channel.confirm_select()
+            self._events: Any = event_channel(self._amqp) if events else None
         except LOST as error:
             brokers.discard(self._connection)
             raise LinkLost(str(error)) from error
         # Bounds every write: one that takes longer has met a broker that does not read.
         self._amqp.transport.sock.settimeout(confirm_timeout)
         self._write: Callable[[bytes], None] = self._amqp.transport.write
-        events = self._channel.events
-        events["basic_ack"].add(self._ledger.acked)
-        events["basic_nack"].add(self._ledger.nacked)
-        events["basic_return"].add(self._ledger.returned)
+        told = self._channel.events
+        told["basic_ack"].add(self._ledger.acked)
+        told["basic_nack"].add(self._ledger.nacked)
+        told["basic_return"].add(self._ledger.returned)
 
     @property
     def stale(self) -> bool:
@@ -104,6 +118,8 @@ class ConfirmingLink:
             return
         dispatch.posted += 1
         self._ledger.add(dispatch, len(data))
+        if dispatch.event is not None:
+            data += self._event_frames(dispatch.event)
         self._buffer.append(data)
         self._buffered += len(data)
         now = monotonic()
@@ -137,6 +153,17 @@ class ConfirmingLink:
             publish_address(route.exchange, route.routing_key, mandatory=dispatch.mandatory),
             publish_properties(envelope, _turned(envelope.priority)),
             body,
+        )
+
+    def _event_frames(self, event: Envelope) -> bytes:
+        if self._events is None or not self._events.usable:
+            return b""
+        return publish_frames(
+            self._events.channel_id,
+            self._amqp.frame_max,
+            publish_address(EXCHANGE, SENT_KEY, mandatory=False),
+            publish_properties(event, None, TRANSIENT),
+            str(event.body).encode(),
         )
 
     def settle(self, room: int) -> None:

@@ -24,17 +24,24 @@ class Connection:
         connect_timeout: seconds to wait for the connection, now and whenever it is made anew.
         confirm_timeout: seconds the broker may take to confirm a message, and a send may wait for
             its turn.
+        events: whether the events of what is sent leave on it too.
 
     Raises:
         BrokerUnreachable: it could not be made.
     """
 
     def __init__(
-        self, broker: Broker, *, connect_timeout: float | None, confirm_timeout: float
+        self,
+        broker: Broker,
+        *,
+        connect_timeout: float | None,
+        confirm_timeout: float,
+        events: bool = False,
     ) -> None:
         self._broker = broker
         self._connect_timeout = connect_timeout
         self._timeout = confirm_timeout
+        self._events = events
         self._turn = threading.Lock()
         self._closed = False
         self._pid = os.getpid()
@@ -118,6 +125,9 @@ class Connection:
             self._link = None
         if self._link is None:
             self._link = open_link(
-                self._broker, connect_timeout=connect_timeout, confirm_timeout=self._timeout
+                self._broker,
+                connect_timeout=connect_timeout,
+                confirm_timeout=self._timeout,
+                events=self._events,
             )
         return self._link

@@ -21,6 +21,7 @@ class Dispatch:
     envelope: Envelope
     mandatory: bool = True
     immediate: bool = False
+    event: Envelope | None = None  # says that it is sent, and goes out with it
     posted: int = 0
     confirmed: bool = False
     error: SendError | None = None

@@ -15,6 +15,7 @@ from amqp.serialization import dumps
 
 from routewright.runtime.message import Envelope
 
+TRANSIENT = 1
 PERSISTENT = 2
 MAX_INT = 2**31 - 1
 MAX_NAMES = 1024  # of headers, that are kept packed
@@ -66,14 +67,16 @@ def publish_address(exchange: str, routing_key: str, *, mandatory: bool) -> byte
     return b"".join((_METHOD, _short(exchange), _short(routing_key), b"\1" if mandatory else b"\0"))
 
 
-def publish_properties(envelope: Envelope, priority: int | None) -> bytes:
-    """The properties of a persistent message that are set, and flags that tell which."""
+def publish_properties(
+    envelope: Envelope, priority: int | None, delivery_mode: int = PERSISTENT
+) -> bytes:
+    """The properties of a message that are set, and flags that tell which."""
     flags = 0xF000  # content type, content encoding, headers, delivery mode
     parts = [
         _short(envelope.content_type),
         _short(envelope.content_encoding),
         _table(envelope.headers),
-        bytes((PERSISTENT,)),
+        bytes((delivery_mode,)),
     ]
     if priority is not None:
         flags |= 0x0800

@@ -6,6 +6,7 @@ again: no send ever sees the trouble of an earlier one.
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Protocol
 
 from routewright.runtime import broker as brokers
@@ -13,7 +14,11 @@ from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.confirming import ConfirmingLink
 from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import EncodeError, Unroutable
+from routewright.runtime.event_channel import declare, publish
+from routewright.runtime.events import SENT_KEY
 from routewright.runtime.outgoing import prepare
+
+logger = logging.getLogger("routewright.events")
 
 
 class Link(Protocol):
@@ -68,13 +73,17 @@ class VirtualLink:
     proved. They confirm nothing: what raises no error is taken for sent.
     """
 
-    def __init__(self, broker: Broker, *, connect_timeout: float | None) -> None:
+    def __init__(
+        self, broker: Broker, *, connect_timeout: float | None, events: bool = False
+    ) -> None:
         self.in_doubt = False
         self.stale = False  # kombu looks after that
         self.settled = 0
         self._unsettled: list[Dispatch] = []
         self._connection = broker.persist(connect_timeout, broker.connect)
         self._channel: Any = self._connection.channel()
+        if events:
+            declare(self._channel, self._connection.transport.driver_type)
 
     def make_room(self, dispatch: Dispatch, window: int) -> None:
         """Nothing: a message is settled as it is posted."""
@@ -115,6 +124,17 @@ class VirtualLink:
         self.in_doubt = False
         self.settled += 1
         dispatch.confirmed = True
+        self._announce(dispatch)
+
+    def _announce(self, dispatch: Dispatch) -> None:
+        """Say that a message is sent; if that fails, the next one goes by another link."""
+        if dispatch.event is None:
+            return
+        try:
+            publish(self._channel, SENT_KEY, dispatch.event)
+        except Exception:  # each transport has errors of its own
+            logger.warning("an event could not be published", exc_info=True)
+            self.in_doubt = True
 
     def settle(self, room: int) -> None:
         """Nothing: a message is settled as it is posted."""
@@ -142,8 +162,10 @@ class VirtualLink:
         """Nothing: there is no socket, or its library looks after forks itself."""
 
 
-def open_link(broker: Broker, *, connect_timeout: float | None, confirm_timeout: float) -> Link:
-    """A new link of the kind the broker needs.
+def open_link(
+    broker: Broker, *, connect_timeout: float | None, confirm_timeout: float, events: bool = False
+) -> Link:
+    """A new link of the kind the broker needs; with `events`, those of what is sent leave on it.
 
     Raises:
         BrokerUnreachable: no connection could be made.
@@ -151,6 +173,9 @@ def open_link(broker: Broker, *, connect_timeout: float | None, confirm_timeout:
     """
     if broker.is_amqp:
         return ConfirmingLink(
-            broker, connect_timeout=connect_timeout, confirm_timeout=confirm_timeout
+            broker,
+            connect_timeout=connect_timeout,
+            confirm_timeout=confirm_timeout,
+            events=events,
         )
-    return VirtualLink(broker, connect_timeout=connect_timeout)
+    return VirtualLink(broker, connect_timeout=connect_timeout, events=events)

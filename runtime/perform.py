@@ -13,6 +13,7 @@ from typing import Any
 
 from routewright.runtime import functions, retrying
 from routewright.runtime import tasks as classes
+from routewright.runtime.announcer import Announcer
 from routewright.runtime.app import App
 from routewright.runtime.brief import brief, in_line
 from routewright.runtime.consumer import Delivery
@@ -61,6 +62,7 @@ class Performer:
         acknowledge: tells the broker that a message is done with, before its task begins.
         limits: watches how long tasks run.
         post: is told what runs, in case the process dies of it.
+        events: is told what becomes of each task.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Performer:
         acknowledge: Callable[[Delivery], None],
         limits: Limits,
         post: Post | None = None,
+        events: Announcer | None = None,
     ) -> None:
         self._app = app
         self._accept = accept
         self._acknowledge = acknowledge
         self._limits = limits
         self._post = post
+        self._events = events
         self._retrier = Retrier(app)
 
     def perform(self, delivery: Delivery, thread: int) -> Settlement | None:
@@ -109,6 +113,8 @@ class Performer:
         if message.eta is not None and message.eta > now:
             return self._put_off(delivery, message, message.eta)
         if message.expires is not None and message.expires <= now:
+            if self._events is not None:
+                self._events.revoked(message.id)
             return self._revoked(delivery, message, message.expires)
         return None
 
@@ -133,6 +139,8 @@ class Performer:
         if early:
             self._acknowledge(delivery)
             delivery = replace(delivery, acknowledged=True)
+        if self._events is not None:
+            self._events.started(message.id)
         started = monotonic()
         if soft is None and hard is None:
             value = _run(task, message)
@@ -144,14 +152,20 @@ class Performer:
                 return None
         if isinstance(value, _Failure):
             return self._failed(delivery, message, value, monotonic() - started)
+        seconds = monotonic() - started
         outcome, note, reply = Outcome(message.id, SUCCESS, value), "", None
         if not message.ignore_result:
             outcome, note, reply = _encoded(outcome)
         unsent = self._follow(message, outcome)
         if unsent is not None:
-            _log(message, "FAILURE", monotonic() - started, str(unsent))
+            _log(message, "FAILURE", seconds, str(unsent))
             return self._put_aside(delivery, unsent, message.id, message.reply_to)
-        _log(message, outcome.status, monotonic() - started, note)
+        _log(message, outcome.status, seconds, note)
+        if self._events is not None:
+            if outcome.status == SUCCESS:
+                self._events.succeeded(message.id, value, seconds)
+            else:
+                self._events.failed(message.id, EncodeError(note), None)
         return _done(delivery, message.reply_to, None if message.ignore_result else reply)
 
     def _terms(self, message: Message) -> tuple[bool, float | None, float | None]:
@@ -181,6 +195,8 @@ class Performer:
         if self._retrier.is_meant(message, error):
             reason = f"given up after {message.retries} retries: {brief(cause, 200)}"
             return self._give_up(delivery, message, cause, failure.traceback, reason, spent=message)
+        if self._events is not None:
+            self._events.failed(message.id, cause, failure.traceback)
         outcome = Outcome.error(message.id, cause, failure.traceback)
         self._follow(message, outcome)
         reply = outcome.encode()
@@ -208,6 +224,9 @@ class Performer:
             due.isoformat(),
             brief(error, 200),
         )
+        if self._events is not None:
+            cause = error.cause or error if isinstance(error, Retry) else error
+            self._events.retried(message.id, cause, failure.traceback)
         reply = Outcome.error(message.id, error, failure.traceback, status=RETRY).encode()
         return _done(delivery, message.reply_to, None if message.ignore_result else reply)
 
@@ -267,6 +286,11 @@ class Performer:
             reply = Outcome.error(task_id, error, trace).encode()
         if not self._app.parking.takes(delivery.queue):
             logger.error("rejected a message of queue `%s`: %s", delivery.queue, in_line(problem))
+            if self._events is not None and task_id is not None:
+                if spent is None:
+                    self._events.rejected(task_id)
+                else:
+                    self._events.failed(task_id, error, trace)
             word = Word.SAID if delivery.acknowledged else Word.REJECT
             return Settlement(delivery, word, reply_to, reply)
         told = delivery
@@ -286,6 +310,8 @@ class Performer:
                 return Settlement(delivery, Word.HOLD, until=datetime.now(UTC) + HOLD)
         else:
             logger.error("parked a message of queue `%s`: %s", delivery.queue, in_line(problem))
+        if self._events is not None and task_id is not None:
+            self._events.failed(task_id, error, trace)
         return _done(delivery, reply_to, reply)
 
 

@@ -22,10 +22,19 @@ class Publisher:
         limit: how many connections there may be; a send waits for one that is free.
         confirm_timeout: seconds the broker may take to confirm a message, and a send may wait for
             a free connection.
+        events: whether the events of what is sent leave on its links too.
     """
 
-    def __init__(self, broker: Broker, *, limit: int = 10, confirm_timeout: float = 10.0) -> None:
+    def __init__(
+        self,
+        broker: Broker,
+        *,
+        limit: int = 10,
+        confirm_timeout: float = 10.0,
+        events: bool = False,
+    ) -> None:
         self.broker = broker
+        self.events = events
         self._limit = limit
         self.confirm_timeout = confirm_timeout
         self._start()
@@ -92,7 +101,10 @@ class Publisher:
 
     def _open(self, connect_timeout: float | None) -> Link:
         link = open_link(
-            self.broker, connect_timeout=connect_timeout, confirm_timeout=self.confirm_timeout
+            self.broker,
+            connect_timeout=connect_timeout,
+            confirm_timeout=self.confirm_timeout,
+            events=self.events,
         )
         self._links.add(link)
         return link

@@ -166,14 +166,25 @@ class Router(Generic[TaskName]):
     Beside the table stands the graph of the exchanges, for calls that choose their own exchange or
     key. `fronts` are the exchanges that stand in front of others, by these; what is sent to one of
     those goes to its front. `parking` is the queue for messages that cannot be dealt with; without
-    one, those of the `rejecting` queues are rejected, and so dead-lettered.
+    one, those of the `rejecting` queues are rejected, and so dead-lettered. With `events`, senders
+    and workers say what happens to each task.
 
     The type parameter is the `Literal` of the topology's task names, so that a type checker
     refuses a misspelt one.
     """
 
     __slots__ = (
-        *("_patterns", "_readers", "_routes", "delays", "fronts", "graph", "groups", "parking"),
+        *(
+            "_patterns",
+            "_readers",
+            "_routes",
+            "delays",
+            "events",
+            "fronts",
+            "graph",
+            "groups",
+            "parking",
+        ),
         *("rejecting", "source", "taps", "target", "tasks", "topology", "vhost"),
     )
 
@@ -197,6 +208,7 @@ class Router(Generic[TaskName]):
         delays: DelayLadder | None = None,
         parking: str | None = None,
         rejecting: Iterable[str] = (),
+        events: bool = False,
     ) -> None:
         self.topology = topology
         self.source = source  # the hash of the topology file, "sha256:..."
@@ -205,6 +217,7 @@ class Router(Generic[TaskName]):
         self.delays = delays
         self.parking = parking
         self.rejecting = frozenset(rejecting)
+        self.events = events
         self._routes = {route.task: route for route in routes}
         self._patterns = tuple(patterns)
         self.tasks = MappingProxyType(

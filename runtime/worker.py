@@ -15,6 +15,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import TypeVar
 
+from routewright.runtime.announcer import Announcer
 from routewright.runtime.app import App
 from routewright.runtime.broker import LinkLost
 from routewright.runtime.consumer import Consumer, Delivery, consumer_of
@@ -26,6 +27,7 @@ from routewright.runtime.errors import (
     MissingQueue,
     TimeLimitExceeded,
 )
+from routewright.runtime.events import node_name
 from routewright.runtime.following import follow
 from routewright.runtime.later import early
 from routewright.runtime.limits import Limited, Limits
@@ -61,6 +63,7 @@ class Worker:
         grace: seconds that running tasks are given to finish after `stop`.
         post: where to report what runs, in a process whose death is looked into.
         patient: wait for what is missing at the start, as after a lost connection.
+        node: its name in events, `NAME@HOST`; the group's name at this host unless it is given.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Worker:
         grace: float = 30.0,
         post: Post | None = None,
         patient: bool = False,
+        node: str | None = None,
     ) -> None:
         accept = accepted(group)  # first: it may raise
         self.app = app
@@ -88,12 +92,16 @@ class Worker:
         self._allowed = 0
         self._hold = HOLD if app.broker.is_amqp else LONG_HOLD
         self._limits = Limits(self._give_up, self._waker.wake)
+        self._events = None
+        if app.router.events:
+            self._events = Announcer(app.broker, node or node_name(group.name))
         self._performer = Performer(
             app,
             accept,
             acknowledge=self._acknowledge,
             limits=self._limits,
             post=post,
+            events=self._events,
         )
         self._is_replaceable = post is not None
         self.worn = False  # a task that was given up may still take up a thread
@@ -123,6 +131,8 @@ class Worker:
         )
         try:
             check_code(self.app, self.group)
+            if self._events is not None:
+                self._events.start()
             for number in range(self.group.concurrency):
                 self._start_thread(number)
             while not self._stopping:
@@ -139,6 +149,8 @@ class Worker:
             for _ in range(self.group.concurrency):
                 self._ready.put(None)
             self._waker.close()
+            if self._events is not None:
+                self._events.stop()
         logger.info("group %s: stopped", self.group.name)
 
     def _connect(self) -> Consumer | None:
@@ -224,6 +236,8 @@ class Worker:
             )
 
     def _receive(self, delivery: Delivery) -> None:
+        if self._events is not None:
+            self._events.received(delivery.envelope.headers)
         due = early(delivery.envelope.headers)
         if due is not None:
             longest = datetime.now(UTC) + self._hold
@@ -317,6 +331,8 @@ class Worker:
         problem = f"it still ran after its time limit, on thread {late.thread}"
         error = TimeLimitExceeded(problem)
         settlement = given_up(late.delivery, late.message, error)
+        if self._events is not None:
+            self._events.failed(late.message.id, error, None)
 
         def tell() -> None:
             self._owe(self._keep(settlement))

@@ -33,7 +33,7 @@ class Stage:
         route = Route(task, "tasks", "work.do", (self.queue,))
         return replace(route, **options)
 
-    def app(self, *routes: Route | str, **options: Any) -> App:
+    def app(self, *routes: Route | str, events: bool = False, **options: Any) -> App:
         """An app with these tasks; closed after the test."""
         router = Router[str](
             topology="stage",
@@ -42,6 +42,7 @@ class Stage:
             vhost=None,
             routes=[self.route(each) if isinstance(each, str) else each for each in routes],
             groups=[Group("group", (self.queue,), concurrency=2, prefetch=4)],
+            events=events,
         )
         app = App(router, self.url, **options)
         self._exits.callback(app.close)
