@@ -1,4 +1,4 @@
-"""How fast workers run tasks, how soon, and in how much memory; side by side with Celery and dramatiq.
+"""How fast workers run tasks, how soon, and in how much memory; beside Celery's and dramatiq's.
 
 Each contender gets the same number of tasks in its queue before it starts, results are off and
 prefetch is alike. The rate is that of emptying the queue once it has begun. Latency is from the
@@ -77,7 +77,9 @@ app.conf.task_ignore_result = True
 app.conf.worker_prefetch_multiplier = MULTIPLIER
 app.conf.task_default_queue = "celery"
 app.conf.broker_transport_options = {}
-noop, sleep, stamp = (app.task(getattr(tasks, name), name=name) for name in ("noop", "sleep", "stamp"))
+noop, sleep, stamp = (
+    app.task(getattr(tasks, name), name=name) for name in ("noop", "sleep", "stamp")
+)
 """
 
 DRAMATIQ = """
@@ -154,7 +156,7 @@ class Bench:
     """A folder with a contender's module, and its worker."""
 
     def __init__(self, contender: Contender, url: str, folder: Path) -> None:
-        self.contender, self._url, self._folder = contender, url, folder
+        self.contender, self.url, self._folder = contender, url, folder
         (folder / "tasks.py").write_text(TASKS)
         (folder / "app.py").write_text(f"URL = {url!r}\n{contender.code}")
 
@@ -197,7 +199,7 @@ class Bench:
 
     def left(self) -> int:
         """How many tasks are in the queue, and with nobody yet."""
-        with Connection(self._url) as connection:
+        with Connection(self.url) as connection:
             channel: Any = connection.channel()
             return int(channel.queue_declare(self.contender.queue, passive=True).message_count)
 
@@ -228,7 +230,7 @@ def rate(contender: Contender, node: RabbitMQ, name: str, count: int) -> tuple[f
     with bench(contender, node) as its:
         its.fill(name, count)
         full = until(its.left, 60)
-        with its.worker() as process, Connection(its._url) as connection:
+        with its.worker() as process, Connection(its.url) as connection:
             channel: Any = connection.channel()
 
             def left() -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
+from struct import Struct
 from time import monotonic
 from typing import Any
 
@@ -18,6 +19,7 @@ from routewright.runtime import broker as brokers
 from routewright.runtime.answering import answering_channel
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.errors import MissingQueue
+from routewright.runtime.inbox import Inbox
 from routewright.runtime.incoming import envelope_of, envelope_of_virtual
 from routewright.runtime.message import Envelope
 from routewright.runtime.outgoing import prepare
@@ -85,6 +87,8 @@ class Consumer:
         self._patient = patient
         self._others_matter = declare is None  # a queue that we declare is had by declaring it anew
         self._tags: list[str] = []
+        self._queues: dict[str, str] = {}  # by consumer tag
+        self._owed: list[bytes] = []  # acknowledgements that go out together
         self._numbers = count()
         # Until every queue is consumed: no task may start on a connection that is given up at once.
         self._held: list[Delivery] | None = []
@@ -96,6 +100,7 @@ class Consumer:
                 self._channel: Any = self._connection.channel()
                 self._channel.auto_decode = False  # the body stays the bytes it is
                 self._outgoing: Any = self._open_outgoing()
+                self._inbox = self._open_inbox()
                 if prefetch:
                     self._limit(prefetch, len(queues))
                 if declare is not None:
@@ -114,6 +119,9 @@ class Consumer:
     def _open_outgoing(self) -> Any:
         return answering_channel(self._amqp)
 
+    def _open_inbox(self) -> Inbox | None:
+        return Inbox(self._amqp, self._channel.channel_id, self._take)
+
     def _declare(self, queues: Sequence[str], arguments: Mapping[str, Any]) -> None:
         for queue in queues:
             self._channel.queue_declare(
@@ -130,6 +138,7 @@ class Consumer:
         for queue in found:
             tag = f"routewright.{os.getpid()}.{next(self._numbers)}"
             self._tags.append(tag)
+            self._queues[tag] = queue
             self._channel.basic_consume(
                 queue=queue,
                 no_ack=self._no_ack,
@@ -173,7 +182,12 @@ class Consumer:
             logger.info("queue `%s` is there again", queue)
 
     def _deliver(self, queue: str, raw: Any) -> None:
-        delivery = self._delivery(queue, raw)
+        self._hand_on(self._delivery(queue, raw))
+
+    def _take(self, consumer: str, tag: int, again: bool, envelope: Envelope) -> None:
+        self._hand_on(Delivery(envelope, tag, self._queues[consumer], self, again))
+
+    def _hand_on(self, delivery: Delivery) -> None:
         if self._held is not None:
             self._held.append(delivery)
         else:
@@ -200,6 +214,7 @@ class Consumer:
             transport = self._amqp.transport if self._amqp.connected else None
             if transport is None:
                 raise ConnectionError("the connection is closed")
+            self._flush()
             if self._has_arrived(transport.sock, timeout):
                 self._read()
             if monotonic() - self._ticked >= TICK:
@@ -213,6 +228,9 @@ class Consumer:
         return self._waker.wait_beside(sock, timeout)
 
     def _read(self) -> None:
+        if self._inbox is not None and self._inbox.can_read:
+            self._inbox.read()
+            return
         # One frame at a time, for `drain_events` goes on waiting after a heartbeat.
         try:
             for _ in range(BURST):
@@ -223,8 +241,13 @@ class Consumer:
     def ack(self, delivery: Delivery) -> None:
         """Tell the broker that a message is done with; nothing, if its connection was lost."""
         if delivery.source is self:
-            with self._losing():
-                self._channel.basic_ack(delivery.tag)
+            self._owed.append(_ack_frame(self._channel.channel_id, delivery.tag))
+
+    def _flush(self) -> None:
+        """Write the acknowledgements that are owed."""
+        if self._owed:
+            owed, self._owed = b"".join(self._owed), []
+            self._amqp.transport.write(owed)
 
     def reject(self, delivery: Delivery, *, requeue: bool) -> None:
         """Give a message back, or have it dead-lettered; nothing, if its connection was lost."""
@@ -241,6 +264,7 @@ class Consumer:
     def cancel(self) -> None:
         """Stop receiving; what has been received may still be settled."""
         with self._losing():
+            self._flush()
             while self._tags:
                 self._channel.basic_cancel(self._tags.pop())
 
@@ -251,6 +275,8 @@ class Consumer:
 
     def close(self) -> None:
         """Close the connection in order; the broker takes back what was not settled."""
+        with suppress(Exception):  # it is closed already, and what is owed comes again
+            self._flush()
         brokers.close(self._connection)
 
     def discard(self) -> None:
@@ -276,6 +302,18 @@ class PollingConsumer(Consumer):
 
     def _open_outgoing(self) -> Any:
         return self._channel
+
+    def _open_inbox(self) -> Inbox | None:
+        return None
+
+    def _flush(self) -> None:
+        """Nothing: an acknowledgement takes effect at once."""
+
+    def ack(self, delivery: Delivery) -> None:
+        """Take a message as done with."""
+        if delivery.source is self:
+            with self._losing():
+                self._channel.basic_ack(delivery.tag)
 
     def _limit(self, prefetch: int, queues: int) -> None:
         self._most = prefetch * queues
@@ -322,6 +360,14 @@ class PollingConsumer(Consumer):
 
     def abandon(self) -> None:
         """Nothing: there is no socket, or its library looks after forks itself."""
+
+
+def _ack_frame(channel: int, tag: int) -> bytes:
+    """`basic.ack` of one message, as py-amqp would write it."""
+    return _ACK(1, channel, 13, 60, 80, tag, 0, 0xCE)
+
+
+_ACK = Struct(">BHIHHQBB").pack  # type, channel, size, class, method, tag, multiple, end
 
 
 def consumer_of(broker: Broker) -> type[Consumer]:

@@ -13,12 +13,13 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from json import JSONDecoder
 from typing import Any, cast
 
 from kombu import serialization
 from kombu.exceptions import EncodeError as KombuEncodeError
 from kombu.exceptions import SerializerNotInstalled
-from kombu.utils.json import JSONEncoder
+from kombu.utils.json import JSONEncoder, object_hook
 
 from routewright.runtime.brief import brief
 from routewright.runtime.compression import decompressed
@@ -40,6 +41,7 @@ PROTOCOL_HEADERS = frozenset(
 LOWEST_PRIORITY = 9
 MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ closes the channel on more
 MAX_SHORT = 255  # bytes; an AMQP short string, as a correlation id is one
+JSON, UTF_8 = "application/json", "utf-8"
 BODY_PARTS = 3  # args, kwargs, embed
 
 
@@ -261,6 +263,8 @@ def _loaded(envelope: Envelope, accept: Collection[str], known: _Known) -> Any:
     try:
         if compression is not None:
             data = decompressed(bytes(data) if not isinstance(data, str) else b"", compression)
+        if content_type == JSON and envelope.content_encoding == UTF_8 and isinstance(data, bytes):
+            return _decode_json(data.decode())
         return serialization.loads(data, content_type, envelope.content_encoding, accept=accept)
     except Exception as error:
         raise known.malformed(f"the body is no {content_type}: {brief(error, 200)}") from error
@@ -308,12 +312,13 @@ def _dumps(body: object, name: str) -> tuple[str, str, bytes | str]:
     if name != "json":
         return cast("tuple[str, str, bytes | str]", serialization.dumps(body, name))
     try:
-        return "application/json", "utf-8", _encode_json(body)
+        return JSON, UTF_8, _encode_json(body)
     except Exception as error:  # the value's own code runs in here
         raise KombuEncodeError(str(error)) from error
 
 
 _encode_json: Callable[[object], str] = JSONEncoder().encode
+_decode_json: Callable[[str], Any] = JSONDecoder(object_hook=object_hook).decode
 
 
 def _found(headers: Mapping[str, Any], name: str) -> str:

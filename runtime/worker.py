@@ -84,6 +84,7 @@ class Worker:
         self._done: SimpleQueue[Settlement] = SimpleQueue()
         self._unsettled = 0  # deliveries that have not come back from the task threads
         self._stopping = False
+        self._asleep = True
         self._connected_once = patient
         self._pause = BACKOFF[0]
         self._waker = Waker()
@@ -194,7 +195,7 @@ class Worker:
                 consumer.look_for_missing()
                 self._limits.look()
                 patience = consumer.patience(busy=self._unsettled > 0)
-                consumer.wait(self._limits.patience(self._waiting.patience(patience)))
+                self._wait(consumer, self._limits.patience(self._waiting.patience(patience)))
             self._wind_down(consumer)
         except LinkLost as error:
             # What it delivered will be delivered again; tasks that run on cannot be acknowledged.
@@ -226,7 +227,7 @@ class Worker:
         while self._unsettled and (remaining := deadline - monotonic()) > 0:
             self._limits.look()
             patience = self._limits.patience(consumer.patience(busy=True))
-            consumer.wait(min(patience, remaining))
+            self._wait(consumer, min(patience, remaining))
             self._settle(consumer)
         if self._unsettled:
             logger.warning(
@@ -320,7 +321,14 @@ class Worker:
 
     def _owe(self, settlement: Settlement) -> None:
         self._done.put(settlement)
-        self._waker.wake()
+        if self._asleep:  # a system call, which many tasks in a row can do without
+            self._waker.wake()
+
+    def _wait(self, consumer: Consumer, timeout: float) -> None:
+        """Wait for the network or for a task thread, whichever has something first."""
+        self._asleep = True  # before the look: what is put later wakes us
+        consumer.wait(timeout if self._done.empty() else 0.0)
+        self._asleep = False
 
     def _acknowledge(self, delivery: Delivery) -> None:
         """A message is done with before its task begins."""
