@@ -11,7 +11,6 @@ from typing import (
     Concatenate,
     Generic,
     Literal,
-    NoReturn,
     ParamSpec,
     Protocol,
     TypeVar,
@@ -20,13 +19,11 @@ from typing import (
 )
 
 from routewright.runtime.later import due
-from routewright.runtime.message import Message, request
 from routewright.runtime.naming import default_name
 from routewright.runtime.options import CALL_ONLY, Call, Options, read_options
-from routewright.runtime.progress import update_progress
-from routewright.runtime.retrying import retry
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
 from routewright.runtime.signature import Signature
+from routewright.runtime.while_running import WhileRunning
 
 if TYPE_CHECKING:
     from routewright.runtime.connection import Connection
@@ -37,7 +34,7 @@ R = TypeVar("R", covariant=True)  # noqa: PLC0105  `R` is what a reader of signa
 S = TypeVar("S")
 
 
-class FunctionTask(Generic[P, R]):
+class FunctionTask(WhileRunning, Generic[P, R]):
     """A function that can be sent; called directly, it is the function still."""
 
     def __init__(
@@ -64,14 +61,6 @@ class FunctionTask(Generic[P, R]):
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function here and now."""
         return self._function(*self._bound, *args, **kwargs)
-
-    def update_progress(self, done: float, total: float | None = None) -> None:
-        """Say how far the task is: its sender sees it as `result.info`, in state PROGRESS.
-
-        It costs little and waits for nothing: of what a fast loop says, the latest is passed on.
-        Outside a worker it does nothing.
-        """
-        update_progress(done, total)
 
     def delay(self, *args: P.args, **kwargs: P.kwargs) -> AsyncResult[R]:
         """Send the task; see `apply_async`."""
@@ -106,32 +95,6 @@ class FunctionTask(Generic[P, R]):
     ) -> Signature[R]:
         """The same, with options of `apply_async`."""
         return Signature(self, tuple(args), kwargs or {}, options)
-
-    @property
-    def request(self) -> Message:
-        """The message whose task this thread is running.
-
-        Raises:
-            InvalidOption: no worker is running it.
-        """
-        return request()
-
-    def retry(
-        self,
-        *,
-        countdown: float | None = None,
-        eta: datetime | None = None,
-        exc: BaseException | None = None,
-        max_retries: int | None = None,
-    ) -> NoReturn:
-        """End the running task, to be tried again: `raise self.retry(...)`.
-
-        See `routewright.runtime.retrying.retry` for the arguments.
-
-        Raises:
-            Retry: always, in a worker.
-        """
-        retry(countdown=countdown, eta=eta, exc=exc, max_retries=max_retries)
 
     def declared(self) -> Options:
         """What the decorator said about sending."""

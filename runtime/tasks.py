@@ -6,23 +6,21 @@ import inspect
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Unpack
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from routewright.runtime.later import due
-from routewright.runtime.message import Message, request
 from routewright.runtime.naming import default_name
 from routewright.runtime.options import CALL_ONLY, Call, Options, read_options
-from routewright.runtime.progress import update_progress
-from routewright.runtime.retrying import retry
 from routewright.runtime.sendable import Sender, SendOptions, bind_arguments, refuse_async, send
 from routewright.runtime.signature import Signature
+from routewright.runtime.while_running import WhileRunning
 
 if TYPE_CHECKING:
     from routewright.runtime.connection import Connection
     from routewright.runtime.results import AsyncResult
 
 
-class Task:
+class Task(WhileRunning):
     """A task: subclass it, give it an `app` and a `run`, and send it by the class.
 
     A worker makes one instance, and runs it in several threads at a time. The options are those of
@@ -63,14 +61,6 @@ class Task:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the task here and now."""
         return self.run(*args, **kwargs)
-
-    def update_progress(self, done: float, total: float | None = None) -> None:
-        """Say how far the task is: its sender sees it as `result.info`, in state PROGRESS.
-
-        It costs little and waits for nothing: of what a fast loop says, the latest is passed on.
-        Outside a worker it does nothing.
-        """
-        update_progress(done, total)
 
     @classmethod
     def delay(cls, *args: Any, **kwargs: Any) -> AsyncResult[Any]:
@@ -127,32 +117,6 @@ class Task:
     ) -> Signature[Any]:
         """The same, with options of `apply_async`."""
         return Signature(cls, tuple(args), kwargs or {}, options)
-
-    @property
-    def request(self) -> Message:
-        """The message whose task this thread is running.
-
-        Raises:
-            InvalidOption: no worker is running it.
-        """
-        return request()
-
-    def retry(
-        self,
-        *,
-        countdown: float | None = None,
-        eta: datetime | None = None,
-        exc: BaseException | None = None,
-        max_retries: int | None = None,
-    ) -> NoReturn:
-        """End the running task, to be tried again: `raise self.retry(...)`.
-
-        See `routewright.runtime.retrying.retry` for the arguments.
-
-        Raises:
-            Retry: always, in a worker.
-        """
-        retry(countdown=countdown, eta=eta, exc=exc, max_retries=max_retries)
 
     @classmethod
     def declared(cls) -> Options:
