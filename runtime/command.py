@@ -101,7 +101,9 @@ def _heed(worker: Worker, lifeline: int) -> None:
     """Stop a worker when its process is told to, or has lost its parent."""
 
     def stop(number: int, _frame: FrameType | None) -> None:
-        signal.signal(number, signal.SIG_DFL)  # the next one ends the process
+        # systemd tells each process, and then the parent does too. A second signal to the parent
+        # kills us.
+        signal.signal(number, signal.SIG_IGN)
         worker.stop()
 
     def watch() -> None:
