@@ -65,6 +65,11 @@ class Deaths:
         self._memory[at + WIDTH] = min(self._memory[at + WIDTH] + 1, 255)
         return self._memory[at + WIDTH]
 
+    def forget(self, process: int) -> None:
+        """A process begins, and what its predecessor left running blames and blocks nobody."""
+        for thread in range(self._threads):
+            self.clear(process, thread)
+
     def note(self, process: int, thread: int, task_id: str) -> None:
         """A thread begins with a task."""
         place = self._place(process, thread)

@@ -7,6 +7,7 @@ import json
 import logging
 import os
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ FINE, REFUSED, WORN = 0, 78, 75
 BACKOFF = (0.1, 10.0)  # seconds between the deaths of a process and its replacement
 STEADY = 10.0  # seconds; a process that lived as long was a good one
 MARGIN = 10.0  # seconds beyond the grace period until a process is killed
+HEEDED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 
 logger = logging.getLogger("routewright.supervisor")
 
@@ -90,8 +92,7 @@ class Supervisor:
                 self._signals.append(number)
             waker.wake()
 
-        heeded = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
-        before = {number: signal.signal(number, heed) for number in heeded}
+        before = {number: signal.signal(number, heed) for number in HEEDED}
         try:
             yield
         finally:
@@ -107,19 +108,26 @@ class Supervisor:
         reading, writing = os.pipe()
         place.started = monotonic()
         place.generation += 1
+        self.deaths.forget(place.number)
+        _flush()  # or the child would write it again
+        # A signal between the fork and the child's own handlers would be taken for the parent's.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
         pid = os.fork()
         if pid == 0:
             os.close(reading)
             os._exit(self._live(place, writing))
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
         os.close(writing)
+        os.set_blocking(reading, False)  # what a task forks may hold the other end for ever
         place.pid, place.report = pid, reading
 
     def _live(self, place: Place, report: int) -> int:
         """What a child does until its end."""
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in HEEDED:
             signal.signal(number, signal.SIG_DFL)
         # A terminal's Ctrl-C goes to all of us, and it is the parent who tells the others.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
         os.close(self._lifeline[1])
         try:
             return self.serve(place.number, place.generation > 1)
@@ -134,6 +142,7 @@ class Supervisor:
             return 1
         finally:
             logging.shutdown()
+            _flush()
 
     @property
     def lifeline(self) -> int:
@@ -155,7 +164,7 @@ class Supervisor:
     def _bury(self, place: Place, code: int) -> None:
         """A process has ended, and the next one is to be started."""
         with os.fdopen(place.report, "rb") as pipe:
-            report = pipe.read()
+            report = pipe.read() or b""
         place.pid = None
         if code == REFUSED and place.generation == 1:
             raise _raised(report)
@@ -201,6 +210,13 @@ class Supervisor:
                 os.waitpid(place.pid, 0)
                 os.close(place.report)
                 place.pid = None
+
+
+def _flush() -> None:
+    """Write out what was printed; `os._exit` does not."""
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
 
 
 def _raised(report: bytes) -> RoutewrightError:

@@ -44,6 +44,8 @@ tasks:
   jobs.stuck:  {routing_key: work.stuck, time_limit: 300ms}
   jobs.deadly: {routing_key: work.deadly}
   jobs.add:    {routing_key: work.add}
+  jobs.forks:  {routing_key: work.forks, acknowledge: early}
+  jobs.prints: {routing_key: work.prints}
 workers:
   all: {queues: [work], concurrency: 4, prefetch: 8}
 """
@@ -115,6 +117,17 @@ def stuck():
 def deadly():
     note("deadly")
     os._exit(3)
+
+@app.task
+def forks():
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(3600)
+    note("orphan", pid)
+
+@app.task
+def prints():
+    print("printed by a task")
 
 @app.task
 def add(x, y):
@@ -313,3 +326,43 @@ def test_what_cannot_be_dealt_with_says_what_to_do(shop: Project) -> None:
     assert "has no queue `elsewhere`" in shop.run(
         "parked", "drop", "--all", "--queue", "elsewhere", code=2
     )
+
+
+def test_a_process_is_replaced_though_what_its_task_forked_lives_on(
+    shop: Project, eventually: Eventually
+) -> None:
+    with shop.client() as jobs, shop.worker() as process:
+        jobs.forks.apply_async(ignore_result=True)
+        eventually(lambda: shop.lines("orphan"))
+        [first] = shop.pids(process)
+        os.kill(first, signal.SIGKILL)
+        try:
+            eventually(lambda: [pid for pid in shop.pids(process) if pid != first])
+        finally:
+            for line in shop.lines("orphan"):
+                os.kill(int(line.split()[1]), signal.SIGKILL)
+
+
+def test_a_task_given_up_is_not_taken_to_run_in_the_next_process(
+    shop: Project, eventually: Eventually
+) -> None:
+    options = ("--processes", "2", "--concurrency", "1", "--grace", "1")
+    with shop.client() as jobs, shop.worker("all", *options) as process:
+        eventually(lambda: len(shop.pids(process)) == 2)
+        first = set(shop.pids(process))
+        stuck = [jobs.stuck.delay() for _ in first]
+        for result in stuck:
+            with pytest.raises(TimeLimitExceeded):
+                result.get(timeout=30)
+        eventually(lambda: len(set(shop.pids(process)) - first) == 2)
+        with pytest.raises(WorkerLost):  # it runs alone, once a process has died of it
+            jobs.deadly.delay().get(timeout=20)
+
+
+def test_what_a_task_prints_is_printed_at_the_latest_as_its_worker_stops(
+    shop: Project, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
+    with shop.client() as jobs, shop.worker():
+        jobs.prints.delay().get(timeout=30)
+    assert capfd.readouterr().out.count("printed by a task\n") == 1
