@@ -326,7 +326,8 @@ class PollingConsumer(Consumer):
 
     def _delivery(self, queue: str, raw: Any) -> Delivery:
         message = self._channel.message_to_python(raw)
-        return Delivery(envelope_of_virtual(message), message.delivery_tag, queue, self)
+        again = bool(message.delivery_info.get("redelivered"))
+        return Delivery(envelope_of_virtual(message), message.delivery_tag, queue, self, again)
 
     def _existing(self, queues: Sequence[str]) -> list[str]:
         return list(queues)
