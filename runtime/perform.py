@@ -27,12 +27,13 @@ from routewright.runtime.errors import (
     RoutewrightError,
     SendError,
     SequelNotSent,
+    SoftTimeLimitExceeded,
     TaskRevoked,
     UnknownTask,
     WorkerLost,
 )
 from routewright.runtime.following import follow
-from routewright.runtime.limits import Limits
+from routewright.runtime.limits import Limited, Limits
 from routewright.runtime.message import Envelope, Message, ignores_result, running
 from routewright.runtime.outcome import RETRY, REVOKED, SUCCESS, Outcome
 from routewright.runtime.progress import say_started
@@ -146,8 +147,7 @@ class Performer:
             value = _run(task, message)
         else:
             limited = self._limits.start(message, delivery, thread, soft, hard)
-            value = _run(task, message)
-            self._limits.stop(limited)
+            value = self._within(limited, task, message)
             if limited.given_up:
                 return None
         if isinstance(value, _Failure):
@@ -167,6 +167,20 @@ class Performer:
             else:
                 self._events.failed(message.id, EncodeError(note), None)
         return _done(delivery, message.reply_to, None if message.ignore_result else reply)
+
+    def _within(self, limited: Limited, task: AnyTask, message: Message) -> Any:
+        """The value of a task, or a `_Failure`, though its soft limit comes just as it ends."""
+        value: Any = None
+        ended = False
+        try:
+            value = _run(task, message)
+            ended = True
+            self._limits.stop(limited)
+        except SoftTimeLimitExceeded as error:  # it is raised once
+            self._limits.stop(limited)
+            if not ended:
+                value = _Failure(error, _traceback(error))
+        return value
 
     def _terms(self, message: Message) -> tuple[bool, float | None, float | None]:
         """Whether to acknowledge early, and the soft and the hard limit, in seconds."""

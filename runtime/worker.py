@@ -84,6 +84,7 @@ class Worker:
         self._done: SimpleQueue[Settlement] = SimpleQueue()
         self._unsettled = 0  # deliveries that have not come back from the task threads
         self._stopping = False
+        self._deadline: float | None = None  # when running tasks are cut off, once we stop
         self._asleep = True
         self._connected_once = patient
         self._pause = BACKOFF[0]
@@ -146,6 +147,7 @@ class Worker:
                     self._pause = BACKOFF[0]
                 else:
                     self._back_off()
+            self._outlast()
         finally:
             for _ in range(self.group.concurrency):
                 self._ready.put(None)
@@ -183,7 +185,8 @@ class Worker:
         deadline = monotonic() + self._pause
         self._pause = min(self._pause * 2, BACKOFF[1])
         while not self._stopping and (remaining := deadline - monotonic()) > 0:
-            self._waker.wait(remaining)
+            self._limits.look()
+            self._waker.wait(self._limits.patience(remaining))
 
     def _use(self, consumer: Consumer) -> None:
         """Serve until told to stop, then wind down; or until the connection is lost."""
@@ -223,8 +226,7 @@ class Worker:
         logger.info(
             "stopping: %d messages handed back, %d tasks running", handed_back, self._unsettled
         )
-        deadline = monotonic() + self.grace
-        while self._unsettled and (remaining := deadline - monotonic()) > 0:
+        while self._unsettled and (remaining := self._left()) > 0:
             self._limits.look()
             patience = self._limits.patience(consumer.patience(busy=True))
             self._wait(consumer, min(patience, remaining))
@@ -235,6 +237,23 @@ class Worker:
                 self._unsettled,
                 self.grace,
             )
+
+    def _left(self) -> float:
+        """Seconds that are left of the grace period, which begins with the first call."""
+        if self._deadline is None:
+            self._deadline = monotonic() + self.grace
+        return self._deadline - monotonic()
+
+    def _outlast(self) -> None:
+        """Without a connection, let the running tasks finish: some were acknowledged early."""
+        self._asleep = True
+        while True:
+            while (settlement := _next(self._done)) is not None:
+                self._unsettled -= settlement.ends
+            if not self._unsettled or (remaining := self._left()) <= 0:
+                return
+            self._limits.look()
+            self._waker.wait(self._limits.patience(remaining))
 
     def _receive(self, delivery: Delivery) -> None:
         if self._events is not None:
