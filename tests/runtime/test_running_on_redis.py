@@ -56,16 +56,20 @@ def hasty(number):
 
 
 @pytest.fixture
-def redis(private_redis: Any) -> Iterator[Any]:
-    server = private_redis()
-    with Client.from_url(server.url) as client:
-        client.url = server.url
+def url(private_redis: Any) -> str:
+    found: str = private_redis().url
+    return found
+
+
+@pytest.fixture
+def redis(url: str) -> Iterator[Any]:
+    with Client.from_url(url) as client:
         yield client
 
 
 @pytest.fixture
-def shop(redis: Any, tmp_path: Path) -> Iterator[Project]:
-    project = Project(tmp_path, redis.url, TOPOLOGY, CODE)
+def shop(url: str, tmp_path: Path) -> Iterator[Project]:
+    project = Project(tmp_path, url, TOPOLOGY, CODE)
     yield project
     project.close()
 
@@ -102,8 +106,8 @@ def test_what_has_used_up_its_retries_is_parked_in_a_list(
     assert len(headers["routewright-history"]) == 2
 
 
-def test_a_message_that_was_given_back_is_known_for_one(redis: Any) -> None:
-    broker, came = Broker(redis.url), list[Delivery]()
+def test_a_message_that_was_given_back_is_known_for_one(url: str) -> None:
+    broker, came = Broker(url), list[Delivery]()
     connection = broker.connect()
     with connection.SimpleQueue("work") as queue:
         queue.put({})
