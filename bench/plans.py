@@ -65,7 +65,9 @@ def examine(seed: int, outcome: Outcome, messages: int = 60) -> Plan:
     outcome.states += len(states)
     randomly = random.Random(seed)
     for exchange, key, headers in _messages(old, plan, randomly, messages):
-        if exchange in plan.undecided or not (exchange in old.exchanges and exchange in state.exchanges):
+        if exchange in plan.undecided or not (
+            exchange in old.exchanges and exchange in state.exchanges
+        ):
             continue
         outcome.looked_at += 1
         reached = [it.queues(exchange, key, headers) for it in states]
@@ -94,18 +96,12 @@ def _right(before: set[str], now: set[str], after: set[str]) -> bool:
     return before & after <= now and (now <= before or now <= after)
 
 
-def _messages(
-    old: Topology, plan: Plan, randomly: random.Random, count: int
-) -> Iterator[Message]:
+def _messages(old: Topology, plan: Plan, randomly: random.Random, count: int) -> Iterator[Message]:
     """Random messages, and those that match what changes."""
     public = [name for name, it in old.exchanges.items() if not it.internal]
     if not public:
         return
-    keys = [
-        step.change.binding.key
-        for step in plan.steps
-        if isinstance(step.change, Unbind)
-    ]
+    keys = [step.change.binding.key for step in plan.steps if isinstance(step.change, Unbind)]
     for _ in range(count):
         words = [randomly.choice(WORDS) for _ in range(randomly.randint(0, 4))]
         if keys and randomly.random() < 0.5:

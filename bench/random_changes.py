@@ -126,9 +126,7 @@ def _with_policies(it: Topology, randomly: random.Random) -> Topology:
     return _bound(replace(it, policies=policies, exchanges=exchanges), list(it.bindings))
 
 
-def _binding(
-    it: Topology, randomly: random.Random, source: Exchange | None = None
-) -> Binding:
+def _binding(it: Topology, randomly: random.Random, source: Exchange | None = None) -> Binding:
     source = source or randomly.choice([*it.exchanges.values()])
     destination: Exchange | Queue = randomly.choice([*it.queues.values()])
     if randomly.random() < 0.2:

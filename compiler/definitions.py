@@ -214,9 +214,7 @@ class _Policies:
         return contending[0] if contending else None
 
 
-def _binding(
-    found: _Binding, topology: Topology, name: str, *, live: bool
-) -> Iterator[Binding]:
+def _binding(found: _Binding, topology: Topology, name: str, *, live: bool) -> Iterator[Binding]:
     source = topology.exchange(found.source)
     destination: Exchange | Queue | None = topology.queues.get(found.destination)
     if found.destination_type == "exchange":

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.live import Live
@@ -32,8 +32,6 @@ from routewright.compiler.topology import (
     Queue,
     Topology,
 )
-
-Thing = TypeVar("Thing", Exchange, Queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +66,9 @@ class _Comparison:
         self._owned: Owned = live.owned_by(wanted.name)
         self._adopt = adopt
         self._changes: list[Change] = []
-        self._conflicts: list[Conflict] = []
+        self._conflicts: list[Conflict] = [*live.conflicts]
         self._unowned: list[tuple[Kind, str]] = []
-        self._foreign: list[str] = []
+        self._foreign = [f"{it.kind} `{it.name}`" for it in live.conflicts]
         self._ours = set(self._owned.names)
         self._others = {
             it for name, owned in live.owned.items() if name != wanted.name for it in owned.names
@@ -82,7 +80,7 @@ class _Comparison:
             self._compare("exchange", exchange, self._there.exchanges.get(exchange.name))
         for _, queue in sorted(self._wanted.queues.items()):
             self._compare("queue", queue, self._there.queues.get(queue.name))
-        for _, policy in sorted(self._wanted.policies.items()):
+        for _, policy in sorted(self._policies().items()):
             self._compare_policy(policy, self._there.policies.get(policy.name))
         stale = [*self._stale()]
         self._changes += self._bindings()
@@ -94,11 +92,14 @@ class _Comparison:
             tuple(self._foreign),
         )
 
-    def _compare(self, kind: Kind, wanted: Thing, there: Thing | None) -> None:
+    def _compare(
+        self, kind: Kind, wanted: Exchange | Queue, there: Exchange | Queue | None
+    ) -> None:
         if there is None:
             self._own(kind, wanted.name)
-            create = DeclareExchange if isinstance(wanted, Exchange) else DeclareQueue
-            self._changes.append(create(wanted))  # type: ignore[arg-type]
+            self._changes.append(
+                DeclareExchange(wanted) if isinstance(wanted, Exchange) else DeclareQueue(wanted)
+            )
             return
         may_change = self._take_over(kind, wanted.name)
         conflicts = [*conflicts_between(there, wanted)]
@@ -124,19 +125,24 @@ class _Comparison:
         else:
             self._foreign.append(f"policy `{wanted.name}`")
 
+    def _policies(self) -> Mapping[str, Policy]:
+        """The policies to compare: AMQP has no word for them."""
+        return {} if self._live.blind else self._wanted.policies
+
     def _own(self, kind: Kind, name: str) -> None:
         self._ours.add((kind, name))
-        if not self._owned.has(kind, name):
+        if not self._live.blind and not self._owned.has(kind, name):
             self._changes.append(Own(self._wanted.name, kind, name))
 
     def _take_over(self, kind: Kind, name: str) -> bool:
         """Whether a thing that is there is ours to change."""
         if self._owned.has(kind, name):
             return True
-        if self._adopt:
+        if self._adopt and not self._live.blind:
             self._own(kind, name)
             return True
-        self._unowned.append((kind, name))
+        if not self._live.blind:
+            self._unowned.append((kind, name))
         return False
 
     def _bindings(self) -> Iterator[Change]:
@@ -187,14 +193,11 @@ class _Comparison:
             yield RemovePolicy(there.policies[name])
 
 
-def conflicts_between(there: Thing, wanted: Thing) -> Iterator[Conflict]:
-    """The attributes that an object has on the broker and shall not have, or the other way round."""
+def conflicts_between(there: Exchange | Queue, wanted: Exchange | Queue) -> Iterator[Conflict]:
+    """The attributes that differ between an object on the broker and the declared one."""
     kind, name = ("exchange" if isinstance(wanted, Exchange) else "queue"), wanted.name
-    if isinstance(there, Exchange) and isinstance(wanted, Exchange):
-        flags = ("type", "durable", "auto_delete", "internal")
-    else:
-        flags = ("durable", "auto_delete")
-    for flag in flags:
+    of_exchange = ("type", "internal") if isinstance(wanted, Exchange) else ()
+    for flag in (*of_exchange, "durable", "auto_delete"):
         one, other = getattr(there, flag), getattr(wanted, flag)
         if one != other:
             yield Conflict(kind, name, flag, _shown(one), _shown(other))  # type: ignore[arg-type]
@@ -215,9 +218,7 @@ def _arguments(item: Exchange | Queue) -> dict[str, Argument]:
 
 
 def _of_policy(policy: Policy) -> str:
-    return _canonical(
-        [policy.pattern, policy.definition, float(policy.priority), policy.apply_to]
-    )
+    return _canonical([policy.pattern, policy.definition, float(policy.priority), policy.apply_to])
 
 
 def _identity(binding: Binding) -> tuple[object, ...]:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from routewright.compiler.broker.changes import Conflict
 from routewright.compiler.broker.errors import NotABroker
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.ownership import Owned, is_mark, read
@@ -33,6 +34,7 @@ class Live:
     counts: Mapping[str, Counts] = field(default_factory=dict)  # by the queue's name
     exclusive: Collection[str] = ()  # queues that are one connection's own
     unseen: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()  # found without seeing what is there
 
     @property
     def blind(self) -> bool:
@@ -78,10 +80,7 @@ def look(api: Management) -> Live:
     return Live(
         topology,
         read(names, marks),
-        {
-            it["name"]: Counts(it.get("messages") or 0, it.get("consumers") or 0)
-            for it in queues
-        },
+        {it["name"]: Counts(it.get("messages") or 0, it.get("consumers") or 0) for it in queues},
         frozenset(it["name"] for it in queues if it.get("exclusive")),
     )
 

@@ -50,7 +50,7 @@ def address(broker_url: str, vhost: str, given: str | None = None) -> Address | 
         InvalidUrl: what is given is no URL of HTTP.
     """
     try:
-        broker = urlsplit(broker_url.split(";")[0])
+        broker = urlsplit(broker_url.split(";", maxsplit=1)[0])
         port, user, password = broker.port, broker.username, broker.password
         where = urlsplit(given) if given else None
         own_port = where.port if where else None

@@ -9,7 +9,7 @@ messages are published to. The whole sequence is then walked through from its be
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
@@ -56,7 +56,9 @@ def order(before: Topology, changes: Iterable[Change], owner: str) -> Ordered:
         changes: in any order; none refers to what neither is there nor is created by another.
         owner: the topology's name, for what stands in.
     """
-    natural = sorted(changes, key=_rank)
+    changes = [*changes]
+    created = {it.exchange.name for it in changes if isinstance(it, DeclareExchange)}
+    natural = sorted(changes, key=lambda it: _rank(it, created))
     done, waiting, simulation = _greedily(before, natural)
     carried: tuple[str, ...] = ()
     if waiting:
@@ -120,31 +122,32 @@ def _is_last(change: Change) -> bool:
     return isinstance(change, (RemoveQueue, RemoveExchange, Disown, Replace))
 
 
-def _rank(change: Change) -> tuple[int, int]:
+def _rank(change: Change, created: Collection[str]) -> tuple[int, int]:
     """Where a change stands in the order that comes first to mind."""
     match change:
         case Own():
             return 0, 0
         case SetPolicy(policy):  # before what it is for is created, but after what it leads to
-            return (5, 0) if ALTERNATE_EXCHANGE in policy.definition else (1, 0)
+            return (6, 0) if ALTERNATE_EXCHANGE in policy.definition else (1, 0)
         case DeclareExchange():
             return 2, 0
         case DeclareQueue():
             return 3, 0
         case Bind(binding):  # what leads to an exchange comes after what leads away from it
-            return 4, int(isinstance(binding.destination, Exchange))
+            rank = 4 if binding.source.name in created else 5
+            return rank, int(isinstance(binding.destination, Exchange))
         case Unbind(binding):
-            return 6, int(not isinstance(binding.destination, Exchange))
+            return 7, int(not isinstance(binding.destination, Exchange))
         case RemovePolicy():
-            return 7, 0
-        case Replace():
             return 8, 0
-        case RemoveQueue():
+        case Replace():
             return 9, 0
-        case RemoveExchange():
+        case RemoveQueue():
             return 10, 0
-        case Disown():
+        case RemoveExchange():
             return 11, 0
+        case Disown():
+            return 12, 0
 
 
 def violating(sequence: Ordered) -> Iterator[Violation]:

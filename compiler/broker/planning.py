@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
 from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange, DeclareQueue
-from routewright.compiler.broker.diff import Differences, differences
+from routewright.compiler.broker.diff import Differences, conflicts_between, differences
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.order import Ordered, order, violating
 from routewright.compiler.broker.simulate import Simulation, Violation
@@ -17,7 +17,6 @@ from routewright.compiler.broker.standins import PREFIX as STANDS_IN
 from routewright.compiler.broker.state import Identity, State
 from routewright.compiler.broker.steps import (
     Change,
-    Code,
     Disown,
     Own,
     RemoveExchange,
@@ -29,6 +28,7 @@ from routewright.compiler.broker.steps import (
     Unbind,
 )
 from routewright.compiler.compare import Difference
+from routewright.compiler.leave import Code
 from routewright.compiler.topology import Exchange, Queue, Topology
 
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires")
@@ -68,7 +68,9 @@ class Plan:
     @property
     def changing(self) -> tuple[Step, ...]:
         """The steps that change something, or would; bindings made once more do not."""
-        return tuple(it for it in self.steps if not (isinstance(it.change, Bind) and not it.change.new))
+        return tuple(
+            it for it in self.steps if not (isinstance(it.change, Bind) and not it.change.new)
+        )
 
     @property
     def codes(self) -> tuple[Code, ...]:
@@ -109,7 +111,7 @@ def make_plan(
         held = refused
         changes = _without(changes, refused)
     ordered = order(live.topology, changes, wanted.name)
-    describe = _Describe(live, wanted, codes, ordered)
+    describe = _Describe(live, wanted, codes)
     concerns = _concerns(wanted, live)
     return Plan(
         wanted.name,
@@ -162,8 +164,8 @@ def _things(topology: Topology, concerns: Concerns) -> Iterator[str]:
         if source in concerns.exchanges or end.name in names:
             yield f"{Bind(binding)} {_canonical(binding.arguments)}"
     for policy in topology.policies.values():
-        flags = (policy.pattern, policy.definition, float(policy.priority), policy.apply_to)
-        yield f"policy `{policy.name}` {_canonical(flags)}"
+        said = (policy.pattern, policy.definition, float(policy.priority), policy.apply_to)
+        yield f"policy `{policy.name}` {_canonical(said)}"
 
 
 class _Codes:
@@ -233,15 +235,8 @@ def _without(changes: Iterable[Change], refused: Iterable[Change]) -> list[Chang
 class _Describe:
     """Says of each change why it is made, and what it could destroy."""
 
-    def __init__(self, live: Live, wanted: Topology, codes: _Codes, ordered: Ordered) -> None:
+    def __init__(self, live: Live, wanted: Topology, codes: _Codes) -> None:
         self._live, self._wanted, self._codes = live, wanted, codes
-        self._created = {
-            (type(end), end.name)
-            for it in ordered.changes
-            if isinstance(it, (DeclareExchange, DeclareQueue))
-            for end in [it.exchange if isinstance(it, DeclareExchange) else it.queue]
-        }
-        self._conflicts: Mapping[str, list[str]] = {}
 
     def step(self, change: Change) -> Step:
         return Step(
@@ -302,13 +297,12 @@ class _Describe:
 
 
 def _differing(old: Exchange | Queue, new: Exchange | Queue) -> Iterator[str]:
-    from routewright.compiler.broker.diff import conflicts_between  # noqa: PLC0415
-
-    for it in conflicts_between(old, new):  # type: ignore[type-var]
+    for it in conflicts_between(old, new):
         yield f"`{it.argument}`"
 
 
 def _stands_in(change: Change) -> bool:
+    names: tuple[str, ...] = ()
     match change:
         case Bind(binding) | Unbind(binding):
             names = (binding.source.name, binding.destination.name)
@@ -317,7 +311,7 @@ def _stands_in(change: Change) -> bool:
         case Own(_, "exchange", name) | Disown(_, "exchange", name):
             names = (name,)
         case _:
-            names = ()
+            pass
     return any(it.startswith(STANDS_IN) for it in names)
 
 

@@ -210,9 +210,7 @@ class Simulation:
         come: frozenset[Identity] = frozenset(),
     ) -> Iterator[Violation]:
         present = [
-            it
-            for it in of.matched
-            if (it in self._state.bindings or it in come) and it not in gone
+            it for it in of.matched if (it in self._state.bindings or it in come) and it not in gone
         ]
         try:
             meanwhile = _reach(routing, of.exchange, present, rebound_to)
@@ -248,7 +246,9 @@ class Simulation:
     def _ever_exchanges(self) -> dict[str, Exchange]:
         ends = (end for it in self._known.values() for end in (it.source, it.destination))
         predeclared = self._state.predeclared
-        return {it.name: it for it in ends if isinstance(it, Exchange) and it.name not in predeclared}
+        return {
+            it.name: it for it in ends if isinstance(it, Exchange) and it.name not in predeclared
+        }
 
     def _ever_queues(self) -> dict[str, Queue]:
         ends = (it.destination for it in self._known.values())

@@ -49,9 +49,7 @@ class CarriedOver:
     exchanges: tuple[str, ...]
 
 
-def carry_over(
-    simulation: Simulation, waiting: Sequence[Change], owner: str
-) -> CarriedOver | None:
+def carry_over(simulation: Simulation, waiting: Sequence[Change], owner: str) -> CarriedOver | None:
     """The way over for changes of the routing that cannot be made one by one.
 
     None where an exchange concerned is of a type that is not understood well enough to copy.
@@ -227,9 +225,9 @@ def _leading_to(wanted: set[str], *topologies: Topology) -> set[str]:
         for it in topology.bindings:
             if isinstance(it.destination, Exchange):
                 leading[it.destination.name].add(it.source.name)
-        for it in topology.every_exchange():
-            if it.alternate_exchange:
-                leading[it.alternate_exchange].add(it.name)
+        for exchange in topology.every_exchange():
+            if exchange.alternate_exchange:
+                leading[exchange.alternate_exchange].add(exchange.name)
     waiting, found = [*wanted], set(wanted)
     while waiting:
         for name in leading[waiting.pop()] - found:

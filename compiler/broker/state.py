@@ -15,7 +15,7 @@ from routewright.compiler.broker.steps import (
     Unbind,
 )
 from routewright.compiler.policy_match import with_policy
-from routewright.compiler.topology import Binding, Exchange, Topology
+from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 Identity: TypeAlias = tuple[object, ...]
 """What tells one binding from another, as `Binding.identity` has it."""
@@ -90,10 +90,9 @@ def rebound(binding: Binding, topology: Topology) -> Binding | None:
     """A binding that holds the ends of another topology; None if one is not there."""
     source = topology.exchange(binding.source.name)
     name = binding.destination.name
+    destination: Exchange | Queue | None = topology.queues.get(name)
     if isinstance(binding.destination, Exchange):
         destination = topology.exchange(name)
-    else:
-        destination = topology.queues.get(name)
     if source is None or destination is None:
         return None
     return Binding(source, destination, binding.key, binding.arguments, binding.origin)

@@ -11,23 +11,14 @@ From the live broker to a changed one these types flow, each made from the one b
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.ownership import Kind
+from routewright.compiler.leave import Code
 from routewright.compiler.topology import Binding, Exchange, Policy, Queue
-
-Code: TypeAlias = Literal[
-    "drop-messages",
-    "lose-keys",
-    "remove-exchange",
-    "remove-policy",
-    "remove-queue",
-    "replace-exchange",
-    "replace-queue",
-]
-"""What a step may take away, which nobody but a person should decide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,18 +142,15 @@ class Step:
 
 def sign(change: Change) -> str:
     """What a change does to what it names, as one verb."""
-    match change:
-        case DeclareExchange() | DeclareQueue():
-            return "create"
-        case Bind():
-            return "add"
-        case SetPolicy():
-            return "set"
-        case Own():
-            return "mark"
-        case Disown():
-            return "unmark"
-        case Replace():
-            return "replace"
-        case _:
-            return "remove"
+    return _VERBS.get(type(change), "remove")
+
+
+_VERBS: Mapping[type[Change], str] = {
+    DeclareExchange: "create",
+    DeclareQueue: "create",
+    Bind: "add",
+    SetPolicy: "set",
+    Own: "mark",
+    Disown: "unmark",
+    Replace: "replace",
+}
