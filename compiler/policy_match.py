@@ -102,8 +102,10 @@ def with_operator_policy(policy: Policy | None, limits: Policy) -> Policy:
         return limits
     definition = dict(policy.definition)
     for key, value in limits.definition.items():
-        mine = definition.get(key, value)
-        limit = isinstance(mine, int) and is_limit(key)
-        definition[key] = mine if limit and isinstance(value, int) and mine < value else value
+        mine = definition.get(key)
+        if isinstance(mine, int) and isinstance(value, int) and is_limit(key):
+            definition[key] = min(mine, value)
+        else:
+            definition[key] = value
     name = f"{policy.name} and the operator's {limits.name}"
     return replace(policy, name=name, definition=definition)

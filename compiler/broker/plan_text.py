@@ -10,7 +10,7 @@ from routewright.compiler.broker.planning import Plan
 from routewright.compiler.broker.steps import Disown, Own, Step, sign
 
 MOST_SHOWN = 100  # steps; a file has them all
-_WIDTH = 72  # columns of what a step does, before its reason
+_WIDTH = 60  # columns of what a step does, before its reason
 
 
 def as_text(plan: Plan) -> str:
@@ -59,28 +59,29 @@ def _table(steps: Sequence[Step]) -> str:
     lines = [*_lines(steps)]
     more = len(lines) - MOST_SHOWN
     if more > 0:
-        lines = [*lines[:MOST_SHOWN], f"        and {more:,} more, which --format json shows"]
+        lines = [*lines[:MOST_SHOWN], f"         and {more:,} more, which --format json shows"]
     return "\n".join(lines)
 
 
 def _lines(steps: Sequence[Step]) -> Iterator[str]:
-    number, marks = 0, 0
+    marks = 0
     for number, step in enumerate(steps, 1):
         if isinstance(step.change, (Own, Disown)):
             marks += 1
             following = steps[number] if number < len(steps) else None
             if following is None or type(following.change) is not type(step.change):
-                yield _line(number, sign(step.change), _marks(marks), step.why)
+                first = f"{number - marks + 1}-{number}" if marks > 1 else str(number)
+                yield _line(first, sign(step.change), _marks(marks), step.why)
                 marks = 0
             continue
-        yield _line(number, sign(step.change), str(step.change), step.why)
+        yield _line(str(number), sign(step.change), str(step.change), step.why)
         if step.code or step.destroys:
             code = f"[{step.code}] " if step.code else ""
-            yield f"              {code}{step.destroys}"
+            yield f"                {code}{step.destroys}"
 
 
-def _line(number: int, verb: str, what: str, why: str) -> str:
-    return f"{number:>5}  {verb:<7} {what:<{_WIDTH}}  {why}".rstrip()
+def _line(number: str, verb: str, what: str, why: str) -> str:
+    return f"{number:>7}  {verb:<7} {what:<{_WIDTH}}  {why}".rstrip()
 
 
 def _marks(count: int) -> str:
