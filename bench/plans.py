@@ -102,9 +102,7 @@ def naive(seed: int, examined: Examined, messages: int = 60) -> None:
     changes = [it.change for it in plan.pending if not _is_ours(it)]
     for adding_first in (False, True):
         changes.sort(
-            key=lambda it: (
-                isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) == adding_first  # noqa: B023
-            )
+            key=lambda it: isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) == adding_first
         )
         state, states = State(old), [BruteForce(old)]
         for change in changes:

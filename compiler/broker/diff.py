@@ -39,13 +39,15 @@ class Differences:
     """The changes, the attributes that cannot be changed, and what belongs to nobody we know.
 
     `unowned` are there as declared without being owned: nothing is done to them, nor pruned later.
-    `foreign` are there otherwise, and are not the topology's to change.
+    `foreign` are there otherwise, and are not the topology's to change. `in_use` says which of our
+    exchanges stay because others bind to them.
     """
 
     changes: tuple[Change, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     unowned: tuple[tuple[Kind, str], ...] = ()
     foreign: tuple[str, ...] = ()
+    in_use: tuple[str, ...] = ()
 
 
 def differences(wanted: Topology, live: Live, *, adopt: bool = False) -> Differences:
@@ -69,6 +71,7 @@ class _Comparison:
         self._conflicts: list[Conflict] = [*live.conflicts]
         self._unowned: list[tuple[Kind, str]] = []
         self._foreign = [f"{it.kind} `{it.name}`" for it in live.conflicts]
+        self._in_use: list[str] = []
         self._ours = set(self._owned.names)
         self._others = {
             it for name, owned in live.owned.items() if name != wanted.name for it in owned.names
@@ -90,6 +93,7 @@ class _Comparison:
             tuple(self._conflicts),
             tuple(self._unowned),
             tuple(self._foreign),
+            tuple(self._in_use),
         )
 
     def _compare(
@@ -180,8 +184,23 @@ class _Comparison:
             if name in declared:
                 continue
             if (kind, name) not in self._others:
+                others = next(self._bound_by_others(kind, name), None)
+                if others is not None:
+                    self._in_use.append(
+                        f"exchange `{name}` stays: {others}, which is not owned, is bound to it"
+                    )
+                    continue
                 yield from self._removed(kind, name)
             yield Disown(self._wanted.name, kind, name)
+
+    def _bound_by_others(self, kind: Kind, name: str) -> Iterator[str]:
+        """What is bound to an exchange of ours and is not ours: its messages would stop."""
+        if kind != "exchange" or name.startswith(STANDS_IN):
+            return
+        for it in self._there.bindings:
+            if it.source.name == name and not self._is_ours(it):
+                what = "exchange" if isinstance(it.destination, Exchange) else "queue"
+                yield f"{what} `{it.destination.name}`"
 
     def _removed(self, kind: Kind, name: str) -> Iterator[Change]:
         there = self._there

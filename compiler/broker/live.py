@@ -48,6 +48,7 @@ class Live:
         return self.counts.get(queue, Counts())
 
 
+_THE_BROKERS = "amq.rabbitmq."  # where it publishes logs and traces
 _COLUMNS = "name,durable,auto_delete,exclusive,arguments,messages,consumers,state"
 
 
@@ -59,7 +60,7 @@ def look(api: Management) -> Live:
     """
     vhost = api.where.vhost
     queues = [*api.pages("queues", columns=_COLUMNS)]
-    exchanges = api.of_vhost("exchanges")
+    exchanges = [it for it in api.of_vhost("exchanges") if not it["name"].startswith(_THE_BROKERS)]
     bindings = [it for it in api.of_vhost("bindings") if it["source"]]
     marks = [(it["source"], it["routing_key"]) for it in bindings if is_mark(it["source"])]
     names = [it["name"] for it in exchanges]

@@ -69,6 +69,7 @@ def to_json(plan: Plan) -> str:
             ],
             "conflicts": [str(it) for it in plan.conflicts],
             "foreign": list(plan.foreign),
+            "in_use": list(plan.in_use),
             "undecided": list(plan.undecided),
             "notes": list(plan.notes),
             "concerns": {
@@ -98,6 +99,7 @@ def from_json(name: str, data: bytes) -> Plan:
             ),
             tuple(_read_step(it) for it in found["steps"]),
             foreign=tuple(found["foreign"]),
+            in_use=tuple(found["in_use"]),
         )
     except MalformedPlan:
         raise

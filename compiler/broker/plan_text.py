@@ -48,6 +48,7 @@ def verdict(plan: Plan) -> str:
     if plan.replacements:
         listed = ", ".join(str(it.change) for it in plan.replacements)
         said.append(f"not carried out yet, for it needs a replacement: {listed}")
+    said += plan.in_use
     if plan.foreign:
         said.append(f"not owned and otherwise than declared: {', '.join(plan.foreign)}")
     text = "; ".join(said) or "nothing to do: everything is as declared"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
@@ -29,6 +29,7 @@ from routewright.compiler.broker.steps import (
 )
 from routewright.compiler.compare import Difference
 from routewright.compiler.leave import Code
+from routewright.compiler.policy_match import with_policy
 from routewright.compiler.topology import Exchange, Queue, Topology
 
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires")
@@ -58,6 +59,7 @@ class Plan:
     carried_over: tuple[str, ...] = ()
     conflicts: tuple[Conflict, ...] = ()
     foreign: tuple[str, ...] = ()
+    in_use: tuple[str, ...] = ()  # what stays for others' sake, a sentence for each
     notes: tuple[str, ...] = ()
 
     @property
@@ -85,7 +87,7 @@ class Plan:
     @property
     def obstacles(self) -> bool:
         """Whether something is left that no apply of this plan does, or does without harm."""
-        return bool(self.replacements or self.foreign or self.violations)
+        return bool(self.replacements or self.foreign or self.in_use or self.violations)
 
 
 def make_plan(
@@ -126,6 +128,7 @@ def make_plan(
         ordered.carried_over,
         found.conflicts,
         found.foreign,
+        found.in_use,
         tuple(_notes(found, live, ordered)),
     )
 
@@ -201,11 +204,11 @@ class _Codes:
 
 def _tightened(change: SetPolicy, topology: Topology) -> Iterator[str]:
     """The queues that are there and get a lower limit by a policy."""
-    state = State(topology)
-    state.take(change)
-    after = state.topology()
-    for name, queue in topology.queues.items():
-        was, is_ = queue.effective, after.queues[name].effective
+    before = topology.policies.values()
+    after = {**topology.policies, change.policy.name: change.policy}.values()
+    for name, found in topology.queues.items():
+        queue = replace(found, policy=None)
+        was, is_ = with_policy(queue, before).effective, with_policy(queue, after).effective
         for limit in _LIMITS:
             old, new = was.get(limit), is_.get(limit)
             if new != old and isinstance(new, int) and (not isinstance(old, int) or new < old):

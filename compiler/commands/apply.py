@@ -91,5 +91,7 @@ def finish(deployed: Deployed) -> None:
         print_lines(f"not carried out: {step.change}: {step.why}", err=True)
     for name in plan.foreign:
         print_lines(f"not changed: {name} is otherwise than declared, and not owned", err=True)
-    left = plan.held or plan.replacements or plan.foreign
+    for line in plan.in_use:
+        print_lines(line, err=True)
+    left = plan.held or plan.replacements or plan.foreign or plan.in_use
     sys.exit(FINDINGS if deployed.differs or left else FINE)
