@@ -26,6 +26,7 @@ from routewright.compiler.broker.declare import (
 )
 from routewright.compiler.broker.errors import BrokerError, PermissionRefused, StillInUse
 from routewright.compiler.broker.management import Management
+from routewright.compiler.broker.move import move
 from routewright.compiler.broker.ownership import entry, mark
 from routewright.compiler.topology import Binding, Queue
 
@@ -168,6 +169,8 @@ def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
             unbind(channel, entry(topology, kind, name))
         case steps.RemoveQueue(queue):
             _remove(queue, channel)
+        case steps.Move():
+            move(channel.connection, change)
         case steps.RemoveExchange(exchange, stands_in):
             channel.exchange_delete(exchange.name, if_unused=not stands_in)
         case steps.SetPolicy(policy):

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from amqp.exceptions import AMQPError
+
 from routewright.compiler.broker.apply import Hands, carry_out
 from routewright.compiler.broker.changes import OnStep
-from routewright.compiler.broker.errors import BrokerError, Outdated, Unsupported
+from routewright.compiler.broker.declare import NOT_FOUND, refusal
+from routewright.compiler.broker.errors import BrokerError, Outdated, StillInUse, Unsupported
 from routewright.compiler.broker.live import Live, look
 from routewright.compiler.broker.ownership import Owned
 from routewright.compiler.broker.planning import (
@@ -18,10 +21,10 @@ from routewright.compiler.broker.planning import (
     seen,
 )
 from routewright.compiler.broker.session import ERRORS, Session
-from routewright.compiler.broker.steps import Disown, Own
+from routewright.compiler.broker.steps import Disown, Move, Own
 from routewright.compiler.delays import with_delays
 from routewright.compiler.leave import Code
-from routewright.compiler.topology import Topology
+from routewright.compiler.topology import Queue, Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +81,9 @@ def deploy(plan: Plan, session: Session, on_step: OnStep | None = None) -> Deplo
     pending = [it.change for it in plan.pending]
     if not pending:
         return Deployed(plan)
+    for change in pending:
+        if isinstance(change, Move):
+            _need_no_consumers(change.source, session)
     hands = Hands(session.channel, api, ERRORS)
     finished = 0
 
@@ -91,6 +97,29 @@ def deploy(plan: Plan, session: Session, on_step: OnStep | None = None) -> Deplo
         done = f"{finished} of {len(pending)} steps were done before that"
         raise type(error)(f"{error}; {done}, and planning again goes on from there") from error
     return Deployed(plan, tuple(_differing(plan, live, look(api))))
+
+
+def _need_no_consumers(queue: Queue, session: Session) -> None:
+    """See that nobody consumes a queue that is to be replaced, before anything is changed."""
+    if session.api is None:
+        return
+    try:
+        count = session.channel.queue_declare(queue.name, passive=True).consumer_count
+    except AMQPError as error:
+        if error.reply_code == NOT_FOUND:  # it is made on the way
+            return
+        raise refusal(error, f"queue `{queue.name}`") from error
+    if count:
+        peers = sorted(
+            str(it["channel_details"].get("connection_name") or it["consumer_tag"])
+            for it in session.api.of_vhost("consumers")
+            if it["queue"]["name"] == queue.name
+        )
+        who = f" ({', '.join(peers)})" if peers else ""
+        raise StillInUse(
+            f"queue `{queue.name}` has {count} consumer{'' if count == 1 else 's'}{who}: nothing "
+            "was changed; stop them, and apply again"
+        )
 
 
 def _differing(plan: Plan, before: Live, now: Live) -> list[str]:

@@ -19,6 +19,7 @@ from routewright.compiler.broker.state import Identity
 from routewright.compiler.broker.steps import (
     Change,
     Disown,
+    Move,
     Own,
     RemoveExchange,
     RemovePolicy,
@@ -119,7 +120,7 @@ def _judged(before: Topology, changes: Sequence[Change], carried: tuple[str, ...
 
 
 def _is_last(change: Change) -> bool:
-    return isinstance(change, (RemoveQueue, RemoveExchange, Disown, Replace))
+    return isinstance(change, (RemoveQueue, RemoveExchange, Disown, Replace, Move))
 
 
 def _rank(change: Change, created: Collection[str]) -> tuple[int, int]:
@@ -142,7 +143,7 @@ def _rank(change: Change, created: Collection[str]) -> tuple[int, int]:
             return 8, 0
         case Replace():
             return 9, 0
-        case RemoveQueue():
+        case Move() | RemoveQueue():  # of one queue, in the order given
             return 10, 0
         case RemoveExchange():
             return 11, 0

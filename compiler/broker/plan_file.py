@@ -13,6 +13,7 @@ from routewright.compiler.broker.planning import Concerns, Plan
 from routewright.compiler.broker.steps import (
     Change,
     Disown,
+    Move,
     Own,
     RemoveExchange,
     RemovePolicy,
@@ -164,6 +165,8 @@ def _change(change: Change) -> dict[str, Any]:
             return {"do": "replace", "queue": _queue(old), "with": _queue(new)}
         case Replace(Exchange() as old, Exchange() as new):
             return {"do": "replace", "exchange": _exchange(old), "with": _exchange(new)}
+        case Move(source, destination):
+            return {"do": "move", "queue": _queue(source), "to": _queue(destination)}
     raise AssertionError(f"a replacement of one kind by another: {change}")
 
 
@@ -188,6 +191,8 @@ def _read_change(row: Mapping[str, Any]) -> Change:
             return SetPolicy(_read_policy(it))
         case "remove", {"policy": it}:
             return RemovePolicy(_read_policy(it))
+        case "move", {"queue": source, "to": destination}:
+            return Move(_read_queue(source), _read_queue(destination))
         case "replace", {"queue": old, "with": new}:
             return Replace(_read_queue(old), _read_queue(new))
         case "replace", {"exchange": old, "with": new}:

@@ -47,7 +47,7 @@ def verdict(plan: Plan) -> str:
         said.append("left out without " + " ".join(f"--allow {it}" for it in codes))
     if plan.replacements:
         listed = ", ".join(str(it.change) for it in plan.replacements)
-        said.append(f"not carried out yet, for it needs a replacement: {listed}")
+        said.append(f"not carried out, for it cannot be replaced: {listed}")
     said += plan.in_use
     if plan.foreign:
         said.append(f"not owned and otherwise than declared: {', '.join(plan.foreign)}")
@@ -106,6 +106,4 @@ def summary(plan: Plan) -> str:
     """What was done, in one sentence without its full stop."""
     again = sum(isinstance(it.change, Bind) and not it.change.new for it in plan.pending)
     done = len(plan.pending) - again
-    if not done:
-        return "nothing to do"
     return f"{done:,} step{'' if done == 1 else 's'} carried out"

@@ -12,12 +12,21 @@ from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange,
 from routewright.compiler.broker.diff import Differences, conflicts_between, differences
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.order import Ordered, order, violating
+from routewright.compiler.broker.ownership import Owned
+from routewright.compiler.broker.replace import (
+    emptied,
+    is_stand_in,
+    meanwhile,
+    obstacle,
+    with_moves,
+)
 from routewright.compiler.broker.simulate import Simulation, Violation
 from routewright.compiler.broker.standins import PREFIX as STANDS_IN
 from routewright.compiler.broker.state import Identity, State
 from routewright.compiler.broker.steps import (
     Change,
     Disown,
+    Move,
     Own,
     RemoveExchange,
     RemovePolicy,
@@ -106,31 +115,100 @@ def make_plan(
         allowed: leave out the steps with other codes; None leaves out none.
     """
     found = differences(wanted, live, adopt=adopt)
-    changes, held = [*found.changes], list[Change]()
-    codes = _Codes(live, changes)
-    if allowed is not None:
-        refused = [it for it in changes if (codes.of(it) or "") not in ("", *allowed)]
-        held = refused
-        changes = _without(changes, refused)
-    ordered = order(live.topology, changes, wanted.name)
-    describe = _Describe(live, wanted, codes)
+    replaced, kept = _replacements(found, live, wanted, allowed)
+    parts = [*_parts(wanted, live, found, replaced, adopt=adopt, allowed=allowed)]
+    if kept:
+        parts.append(_Part(live, Ordered(tuple(kept)), _Codes(live, wanted, ()), ()))
     concerns = _concerns(wanted, live)
+    described = [(it, _Describe(it.live, live, wanted, it.codes)) for it in parts]
+    held = [describe.step(it) for part, describe in described for it in part.held]
     return Plan(
         wanted.name,
         live.topology.vhost or "/",
         fingerprint(live, wanted.name, concerns),
         concerns,
-        tuple(describe.step(it) for it in ordered.changes),
-        tuple(describe.step(it) for it in held),
-        ordered.differences,
-        tuple(violating(ordered)),
-        ordered.undecided,
-        ordered.carried_over,
+        tuple(describe.step(it) for part, describe in described for it in part.ordered.changes),
+        tuple({str(it.change): it for it in held}.values()),
+        tuple(it for part in parts for it in part.ordered.differences),
+        tuple(it for part in parts for it in violating(part.ordered)),
+        tuple({name: None for part in parts for name in part.ordered.undecided}),
+        tuple({name: None for part in parts for name in part.ordered.carried_over}),
         found.conflicts,
         found.foreign,
         found.in_use,
-        tuple(_notes(found, live, ordered)),
+        tuple(_notes(found, live, parts, replaced)),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch of a plan: what it begins with, its changes, and those left out."""
+
+    live: Live
+    ordered: Ordered
+    codes: _Codes
+    held: tuple[Change, ...]
+
+
+def _replacements(
+    found: Differences, live: Live, wanted: Topology, allowed: Collection[Code] | None
+) -> tuple[list[Replace], list[Replace]]:
+    """The things to be replaced, and those that cannot be."""
+    replacing = [it for it in found.changes if isinstance(it, Replace)]
+    possible = [it for it in replacing if obstacle(it, live, wanted) is None]
+    kept = [it for it in replacing if it not in possible]
+    with_leave = possible if allowed is None or "replace-queue" in allowed else []
+    return with_leave, kept
+
+
+def _parts(
+    wanted: Topology,
+    live: Live,
+    found: Differences,
+    replaced: Collection[Replace],
+    *,
+    adopt: bool,
+    allowed: Collection[Code] | None,
+) -> Iterator[_Part]:
+    """The plan in one stretch, or in two with what is replaced emptied and removed between."""
+    if not replaced:
+        yield _part(wanted, live, found, allowed)
+        return
+    halfway = meanwhile(wanted, replaced)
+    first = _part(halfway, live, differences(halfway, live, adopt=adopt), allowed)
+    changes = [*first.ordered.changes, *emptied(replaced)]
+    yield replace(first, ordered=replace(first.ordered, changes=tuple(changes)))
+    after = _after(live, changes, wanted.name)
+    yield _part(wanted, after, differences(wanted, after, adopt=adopt), allowed)
+
+
+def _part(
+    wanted: Topology, live: Live, found: Differences, allowed: Collection[Code] | None
+) -> _Part:
+    changes = [it for it in found.changes if not _is_kept(it, live, wanted)]
+    codes = _Codes(live, wanted, changes)
+    held = [
+        it for it in changes if allowed is not None and (codes.of(it) or "") not in ("", *allowed)
+    ]
+    changes = [*with_moves(_without(changes, held), wanted)]
+    return _Part(live, order(live.topology, changes, wanted.name), codes, tuple(held))
+
+
+def _is_kept(change: Change, live: Live, wanted: Topology) -> bool:
+    return isinstance(change, Replace) and obstacle(change, live, wanted) is not None
+
+
+def _after(live: Live, changes: Iterable[Change], owner: str) -> Live:
+    """A broker once some changes were made."""
+    state, names = State(live.topology), set(live.owned_by(owner).names)
+    for change in changes:
+        state.take(change)
+        if isinstance(change, Own):
+            names.add((change.kind, change.name))
+        elif isinstance(change, Disown):
+            names.discard((change.kind, change.name))
+    owned = {**live.owned, owner: Owned(frozenset(names), marked=True)}
+    return replace(live, topology=state.topology(), owned=owned)
 
 
 def expected(plan: Plan, live: Live) -> Topology:
@@ -174,8 +252,8 @@ def _things(topology: Topology, concerns: Concerns) -> Iterator[str]:
 class _Codes:
     """What steps may take away."""
 
-    def __init__(self, live: Live, changes: Iterable[Change]) -> None:
-        self._live = live
+    def __init__(self, live: Live, wanted: Topology, changes: Iterable[Change]) -> None:
+        self._live, self._wanted = live, wanted
         changes = [*changes]
         removing = any(isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) for it in changes)
         self._lossy: frozenset[Identity] = (
@@ -188,8 +266,10 @@ class _Codes:
             case Unbind(binding):
                 stale = binding.identity in self._removed  # unlike what is bound again later
                 return "lose-keys" if stale and binding.identity in self._lossy else None
-            case RemoveQueue():
-                return "remove-queue"
+            case RemoveQueue(queue):
+                if is_stand_in(queue.name):
+                    return None
+                return "replace-queue" if queue.name in self._wanted.queues else "remove-queue"
             case RemoveExchange(_, stands_in):
                 return None if stands_in else "remove-exchange"
             case RemovePolicy():
@@ -238,8 +318,8 @@ def _without(changes: Iterable[Change], refused: Iterable[Change]) -> list[Chang
 class _Describe:
     """Says of each change why it is made, and what it could destroy."""
 
-    def __init__(self, live: Live, wanted: Topology, codes: _Codes) -> None:
-        self._live, self._wanted, self._codes = live, wanted, codes
+    def __init__(self, live: Live, first: Live, wanted: Topology, codes: _Codes) -> None:
+        self._live, self._first, self._wanted, self._codes = live, first, wanted, codes
 
     def step(self, change: Change) -> Step:
         return Step(
@@ -247,7 +327,8 @@ class _Describe:
             self._why(change),
             self._destroys(change),
             self._codes.of(change),
-            withheld=isinstance(change, Replace),
+            withheld=isinstance(change, Replace)
+            and obstacle(change, self._live, self._wanted) is not None,
         )
 
     def _why(self, change: Change) -> str:
@@ -268,7 +349,13 @@ class _Describe:
                 return "declared otherwise" if there else "declared, and not there"
             case Replace(old, new):
                 what = ", ".join(_differing(old, new))
-                return f"not carried out: {what} cannot be changed, and needs a replacement"
+                why = obstacle(change, self._live, self._wanted)
+                return f"{what} cannot be changed" + (f", and {why}" if why else "")
+            case RemoveQueue(queue) if queue.name in self._wanted.queues:
+                what = ", ".join(_differing(queue, self._wanted.queues[queue.name]))
+                return f"{what} cannot be changed, and it is made anew"
+            case Move():
+                return "each confirmed there before it is gone here"
             case RemoveExchange() | RemoveQueue() | RemovePolicy():
                 return "owned, and not declared any more"
             case Disown():
@@ -277,7 +364,7 @@ class _Describe:
     def _destroys(self, change: Change) -> str:
         match change:
             case RemoveQueue(queue):
-                return f"{self._counts(queue)}; refused by the broker unless empty and unused"
+                return f"{self._counts(queue)}; {_how_removed(queue)}"
             case RemoveExchange(exchange, stands_in) if not stands_in:
                 return f"publishing to `{exchange.name}` fails with 404 from then on"
             case Replace(Queue() as queue, _):
@@ -294,9 +381,18 @@ class _Describe:
                 return ""
 
     def _counts(self, queue: Queue) -> str:
-        counts = self._live.counts_of(queue.name)
+        counts = self._first.counts_of(queue.name)
         messages = f"{counts.messages:,} message{'' if counts.messages == 1 else 's'}"
         return f"{messages}, {counts.consumers} consumer{'' if counts.consumers == 1 else 's'}"
+
+
+def _how_removed(queue: Queue) -> str:
+    if queue.type == "classic":
+        return "refused by the broker unless empty and unused"
+    return (
+        f"refused unless empty and unused, which of a {queue.type} queue is seen right before: "
+        "what the default exchange puts there in that moment goes with it"
+    )
 
 
 def _differing(old: Exchange | Queue, new: Exchange | Queue) -> Iterator[str]:
@@ -311,8 +407,10 @@ def _stands_in(change: Change) -> bool:
             names = (binding.source.name, binding.destination.name)
         case DeclareExchange(exchange) | RemoveExchange(exchange):
             names = (exchange.name,)
-        case Own(_, "exchange", name) | Disown(_, "exchange", name):
+        case Own(_, _, name) | Disown(_, _, name):
             names = (name,)
+        case DeclareQueue(queue) | RemoveQueue(queue):
+            names = (queue.name,)
         case _:
             pass
     return any(it.startswith(STANDS_IN) for it in names)
@@ -326,8 +424,16 @@ def _concerns(wanted: Topology, live: Live) -> Concerns:
     )
 
 
-def _notes(found: Differences, live: Live, ordered: Ordered) -> Iterator[str]:
+def _notes(
+    found: Differences, live: Live, parts: Collection[_Part], replaced: Iterable[Replace]
+) -> Iterator[str]:
     yield from live.unseen
+    for it in replaced:
+        yield (
+            f"{it} is replaced: stop its consumers first, for nothing is changed while it has any. "
+            "What is published to it by name through the default exchange while it is made anew "
+            "reaches no queue; messages that wait in it come after newer ones"
+        )
     if found.unowned:
         listed = ", ".join(f"{kind} `{name}`" for kind, name in found.unowned[:5])
         more = f" and {len(found.unowned) - 5} more" if len(found.unowned) > 5 else ""  # noqa: PLR2004
@@ -335,12 +441,14 @@ def _notes(found: Differences, live: Live, ordered: Ordered) -> Iterator[str]:
             f"not owned, and therefore never removed: {listed}{more}; --adopt takes over "
             "what is there"
         )
-    for exchange in ordered.carried_over:
+    carried_over = {name: None for part in parts for name in part.ordered.carried_over}
+    undecided = {name: None for part in parts for name in part.ordered.undecided}
+    for exchange in carried_over:
         yield (
             f"the bindings of exchange `{exchange}` cannot change one by one without losing or "
             "doubling a key, so that exchanges stand in for it meanwhile"
         )
-    for exchange in ordered.undecided:
+    for exchange in undecided:
         yield (
             f"nothing is proved of exchange `{exchange}`: its keys fall into too many classes, or "
             "meet an exchange of a plugin's type"

@@ -111,6 +111,17 @@ class Replace:
         return f"{kind} `{self.old.name}`"
 
 
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Move all messages of a queue to another, each confirmed there before it is gone here."""
+
+    source: Queue
+    destination: Queue
+
+    def __str__(self) -> str:
+        return f"messages of queue `{self.source.name}` to queue `{self.destination.name}`"
+
+
 Change: TypeAlias = (
     DeclareExchange
     | DeclareQueue
@@ -123,6 +134,7 @@ Change: TypeAlias = (
     | Own
     | Disown
     | Replace
+    | Move
 )
 
 
@@ -153,4 +165,5 @@ _VERBS: Mapping[type[Change], str] = {
     Own: "mark",
     Disown: "unmark",
     Replace: "replace",
+    Move: "move",
 }

@@ -83,8 +83,8 @@ def finish(deployed: Deployed) -> None:
     from routewright.compiler.broker.plan_text import summary
 
     plan = deployed.plan
-    text = summary(plan)
-    click.echo(f"{text[0].upper()}{text[1:]}.")
+    if plan.pending:
+        click.echo(f"{summary(plan)}.")
     for line in deployed.differs:
         print_lines(f"differs afterwards: {line}", err=True)
     for step in plan.replacements:

@@ -127,17 +127,28 @@ def test_compile_apply_moves_keys_by_exchanges_that_stand_in(broker: Broker) -> 
     assert run("plan", "--exit-code").returncode == 0
 
 
-def test_another_argument_of_a_queue_is_told_and_the_rest_is_done() -> None:
+def test_another_argument_of_a_queue_needs_leave_to_replace_it(broker: Broker) -> None:
     run("compile", "--apply")
     write(TOPOLOGY.replace('"image.#"}', '"image.#", max_priority: 5}'))
     planned = run("plan")
-    assert planned.returncode == 1
+    assert planned.returncode == 0
     assert (
         "conflict: queue `image`: `x-max-priority` is not set on the broker and `5` in the topology"
         in planned.stdout
     )
-    assert "needs a replacement: queue `image`" in planned.stdout
-    assert run("compile", "--apply").returncode == 1
+    safe = run("compile", "--apply")
+    assert safe.returncode == 1
+    assert "Left out without --allow replace-queue" in safe.stdout
+    with Connection(broker.url) as connection:
+        connection.Producer().publish("x", exchange="tasks", routing_key="image.a")
+    run("plan", "-o", "plan.json")
+    assert run("apply", "plan.json").returncode == 1
+    done = run("apply", "plan.json", "--allow", "replace-queue")
+    assert done.returncode == 0, done.stderr
+    assert broker.queues("name", "arguments", "messages") == [
+        {"name": "image", "arguments": {"x-max-priority": 5}, "messages": 1},
+        {"name": "video", "arguments": {}, "messages": 0},
+    ]
 
 
 def test_what_is_there_otherwise_and_not_owned_is_left_alone(broker: Broker) -> None:
