@@ -74,6 +74,13 @@ class Session:
                 ) from None
             raise refusal(error, f"lock `routewright.lock.{topology}`") from error
 
+    def unlock(self, topology: str) -> None:
+        """Let others apply before the connection ends."""
+        try:
+            self.channel.queue_delete(f"routewright.lock.{topology}")
+        except ERRORS as error:
+            raise refusal(error, f"lock `routewright.lock.{topology}`") from error
+
 
 @contextmanager
 def opened(
