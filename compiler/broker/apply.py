@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from amqp.exceptions import PreconditionFailed
+
 from routewright.compiler.broker import steps
 from routewright.compiler.broker.bulk import created_at_once, sections
 from routewright.compiler.broker.changes import (
@@ -79,6 +81,9 @@ def _carry_out(change: Change, channel: Any) -> None:
             assert_never(change)
 
 
+_PATIENCE = 20  # times that a queue is emptied again
+
+
 @dataclass(frozen=True, slots=True)
 class Hands:
     """What a plan is carried out with."""
@@ -110,6 +115,7 @@ def carry_out(
         BrokerError: a change was refused, or the connection lost.
     """
     marked: set[str] = set()
+    before: steps.Change | None = None
     left = _without_bulk(planned, hands, already)
     finished = len(planned) - len(left)
     if finished and on_step:
@@ -117,10 +123,13 @@ def carry_out(
     for change in left:
         done(finished)
         try:
-            _change(change, hands, marked)
+            if isinstance(before, steps.Move) and isinstance(change, steps.RemoveQueue):
+                _empty_and_remove(before, change, hands)
+            else:
+                _change(change, hands, marked)
         except hands.errors as error:
             raise _explained(error, change) from error
-        finished += 1
+        finished, before = finished + 1, change
         if on_step:
             on_step("apply", finished, len(planned))
     done(finished)
@@ -151,6 +160,19 @@ def _explained(error: Exception, change: steps.Change) -> BrokerError:
         text = str(getattr(error, "reply_text", error)).partition(" - ")[2]
         return StillInUse(f"{change} stays, for the broker says: {text}")
     return refusal(error, change)
+
+
+def _empty_and_remove(moved: steps.Move, change: steps.RemoveQueue, hands: Hands) -> None:
+    """Remove a queue that was emptied; what came since is moved too, some times over."""
+    for _ in range(_PATIENCE):
+        try:
+            _remove(change.queue, hands.channel)
+        except (StillInUse, PreconditionFailed):
+            if not move(hands.channel.connection, moved):
+                raise  # it is not messages that keep it
+        else:
+            return
+    _remove(change.queue, hands.channel)
 
 
 def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:

@@ -49,6 +49,7 @@ class Live:
 
 
 _THE_BROKERS = "amq.rabbitmq."  # where it publishes logs and traces
+_ENDS = "source,vhost,destination,destination_type,routing_key,arguments"
 _COLUMNS = "name,durable,auto_delete,exclusive,arguments,messages,consumers,state"
 
 
@@ -61,7 +62,7 @@ def look(api: Management) -> Live:
     vhost = api.where.vhost
     queues = [*api.pages("queues", columns=_COLUMNS)]
     exchanges = [it for it in api.of_vhost("exchanges") if not it["name"].startswith(_THE_BROKERS)]
-    bindings = [it for it in api.of_vhost("bindings") if it["source"]]
+    bindings = [it for it in api.of_vhost("bindings", columns=_ENDS) if it["source"]]
     marks = [(it["source"], it["routing_key"]) for it in bindings if is_mark(it["source"])]
     names = [it["name"] for it in exchanges]
     sections = {

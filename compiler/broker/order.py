@@ -58,6 +58,8 @@ def order(before: Topology, changes: Iterable[Change], owner: str) -> Ordered:
         owner: the topology's name, for what stands in.
     """
     changes = [*changes]
+    if not changes:
+        return Ordered(())
     created = {it.exchange.name for it in changes if isinstance(it, DeclareExchange)}
     natural = sorted(changes, key=lambda it: _rank(it, created))
     done, waiting, simulation = _greedily(before, natural)

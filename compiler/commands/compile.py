@@ -144,6 +144,7 @@ def _apply(topology: Topology, way: Way, directory: Path) -> None:
 
 
 def _carry_out(plan: Plan, way: Way) -> None:
+    from routewright.compiler.broker.deploy import Deployed
     from routewright.compiler.broker.plan_text import as_text
     from routewright.compiler.commands.apply import carry_out, finish
 
@@ -151,7 +152,9 @@ def _carry_out(plan: Plan, way: Way) -> None:
     if plan.violations:
         click.echo("Nothing was changed. `routewright plan` and `apply` can do it.", err=True)
         sys.exit(FINDINGS)
-    deployed = carry_out(plan, way.broker, way.management, way.timeout)
+    deployed = Deployed(plan)
+    if plan.pending:
+        deployed = carry_out(plan, way.broker, way.management, way.timeout)
     if plan.held:
         click.echo(
             "What needs leave was left out: `routewright plan -o plan.json` writes all of it down, "
