@@ -10,7 +10,6 @@ Code: TypeAlias = Literal[
     "remove-exchange",
     "remove-policy",
     "remove-queue",
-    "replace-exchange",
     "replace-queue",
 ]
 

@@ -274,8 +274,8 @@ class _Codes:
                 return None if stands_in else "remove-exchange"
             case RemovePolicy():
                 return "remove-policy"
-            case Replace(_, new):
-                return "replace-exchange" if isinstance(new, Exchange) else "replace-queue"
+            case Replace(_, Queue()):
+                return "replace-queue"
             case SetPolicy():
                 return "drop-messages" if any(_tightened(change, self._live.topology)) else None
             case _:
