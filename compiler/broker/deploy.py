@@ -96,7 +96,12 @@ def deploy(plan: Plan, session: Session, on_step: OnStep | None = None) -> Deplo
     except BrokerError as error:
         done = f"{finished} of {len(pending)} steps were done before that"
         raise type(error)(f"{error}; {done}, and planning again goes on from there") from error
-    return Deployed(plan, tuple(_differing(plan, live, look(api))))
+    try:
+        now = look(api)
+    except BrokerError as error:
+        said = f"all {len(pending)} steps were done, and could not be looked at afterwards"
+        raise type(error)(f"{said}: {error}") from error
+    return Deployed(plan, tuple(_differing(plan, live, now)))
 
 
 def _need_no_consumers(queue: Queue, session: Session) -> None:

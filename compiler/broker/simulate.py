@@ -27,6 +27,7 @@ from routewright.compiler.broker.steps import (
     Unbind,
 )
 from routewright.compiler.compare import Difference
+from routewright.compiler.delays import belongs, delay_prefixes
 from routewright.compiler.delivery import Outcome, Reach, listed
 from routewright.compiler.headers import Undecidable, all_headers, printed
 from routewright.compiler.keyspace import key_classes
@@ -122,9 +123,14 @@ class Simulation:
         self._by_binding: defaultdict[Identity, list[int]] = defaultdict(list)
         self._routing, self._rebound = self._epoch(self._state)
         last_routing, last_rebound = self._epoch(after)
+        prefixes = {*delay_prefixes(before), *delay_prefixes(after.topology())}
         for exchange in self._entries(before, after):
             cone = self._cone(exchange)
             if changed.isdisjoint(cone):
+                continue
+            delays = next((it for it in prefixes if belongs(exchange, it)), None)
+            if delays is not None:  # proved where they are made; their keys are too many to walk
+                self.undecided = sorted({*self.undecided, f"{delays}.*"})
                 continue
             try:
                 found = [*self._classes_of(exchange, cone, last_routing, last_rebound)]

@@ -341,6 +341,26 @@ def refused(broker: Broker, user: str, permissions: dict[str, str], tags: str) -
     return caught.value
 
 
+def test_a_management_api_that_goes_away_half_way_is_said_with_what_was_done(
+    private_rabbitmq: Callable[..., RabbitMQ],
+) -> None:
+    node = private_rabbitmq()
+    it = one_queue()
+    limits = {"limits": Policy("limits", "^q$", {"alternate-exchange": "e"}, 1, "all")}
+    wanted = Topology(
+        "t", "rabbitmq-3.x", None, it.exchanges, it.queues, it.bindings, policies=limits
+    )
+    with opened(node.url(), 10, node.management_url) as opened_:
+        made = plan_for(wanted, opened_)
+
+        def stop(_phase: str, done: int, _total: int) -> None:
+            if done == len(made.pending) - 1:
+                node.ctl("eval", "application:stop(rabbitmq_management).")
+
+        with pytest.raises(BrokerError, match=r"the management API at .* of 7 steps were done"):
+            deploy(made, opened_, stop)
+
+
 class TestTheBrokerSaysNo:
     def test_without_permission_to_configure_nothing_is_done(self, broker: Broker) -> None:
         permissions = {"configure": "^$", "write": ".*", "read": ".*"}

@@ -5,11 +5,13 @@ from itertools import pairwise
 import pytest
 from plans import Examined, examine, naive, owning
 
+from routewright.compiler import compile_text
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.plan_text import as_text
 from routewright.compiler.broker.planning import Plan, make_plan
 from routewright.compiler.broker.state import State
 from routewright.compiler.broker.steps import RemoveExchange, Unbind
+from routewright.compiler.delays import with_delays
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
 
@@ -185,3 +187,21 @@ def test_a_key_that_goes_nowhere_afterwards_needs_leave() -> None:
     safe = make_plan(new, owning(old), allowed=())
     assert not safe.steps
     assert [it.code for it in safe.held] == ["lose-keys"]
+
+
+def test_what_delays_became_is_not_walked_again_and_that_is_said() -> None:
+    text = """
+topology: shop
+exchanges: {tasks: {type: topic}}
+queues: {video: {exchange: tasks, binding_key: "video.#"}}
+delays: {resolution: 1s, max: %s}
+"""
+    old, new = (with_delays(named(compile_text(text % it).topology)) for it in ("30d", "1d"))
+    plan = make_plan(new, owning(old))
+    assert plan.undecided == ("shop.delay.*",)
+    assert not plan.violations
+
+
+def named(topology: Topology | None) -> Topology:
+    assert topology is not None
+    return topology
