@@ -11,6 +11,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -113,12 +114,13 @@ class Load:
                     self.confirmed.add(name)
 
     def _consume(self, queue: str) -> None:
-        with self.connect() as connection:
-            channel = connection.channel()
-            while not self._stop.is_set():
-                message = self._next(channel, queue)
-                if message is None:
-                    time.sleep(0.01)
+        while not self._stop.is_set():
+            # A get from a quorum queue that is just going closes the connection with 541.
+            with suppress(amqp.exceptions.AMQPError, OSError), self.connect() as connection:
+                channel = connection.channel()
+                while not self._stop.is_set():
+                    if self._next(channel, queue) is None:
+                        time.sleep(0.01)
 
     def _next(self, channel: Any, queue: str) -> Any:
         """One message at a time by a get: a consumer would keep the queue from being replaced."""
@@ -139,7 +141,7 @@ class Load:
                     pass
 
 
-def killed_after_every_step(node: RabbitMQ, old: str, new: str) -> tuple[int, Load]:
+def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> tuple[int, Load]:
     """There and back again, each time killed one step later and started again."""
     vhost = node.fresh_vhost()
     with opened(node.url(vhost), 10, node.management_url) as session:
@@ -154,7 +156,7 @@ def killed_after_every_step(node: RabbitMQ, old: str, new: str) -> tuple[int, Lo
             files[-1].write_text(text)
         while killed or kills % 2:
             ways = (str(files[kills % 2]), node.url(vhost), node.management_url)
-            killed = _carried_out(*ways, str(kills + 1))
+            killed = _carried_out(*ways, str(1 + kills * every))
             _carried_out(*ways, "0")
             kills += 1
     time.sleep(0.3)
@@ -228,6 +230,7 @@ def main() -> int:
         return carry_out(*sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", help="the beginning of a kind's name")
+    parser.add_argument("--every", type=int, default=1, help="kill after every so many steps")
     arguments = parser.parse_args()
     columns = ("change", "kills", "confirmed", "lost", "twice", "returned")
     table = Table(*columns, "naive: lost", "naive: returned", title="Plans under load")
@@ -236,13 +239,14 @@ def main() -> int:
         for kind, (old, new) in KINDS.items():
             if arguments.only and not kind.startswith(arguments.only):
                 continue
-            kills, load = killed_after_every_step(node, old, new)
+            kills, load = killed_after_every_step(node, old, new, arguments.every)
             missing = load.confirmed - load.got.keys()
             twice = sum(count > 1 for count in load.got.values())
             other = naive(node, old, new)
             figures = (kills, len(load.confirmed), len(missing), twice, load.returned)
             gone = len(other.confirmed - other.got.keys())
             table.add_row(kind, *(f"{it:,}" for it in (*figures, gone, other.returned)))
+            print(f"{kind}: lost {len(missing)}, returned {load.returned}", file=sys.stderr)
             lost += len(missing) + load.returned
     Console().print(table)
     return 1 if lost else 0

@@ -70,10 +70,7 @@ def order(before: Topology, changes: Iterable[Change], owner: str) -> Ordered:
             carried = flip.exchanges
             settled = {id(it) for it in flip.settled}
             rest = [it for it in waiting if id(it) not in settled]
-            last = [it for it in done if _is_last(it)]
-            first = [it for it in done if not _is_last(it)]
-            done = [*first, *flip.changes]
-            done, waiting, _ = _greedily(before, [*rest, *last], after=done)
+            done, waiting, _ = _greedily(before, rest, after=[*done, *flip.changes])
     everything = [*done, *waiting]
     return _judged(before, everything, carried)
 

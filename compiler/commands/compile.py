@@ -44,7 +44,12 @@ if TYPE_CHECKING:
     is_flag=True,
     help="Write nothing; exit 1 with a diff if files are stale.",
 )
-@click.option("--apply", "also_apply", is_flag=True, help="Declare the topology on the broker.")
+@click.option(
+    "--apply",
+    "also_apply",
+    is_flag=True,
+    help="Make the broker match, as far as that takes nothing away.",
+)
 @broker_option
 @management_option
 @timeout_option
