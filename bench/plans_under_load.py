@@ -31,6 +31,7 @@ sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
 
 from private_nodes import RabbitMQ
 
+_BACKLOG = 300  # messages
 _NOT_YET = 3  # an exit code: try again
 
 _HEAD = "topology: load\nexchanges:\n  tasks: {type: topic}\n  dead: {type: fanout}\nqueues:\n"
@@ -102,6 +103,9 @@ class Load:
             channel.events["basic_return"].add(lambda *it: back.append(it))
             count = 0
             while not self._stop.is_set():
+                if len(self.confirmed) - len(self.got) > _BACKLOG:
+                    time.sleep(0.01)  # or each move would take longer than the last
+                    continue
                 count += 1
                 name = f"{number}-{count}"
                 key = f"work.{'ab'[count % 2]}"
