@@ -16,7 +16,7 @@ from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 pytestmark = pytest.mark.broker
 
-QUORUM = {"x-queue-type": "quorum"}
+QUORUM: dict[str, object] = {"x-queue-type": "quorum"}
 
 
 def topology(arguments: dict[str, object], *, durable: bool = True) -> Topology:
