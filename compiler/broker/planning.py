@@ -13,7 +13,7 @@ from routewright.compiler.broker.diff import Differences, conflicts_between, dif
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.order import Ordered, order, violating
 from routewright.compiler.broker.ownership import Owned
-from routewright.compiler.broker.replace import (
+from routewright.compiler.broker.replacement import (
     emptied,
     is_stand_in,
     meanwhile,
