@@ -11,11 +11,13 @@ import sys
 import click
 
 from routewright import __version__
+from routewright.compiler.commands.apply import apply_command
 from routewright.compiler.commands.check import check_command
 from routewright.compiler.commands.compile import compile_command
 from routewright.compiler.commands.diff import diff_command
 from routewright.compiler.commands.explain import explain_command
 from routewright.compiler.commands.parked import parked_command
+from routewright.compiler.commands.plan import plan_command
 from routewright.compiler.commands.worker import worker_command
 
 
@@ -28,6 +30,7 @@ def main() -> None:
     Start with a topology.yaml, then:
         routewright check                 what is wrong with it
         routewright compile --apply       generate the router, declare the broker's objects
+        routewright plan                  what would change on the broker
         routewright worker app:app --group NAME
     """
     for stream in (sys.stdout, sys.stderr):
@@ -40,6 +43,8 @@ for command in (
     check_command,
     explain_command,
     diff_command,
+    plan_command,
+    apply_command,
     worker_command,
     parked_command,
 ):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
 from routewright.compiler.delay_ladder import ladder, prefix
@@ -38,11 +38,7 @@ def without_delays(topology: Topology) -> Topology:
     What they do is proved where they are made, and their keys fall into too many classes to compare
     them again.
     """
-    prefixes = [
-        name.removesuffix(".0")
-        for name in topology.queues
-        if name.endswith(".delay.0") and f"{name.removesuffix('.0')}ed" in topology.exchanges
-    ]
+    prefixes = [*delay_prefixes(topology)]
 
     def stays(item: Exchange | Queue) -> bool:
         return not any(belongs(item.name, it) for it in prefixes)
@@ -55,6 +51,13 @@ def without_delays(topology: Topology) -> Topology:
             it for it in topology.bindings if stays(it.source) and stays(it.destination)
         ),
     )
+
+
+def delay_prefixes(topology: Topology) -> Iterator[str]:
+    """What the names begin with of the objects that delays have become on a broker."""
+    for name in topology.queues:
+        if name.endswith(".delay.0") and f"{name.removesuffix('.0')}ed" in topology.exchanges:
+            yield name.removesuffix(".0")
 
 
 def belongs(name: str, begins: str) -> bool:

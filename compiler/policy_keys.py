@@ -62,6 +62,12 @@ _LEAST = frozenset(
     }
 )
 
+
+def is_limit(key: str) -> bool:
+    """Whether the smaller of two values of a key counts."""
+    return key in _LEAST
+
+
 Rule = Literal["own", "least", "policy"]
 
 

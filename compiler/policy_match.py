@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import TypeVar
 
 from routewright.compiler.arguments import STREAM
-from routewright.compiler.policy_keys import TAKEN_BY
+from routewright.compiler.policy_keys import TAKEN_BY, is_limit
 from routewright.compiler.topology import Exchange, Policy, Queue, Topology
 
 Item = TypeVar("Item", Exchange, Queue)
@@ -91,3 +91,21 @@ def with_policy(item: Item, policies: Iterable[Policy]) -> Item:
     """A queue or an exchange with the policy that it gets."""
     found = winners(policies, item)
     return replace(item, policy=found[0]) if found else item
+
+
+def with_operator_policy(policy: Policy | None, limits: Policy) -> Policy:
+    """One policy that says of a queue what its policy and its operator policy say together.
+
+    Of two limits the smaller counts, and of anything else what the operator says.
+    """
+    if policy is None:
+        return limits
+    definition = dict(policy.definition)
+    for key, value in limits.definition.items():
+        mine = definition.get(key)
+        if isinstance(mine, int) and isinstance(value, int) and is_limit(key):
+            definition[key] = min(mine, value)
+        else:
+            definition[key] = value
+    name = f"{policy.name} and the operator's {limits.name}"
+    return replace(policy, name=name, definition=definition)

@@ -330,7 +330,9 @@ class Worker:
             return settlement and self._keep(settlement)
         except BaseException:
             logger.exception("a message of queue `%s` could not be handled", delivery.queue)
-            return Settlement(delivery, Word.REJECT)
+            if delivery.acknowledged:
+                return Settlement(delivery, Word.SAID)
+            return Settlement(delivery, Word.HOLD, until=datetime.now(UTC) + HOLD)
 
     def _keep(self, settlement: Settlement) -> Settlement:
         """Store a result, where results are stored; what is owed then."""

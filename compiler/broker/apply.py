@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, assert_never
 
+from amqp.exceptions import PreconditionFailed
+
+from routewright.compiler.broker import steps
+from routewright.compiler.broker.bulk import created_at_once, sections
 from routewright.compiler.broker.changes import (
     Applied,
     Bind,
@@ -13,7 +18,19 @@ from routewright.compiler.broker.changes import (
     DeclareQueue,
     OnStep,
 )
-from routewright.compiler.broker.declare import bind, declare_exchange, declare_queue, refusal
+from routewright.compiler.broker.declare import (
+    PRECONDITION_FAILED,
+    bind,
+    declare_exchange,
+    declare_queue,
+    refusal,
+    unbind,
+)
+from routewright.compiler.broker.errors import BrokerError, PermissionRefused, StillInUse
+from routewright.compiler.broker.management import Management
+from routewright.compiler.broker.move import move
+from routewright.compiler.broker.ownership import entry, mark
+from routewright.compiler.topology import Binding, Queue
 
 
 def apply(
@@ -62,3 +79,181 @@ def _carry_out(change: Change, channel: Any) -> None:
             bind(channel, binding)
         case _:
             assert_never(change)
+
+
+_PATIENCE = 20  # times that a queue is emptied again
+
+
+@dataclass(frozen=True, slots=True)
+class Hands:
+    """What a plan is carried out with."""
+
+    channel: Any
+    api: Management | None
+    errors: tuple[type[Exception], ...]
+
+
+def carry_out(
+    planned: Sequence[steps.Change],
+    hands: Hands,
+    already: frozenset[str] = frozenset(),
+    on_step: OnStep | None = None,
+    done: Callable[[int], None] = lambda _: None,
+) -> None:
+    """Carry the changes of a plan out in their order, each confirmed before the next.
+
+    Where many things are created that nothing leads to yet, the broker gets them at once.
+
+    Args:
+        planned: as `order` gives them.
+        hands: what they are carried out with.
+        already: the alternate exchanges that are named by what is there.
+        on_step: told of progress.
+        done: told how many of the changes were made.
+
+    Raises:
+        BrokerError: a change was refused, or the connection lost.
+    """
+    marked: set[str] = set()
+    before: steps.Change | None = None
+    left = _without_bulk(planned, hands, already)
+    finished = len(planned) - len(left)
+    if finished and on_step:
+        on_step("apply", finished, len(planned))
+    for change in left:
+        done(finished)
+        try:
+            if isinstance(before, steps.Move) and isinstance(change, steps.RemoveQueue):
+                _empty_and_remove(before, change, hands)
+            else:
+                _change(change, hands, marked)
+        except hands.errors as error:
+            raise _explained(error, change) from error
+        finished, before = finished + 1, change
+        if on_step:
+            on_step("apply", finished, len(planned))
+    done(finished)
+
+
+def _without_bulk(
+    planned: Sequence[steps.Change], hands: Hands, already: frozenset[str]
+) -> Sequence[steps.Change]:
+    """The changes that are left when all that can be created at once is there."""
+    if hands.api is None:
+        return planned
+    together = created_at_once(planned, already)
+    if not together:
+        return planned
+    try:
+        for part in sections(together, hands.api.where.vhost):
+            hands.api.upload(part)
+    except PermissionRefused:  # only an administrator may, by this way
+        return planned
+    made = {id(it) for it in together}
+    return [it for it in planned if id(it) not in made]
+
+
+def _explained(error: Exception, change: steps.Change) -> BrokerError:
+    code = getattr(error, "reply_code", None)
+    removing = isinstance(change, (steps.RemoveQueue, steps.RemoveExchange))
+    if removing and code == PRECONDITION_FAILED:
+        text = str(getattr(error, "reply_text", error)).partition(" - ")[2]
+        return StillInUse(f"{change} stays, for the broker says: {text}")
+    return refusal(error, change)
+
+
+def _empty_and_remove(moved: steps.Move, change: steps.RemoveQueue, hands: Hands) -> None:
+    """Remove a queue that was emptied; what came since is moved too, some times over."""
+    for _ in range(_PATIENCE):
+        try:
+            _remove(change.queue, hands.channel)
+        except (StillInUse, PreconditionFailed):
+            if not move(hands.channel.connection, moved):
+                raise  # it is not messages that keep it
+        else:
+            return
+    _remove(change.queue, hands.channel)
+
+
+def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
+    channel = hands.channel
+    match change:
+        case DeclareExchange() | DeclareQueue() | Bind():
+            _carry_out(change, channel)
+        case steps.Unbind(binding):
+            _unbind(binding, hands)
+        case steps.Own(topology, kind, name):
+            if topology not in marked:
+                declare_exchange(channel, mark(topology))
+                marked.add(topology)
+            bind(channel, entry(topology, kind, name))
+        case steps.Disown(topology, kind, name):
+            unbind(channel, entry(topology, kind, name))
+        case steps.RemoveQueue(queue):
+            _remove(queue, channel)
+        case steps.Move():
+            move(channel.connection, change)
+        case steps.RemoveExchange(exchange, stands_in):
+            channel.exchange_delete(exchange.name, if_unused=not stands_in)
+        case steps.SetPolicy(policy):
+            _need(hands.api, change).put(
+                "policies",
+                policy.name,
+                {
+                    "pattern": policy.pattern,
+                    "definition": dict(policy.definition),
+                    "priority": policy.priority,
+                    "apply-to": policy.apply_to,
+                },
+            )
+        case steps.RemovePolicy(policy):
+            _need(hands.api, change).delete("policies", policy.name)
+        case steps.Replace():
+            raise AssertionError("a replacement is not carried out")
+        case _:
+            assert_never(change)
+
+
+def _remove(queue: Queue, channel: Any) -> None:
+    """Remove a queue that is empty and unused.
+
+    A classic queue sees to that itself, in one step with going. Others refuse to, so that the
+    broker is asked right before.
+    """
+    if queue.type == "classic":
+        channel.queue_delete(queue.name, if_unused=True, if_empty=True)
+        return
+    found = channel.queue_declare(queue.name, passive=True)
+    if found.message_count or found.consumer_count:
+        raise StillInUse(
+            f"queue `{queue.name}` stays: it has {found.message_count} messages "
+            f"and {found.consumer_count} consumers"
+        )
+    channel.queue_delete(queue.name)
+
+
+def _unbind(binding: Binding, hands: Hands) -> None:
+    """Remove a binding; one with arguments by the name that the broker has for it.
+
+    AMQP finds it only by arguments of the same types, which differ by who made it.
+    """
+    if not binding.arguments or hands.api is None:
+        unbind(hands.channel, binding)
+        return
+    for path in _paths(binding, hands.api):
+        hands.api.delete("bindings", *path)
+
+
+def _paths(binding: Binding, api: Management) -> Iterator[tuple[str, ...]]:
+    kind = "q" if isinstance(binding.destination, Queue) else "e"
+    ends = ("e", binding.source.name, kind, binding.destination.name)
+    for it in api.of_vhost("bindings", *ends):
+        same = Binding(binding.source, binding.destination, it["routing_key"], it["arguments"])
+        if same.identity == binding.identity:
+            yield (*ends, it["properties_key"])
+
+
+def _need(api: Management | None, change: steps.Change) -> Management:
+    if api is None:
+        raise PermissionRefused(f"{change} needs the management API")
+    return api

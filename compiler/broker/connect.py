@@ -70,6 +70,12 @@ def is_amqp(connection: Connection) -> bool:
     return connection.transport_cls in _AMQP
 
 
+def speaks_amqp(url: str) -> bool:
+    """Whether a URL is that of a broker that speaks AMQP, or would be if it could be read."""
+    scheme, separator, _ = url.partition("://")
+    return not separator or scheme in _AMQP
+
+
 def _parse(url: str, timeout: float) -> Connection:
     scheme, separator, _ = url.partition("://")
     if not separator or not _SCHEME.fullmatch(scheme):

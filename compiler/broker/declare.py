@@ -63,6 +63,18 @@ def bind(channel: Any, binding: Binding) -> None:
     )
 
 
+def unbind(channel: Any, binding: Binding) -> None:
+    """Remove a binding, if it is there."""
+    queue = isinstance(binding.destination, Queue)
+    call = channel.queue_unbind if queue else channel.exchange_unbind
+    call(
+        binding.destination.name,
+        binding.source.name,
+        routing_key=binding.key,
+        arguments=table(binding.arguments),
+    )
+
+
 def table(arguments: Mapping[str, Argument]) -> dict[str, Any]:
     """Arguments as py-amqp can encode them: of dicts and lists, whatever they were made of."""
     return {name: _plain(value) for name, value in arguments.items()}

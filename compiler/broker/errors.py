@@ -58,6 +58,18 @@ class ConnectionLost(BrokerError):
     """The connection broke, or the broker fell silent, half-way; running again does the rest."""
 
 
+class Busy(BrokerError):
+    """Another apply of the same topology is at work on the virtual host."""
+
+
+class Outdated(BrokerError):
+    """The broker is not as it was when the plan was made."""
+
+
+class StillInUse(BrokerError):
+    """A queue or exchange that should go still has messages, consumers or bindings."""
+
+
 class ConflictsFound(Exception):
     """Objects are there with other arguments than the wanted ones; nothing was changed."""
 

@@ -20,7 +20,7 @@ def plan(topology: Topology, present: Present) -> tuple[Change, ...]:
     message is let into an exchange before it leads anywhere.
     """
     exchanges = [
-        exchange for exchange in _alternates_first(topology) if exchange.name not in PREDECLARED
+        exchange for exchange in alternates_first(topology) if exchange.name not in PREDECLARED
     ]
     absent_exchanges = [it for it in exchanges if it.name not in present.exchanges]
     absent_queues = [
@@ -41,7 +41,7 @@ def _ends(binding: Binding) -> set[_End]:
     return {(type(end), end.name) for end in (binding.source, binding.destination)}
 
 
-def _alternates_first(topology: Topology) -> Iterator[Exchange]:
+def alternates_first(topology: Topology) -> Iterator[Exchange]:
     """The exchanges by name, but each after its alternate; a circle starts anywhere."""
     seen: set[str] = set()
 

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
+from routewright.compiler.commands.broker_options import (
+    broker_option,
+    management_option,
+    timeout_option,
+)
 from routewright.compiler.commands.files import compiled, file_argument
-from routewright.compiler.commands.terminal import FINDINGS, give_up, print_diagnostics
+from routewright.compiler.commands.terminal import (
+    FINDINGS,
+    give_up,
+    print_diagnostics,
+    print_lines,
+)
 
 if TYPE_CHECKING:
+    from routewright.compiler.broker.planning import Plan
     from routewright.compiler.pipeline import Compilation
     from routewright.compiler.topology import Topology
-
-broker_option = click.option(
-    "--broker",
-    metavar="URL",
-    envvar="ROUTEWRIGHT_BROKER",
-    default="amqp://guest:guest@localhost:5672//",
-    help="The broker; $ROUTEWRIGHT_BROKER, or guest on localhost, unless it is given.",
-)
 
 
 @click.command("compile")
@@ -40,22 +44,22 @@ broker_option = click.option(
     is_flag=True,
     help="Write nothing; exit 1 with a diff if files are stale.",
 )
-@click.option("--apply", "also_apply", is_flag=True, help="Declare the topology on the broker.")
-@broker_option
 @click.option(
-    "--timeout",
-    type=click.FloatRange(min=0.1),
-    default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the broker may take to answer.",
+    "--apply",
+    "also_apply",
+    is_flag=True,
+    help="Make the broker match, as far as that takes nothing away.",
 )
+@broker_option
+@management_option
+@timeout_option
 def compile_command(
     file: Path,
     directory: Path | None,
     only_check: bool,
     also_apply: bool,
     broker: str,
+    management: str | None,
     timeout: float,
 ) -> None:
     """Validate a topology, generate its router package, and declare it on a broker.
@@ -79,7 +83,7 @@ def compile_command(
     else:
         _write(target, compilation)
     if also_apply:
-        _apply(topology, broker, timeout, target)
+        _apply(topology, Way(broker, management, timeout), target)
 
 
 def _write(directory: Path, compilation: Compilation) -> None:
@@ -113,13 +117,65 @@ def _compare(directory: Path, compilation: Compilation) -> None:
     click.echo(printable(f"{compilation.source.name}: {directory}: up to date"))
 
 
-def _apply(topology: Topology, broker: str, timeout: float, directory: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class Way:
+    """The way to a broker: its URL, that of its management API, and seconds to wait."""
+
+    broker: str
+    management: str | None
+    timeout: float
+
+
+def _apply(topology: Topology, way: Way, directory: Path) -> None:
+    """Make the broker match by a plan, or over AMQP alone where it has no management API."""
+    from routewright.compiler.broker import BrokerError
+    from routewright.compiler.broker.connect import speaks_amqp
+    from routewright.compiler.broker.deploy import plan_for
+    from routewright.compiler.broker.session import opened
+
+    if not speaks_amqp(way.broker):
+        _declare(topology, way, directory)
+        return
+    try:
+        with opened(way.broker, way.timeout, way.management, topology.vhost) as session:
+            seen = session.api is not None
+            plan = plan_for(topology, session, allowed=()) if seen else None
+    except BrokerError as error:
+        give_up(str(error))
+    if plan is None:
+        _declare(topology, way, directory)
+    else:
+        _carry_out(plan, way)
+
+
+def _carry_out(plan: Plan, way: Way) -> None:
+    from routewright.compiler.broker.deploy import Deployed
+    from routewright.compiler.broker.plan_text import as_text
+    from routewright.compiler.commands.apply import carry_out, finish
+
+    print_lines(as_text(plan))
+    if plan.violations:
+        click.echo("Nothing was changed. `routewright plan` and `apply` can do it.", err=True)
+        sys.exit(FINDINGS)
+    deployed = Deployed(plan)
+    if plan.pending:
+        deployed = carry_out(plan, way.broker, way.management, way.timeout)
+    if plan.held:
+        click.echo(
+            "What needs leave was left out: `routewright plan -o plan.json` writes all of it down, "
+            "and `routewright apply plan.json --allow CODE` carries it out.",
+            err=True,
+        )
+    finish(deployed)
+
+
+def _declare(topology: Topology, way: Way, directory: Path) -> None:
     from routewright.compiler.broker import BrokerError, ConflictsFound, apply_topology
     from routewright.compiler.progress import progress
 
     try:
         with progress() as on_step:
-            applied = apply_topology(topology, broker, timeout, on_step)
+            applied = apply_topology(topology, way.broker, way.timeout, on_step)
     except ConflictsFound as error:
         for conflict in error.conflicts:
             click.echo(f"conflict: {conflict}", err=True)

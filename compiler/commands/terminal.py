@@ -45,6 +45,13 @@ def text_of(compilation: Compilation, on_terminal: bool) -> str:
     return report.as_text(compilation.diagnostics, compilation.source, colour=colour)
 
 
+def print_lines(text: str, *, err: bool = False) -> None:
+    """Print text of several lines, with nothing in it that a terminal would obey."""
+    from routewright.compiler.snippet import printable
+
+    click.echo("\n".join(printable(line) for line in text.split("\n")), err=err)
+
+
 def give_up(message: str) -> NoReturn:
     from routewright.compiler.snippet import printable
 

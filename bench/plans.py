@@ -1,0 +1,174 @@
+"""Plans between random topologies: every moment of each, looked at by brute force."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from brute_force import BruteForce
+from random_changes import random_pair
+from random_topologies import WORDS, random_headers
+from rich.console import Console
+from rich.table import Table
+
+from routewright.compiler.broker.live import Live
+from routewright.compiler.broker.ownership import Owned
+from routewright.compiler.broker.planning import Plan, make_plan
+from routewright.compiler.broker.state import State
+from routewright.compiler.broker.steps import RemoveExchange, RemoveQueue, Step, Unbind
+from routewright.compiler.topology import Topology
+
+Message = tuple[str, str, dict[str, object]]
+
+
+@dataclass
+class Examined:
+    """What was seen of some plans."""
+
+    plans: int = 0
+    states: int = 0
+    looked_at: int = 0
+    met: Counter[str] = field(default_factory=Counter)
+    wrong: list[str] = field(default_factory=list)
+    lost: int = 0  # messages, by an order without thought
+    doubled: int = 0
+
+
+def owning(topology: Topology) -> Live:
+    """A broker that has a topology, and knows that the topology owns it."""
+    names = [
+        *(("exchange", it) for it in topology.exchanges),
+        *(("queue", it) for it in topology.queues),
+        *(("policy", it) for it in topology.policies),
+    ]
+    return Live(topology, {topology.name: Owned(frozenset(names), marked=True)})  # type: ignore[arg-type]
+
+
+def examine(seed: int, examined: Examined, messages: int = 60) -> Plan:
+    """Plan between a random pair, and publish to every state on the way."""
+    old, new = random_pair(seed)
+    plan = make_plan(new, owning(old))
+    examined.plans += 1
+    examined.met["plans with a stand-in"] += bool(plan.carried_over)
+    examined.met["plans that say no order is without harm"] += bool(plan.violations)
+    examined.met["plans that leave an exchange undecided"] += bool(plan.undecided)
+    examined.met["plans that take something away"] += bool(plan.codes)
+    examined.met["plans with nothing to do"] += not plan.steps
+    examined.met["plans that unbind"] += any(isinstance(it.change, Unbind) for it in plan.steps)
+    state, states = State(old), [BruteForce(old)]
+    for step in plan.pending:
+        state.take(step.change)
+        states.append(BruteForce(state.topology()))
+    examined.states += len(states)
+    randomly = random.Random(seed)
+    for exchange, key, headers in _messages(old, plan, randomly, messages):
+        if exchange in plan.undecided or not (
+            exchange in old.exchanges and exchange in state.exchanges
+        ):
+            continue
+        examined.looked_at += 1
+        reached = [it.queues(exchange, key, headers) for it in states]
+        before, after = reached[0], reached[-1]
+        for place, now in enumerate(reached):
+            if _right(before, now, after):
+                continue
+            if any(it.exchange == exchange for it in plan.violations):
+                examined.met["messages gone wrong as the plan had said"] += 1
+                break
+            examined.wrong.append(
+                f"pair {seed}: `{key}` {headers} on `{exchange}` after step {place}: "
+                f"{sorted(before)} before, {sorted(now)} then, {sorted(after)} after"
+            )
+            break
+    if not plan.carried_over and not plan.violations:
+        examined.met["plans by order alone"] += 1
+    if {it.identity for it in state.topology().bindings} != {it.identity for it in new.bindings}:
+        examined.wrong.append(f"pair {seed}: the bindings in the end are not those declared")
+    return plan
+
+
+def naive(seed: int, examined: Examined, messages: int = 60) -> None:
+    """The same pair by orders without thought, so that the examination is seen to see.
+
+    Removing first loses messages, and adding first doubles them.
+    """
+    old, new = random_pair(seed)
+    plan = make_plan(new, owning(old))
+    changes = [it.change for it in plan.pending if not _is_ours(it)]
+    for adding_first in (False, True):
+        changes.sort(
+            key=lambda it: isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) == adding_first
+        )
+        state, states = State(old), [BruteForce(old)]
+        for change in changes:
+            state.take(change)
+            states.append(BruteForce(state.topology()))
+        for exchange, key, headers in _messages(old, plan, random.Random(seed), messages):
+            if exchange not in state.exchanges:
+                continue
+            reached = [it.queues(exchange, key, headers) for it in states]
+            before, after = reached[0], reached[-1]
+            lost = any(before and after and not now for now in reached)
+            examined.lost += lost and not adding_first
+            examined.doubled += adding_first and any(
+                not (now <= before or now <= after) for now in reached
+            )
+
+
+def _is_ours(step: Step) -> bool:
+    return step.why.startswith("stands in")
+
+
+def _right(before: set[str], now: set[str], after: set[str]) -> bool:
+    if before and after and not now:
+        return False
+    return before & after <= now and (now <= before or now <= after)
+
+
+def _messages(old: Topology, plan: Plan, randomly: random.Random, count: int) -> Iterator[Message]:
+    """Random messages, and those that match what changes."""
+    public = [name for name, it in old.exchanges.items() if not it.internal]
+    if not public:
+        return
+    keys = [step.change.binding.key for step in plan.steps if isinstance(step.change, Unbind)]
+    for _ in range(count):
+        words = [randomly.choice(WORDS) for _ in range(randomly.randint(0, 4))]
+        if keys and randomly.random() < 0.5:
+            words = [
+                randomly.choice(WORDS) if it in "*#" and it else it
+                for it in randomly.choice(keys).split(".")
+            ]
+        yield randomly.choice(public), ".".join(words), dict(random_headers(randomly))
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--pairs", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    examined, started = Examined(), time.monotonic()
+    for number in range(arguments.pairs):
+        examine(arguments.seed * 1_000_000 + number, examined)
+        naive(arguments.seed * 1_000_000 + number, examined)
+    table = Table("what", "count", title=f"{examined.plans:,} random pairs")
+    table.add_row("states simulated", f"{examined.states:,}")
+    table.add_row("messages sent to every state of their plan", f"{examined.looked_at:,}")
+    for what, count in sorted(examined.met.items()):
+        table.add_row(what, f"{count:,}")
+    table.add_row("messages gone wrong unsaid", f"{len(examined.wrong):,}")
+    table.add_row("lost by the order that removes first", f"{examined.lost:,}")
+    table.add_row("doubled by the order that adds first", f"{examined.doubled:,}")
+    table.add_row("seconds", f"{time.monotonic() - started:.0f}")
+    Console().print(table)
+    for line in examined.wrong[:10]:
+        print(line)
+    return 1 if examined.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

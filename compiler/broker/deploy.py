@@ -1,0 +1,151 @@
+"""A plan, carried out: under a lock, on the broker it was made for, and looked at afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from amqp.exceptions import AMQPError
+
+from routewright.compiler.broker.apply import Hands, carry_out
+from routewright.compiler.broker.changes import OnStep
+from routewright.compiler.broker.declare import NOT_FOUND, refusal
+from routewright.compiler.broker.errors import BrokerError, Outdated, StillInUse, Unsupported
+from routewright.compiler.broker.live import Live, look
+from routewright.compiler.broker.ownership import Owned
+from routewright.compiler.broker.planning import (
+    Plan,
+    expected,
+    fingerprint,
+    make_plan,
+    seen,
+)
+from routewright.compiler.broker.session import ERRORS, Session
+from routewright.compiler.broker.steps import Disown, Move, Own
+from routewright.compiler.delays import with_delays
+from routewright.compiler.leave import Code
+from routewright.compiler.topology import Queue, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Deployed:
+    """What was carried out, and in what the broker differs from what the plan says nevertheless."""
+
+    plan: Plan
+    differs: tuple[str, ...] = ()
+
+
+def plan_for(
+    topology: Topology,
+    session: Session,
+    *,
+    adopt: bool = False,
+    allowed: Collection[Code] | None = None,
+    on_step: OnStep | None = None,
+) -> Plan:
+    """The plan from what a broker has to a topology.
+
+    Raises:
+        BrokerError: the broker cannot be looked at.
+    """
+    wanted = with_delays(topology)
+    return make_plan(wanted, session.look(wanted, on_step), adopt=adopt, allowed=allowed)
+
+
+def deploy(plan: Plan, session: Session, on_step: OnStep | None = None) -> Deployed:
+    """Carry a plan out, if the broker is still as the plan saw it.
+
+    Args:
+        plan: with every code in it allowed.
+        session: with the broker.
+        on_step: told of progress.
+
+    Raises:
+        Busy: another apply is at work.
+        Outdated: the broker has changed.
+        BrokerError: anything else; what was done by then is said.
+    """
+    api = session.api
+    if api is None:
+        raise Unsupported(
+            f"carrying out a plan needs the management API: {session.without_api}; "
+            "`routewright compile --apply` declares what is missing over AMQP alone"
+        )
+    session.lock(plan.topology)
+    live = look(api)
+    if fingerprint(live, plan.topology, plan.concerns) != plan.fingerprint:
+        raise Outdated(
+            f"the broker is not as it was when the plan for `{plan.topology}` was made: "
+            "nothing was changed; make a new plan"
+        )
+    pending = [it.change for it in plan.pending]
+    if not pending:
+        return Deployed(plan)
+    for change in pending:
+        if isinstance(change, Move):
+            _need_no_consumers(change.source, session)
+    hands = Hands(session.channel, api, ERRORS)
+    finished = 0
+
+    def note(done: int) -> None:
+        nonlocal finished
+        finished = done
+
+    try:
+        carry_out(pending, hands, _alternates(live.topology), on_step, note)
+    except BrokerError as error:
+        done = f"{finished} of {len(pending)} steps were done before that"
+        raise type(error)(f"{error}; {done}, and planning again goes on from there") from error
+    try:
+        now = look(api)
+    except BrokerError as error:
+        said = f"all {len(pending)} steps were done, and could not be looked at afterwards"
+        raise type(error)(f"{said}: {error}") from error
+    return Deployed(plan, tuple(_differing(plan, live, now)))
+
+
+def _need_no_consumers(queue: Queue, session: Session) -> None:
+    """See that nobody consumes a queue that is to be replaced, before anything is changed."""
+    if session.api is None:
+        return
+    try:
+        count = session.channel.queue_declare(queue.name, passive=True).consumer_count
+    except AMQPError as error:
+        if error.reply_code == NOT_FOUND:  # it is made on the way
+            return
+        raise refusal(error, f"queue `{queue.name}`") from error
+    if count:
+        peers = sorted(
+            str(it["channel_details"].get("connection_name") or it["consumer_tag"])
+            for it in session.api.of_vhost("consumers")
+            if it["queue"]["name"] == queue.name
+        )
+        who = f" ({', '.join(peers)})" if peers else ""
+        raise StillInUse(
+            f"queue `{queue.name}` has {count} consumer{'' if count == 1 else 's'}{who}: nothing "
+            "was changed; stop them, and apply again"
+        )
+
+
+def _differing(plan: Plan, before: Live, now: Live) -> list[str]:
+    """What is there and was not expected, or the other way round."""
+    names = set(before.owned_by(plan.topology).names)
+    for step in plan.pending:
+        match step.change:
+            case Own(_, kind, name):
+                names.add((kind, name))
+            case Disown(_, kind, name):
+                names.discard((kind, name))
+            case _:
+                pass
+    wanted = Live(expected(plan, before), {plan.topology: Owned(frozenset(names), marked=True)})
+    should = {*seen(wanted, plan.topology, plan.concerns)}
+    is_ = {*seen(now, plan.topology, plan.concerns)}
+    return [
+        *(f"not there: {it}" for it in sorted(should - is_)),
+        *(f"there nevertheless: {it}" for it in sorted(is_ - should)),
+    ]
+
+
+def _alternates(topology: Topology) -> frozenset[str]:
+    return frozenset(it.alternate_exchange or "" for it in topology.every_exchange()) - {""}

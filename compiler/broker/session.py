@@ -1,0 +1,128 @@
+"""A broker that is being looked at or changed, over AMQP and its management API."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+from amqp.exceptions import AMQPError
+
+from routewright.compiler.broker.changes import OnStep
+from routewright.compiler.broker.connect import connect, is_amqp
+from routewright.compiler.broker.declare import RESOURCE_LOCKED, refusal
+from routewright.compiler.broker.errors import BrokerError, Busy, NotABroker, Unsupported
+from routewright.compiler.broker.inspect import inspect
+from routewright.compiler.broker.live import Live, look
+from routewright.compiler.broker.management import Management, address
+from routewright.compiler.topology import Topology
+
+ERRORS = (AMQPError, OSError)
+
+_BLIND = (
+    "over AMQP alone, bindings, policies, message counts and what is owned cannot be seen: nothing "
+    "stale is found, nothing is proved of the moments between, and nothing is marked as owned"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """An open channel to a broker, and its management API where that can be asked."""
+
+    channel: Any
+    vhost: str
+    api: Management | None
+    without_api: str = ""  # why there is none, if one was expected
+
+    def look(self, wanted: Topology, on_step: OnStep | None = None) -> Live:
+        """What is there: everything, or what AMQP can tell of a topology."""
+        if self.api is not None:
+            return look(self.api)
+        present = inspect(wanted, self.channel, on_step)
+        conflicting = {(it.kind, it.name) for it in present.conflicts}
+        there = replace(
+            wanted,
+            exchanges={
+                name: it
+                for name, it in wanted.exchanges.items()
+                if name in present.exchanges or ("exchange", name) in conflicting
+            },
+            queues={
+                name: it
+                for name, it in wanted.queues.items()
+                if name in present.queues or ("queue", name) in conflicting
+            },
+            bindings=(),
+            vhost=self.vhost,
+        )
+        why = f"{self.without_api}; " if self.without_api else ""
+        return Live(there, conflicts=present.conflicts, unseen=(why + _BLIND,))
+
+    def lock(self, topology: str) -> None:
+        """Keep other applies of a topology away for as long as the connection lasts.
+
+        Raises:
+            Busy: there is one already.
+        """
+        try:
+            self.channel.queue_declare(f"routewright.lock.{topology}", exclusive=True)
+        except ERRORS as error:
+            if getattr(error, "reply_code", None) == RESOURCE_LOCKED:
+                raise Busy(
+                    f"another apply of `{topology}` is at work on virtual host `{self.vhost}`"
+                ) from None
+            raise refusal(error, f"lock `routewright.lock.{topology}`") from error
+
+    def unlock(self, topology: str) -> None:
+        """Let others apply before the connection ends."""
+        try:
+            self.channel.queue_delete(f"routewright.lock.{topology}")
+        except ERRORS as error:
+            raise refusal(error, f"lock `routewright.lock.{topology}`") from error
+
+
+@contextmanager
+def opened(
+    url: str, timeout: float, management: str | None = None, vhost: str | None = None
+) -> Iterator[Session]:
+    """A session with a broker that speaks AMQP.
+
+    Args:
+        url: the broker's.
+        timeout: seconds to connect in, and to wait for each answer.
+        management: the URL of its management API; guessed from the broker's unless given.
+        vhost: the virtual host that the broker's URL must name, if any.
+
+    Raises:
+        BrokerError: it cannot be reached; or its management API cannot, and was given.
+    """
+    with ExitStack() as stack:
+        connection = stack.enter_context(connect(url, timeout, vhost))
+        if not is_amqp(connection):
+            raise Unsupported(f"the transport `{connection.transport_cls}` cannot be planned for")
+        where = address(url, connection.virtual_host, management)
+        api, why = None, "no management API is known (--management URL)"
+        if where is not None:
+            asked = stack.enter_context(Management(where, timeout))
+            try:
+                _check(asked, connection)
+                api, why = asked, ""
+            except BrokerError as error:
+                if not where.guessed:
+                    raise
+                why = str(error)
+        try:
+            channel = connection.channel()
+        except ERRORS as error:
+            raise refusal(error, "opening a channel") from error
+        yield Session(channel, connection.virtual_host, api, why)
+
+
+def _check(api: Management, connection: Any) -> None:
+    """See that the API may be asked about the virtual host, and is this broker's."""
+    theirs = api.get("overview").get("cluster_name")
+    ours = connection.connection.server_properties.get("cluster_name")
+    if ours is not None and theirs != ours:
+        raise NotABroker(f"{api.where} is that of another broker: `{theirs}` and not `{ours}`")
+    api.of_vhost("policies")

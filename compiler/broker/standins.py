@@ -1,0 +1,236 @@
+"""Exchanges that stand in while bindings change which cannot change one by one.
+
+A key that shall leave one queue for another is lost if the old binding goes first, and doubled if
+the new one comes first. The broker has one step that does both: an exchange passes a message to its
+alternate exchange unless a binding of its own matches. So beside each exchange E that is concerned
+stand three for a while: `old`, bound as E was; `new`, bound as E shall be; and `switch`, a fanout
+whose alternate exchange is `old`. E is bound to `switch`, which changes nothing, for a queue gets a
+message once; then E's own bindings go; then `switch` is bound to `new`, and from that step on
+everything goes where it shall go; then E gets its new bindings, and the three are removed.
+
+Where an exchange that is concerned leads to another one, the copies lead to the other's copies, so
+that every exchange that messages are published to is switched in one step of its own.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
+
+from routewright.compiler.broker.changes import Bind, DeclareExchange
+from routewright.compiler.broker.simulate import Simulation
+from routewright.compiler.broker.steps import (
+    Change,
+    Disown,
+    Own,
+    RemoveExchange,
+    RemovePolicy,
+    SetPolicy,
+    Unbind,
+)
+from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE
+from routewright.compiler.topology import Binding, Exchange, Topology
+
+PREFIX = "routewright.standin."
+
+_COPIED_TYPES = ("direct", "topic", "fanout", "headers")
+_LONGEST = 150  # bytes of a name that are shown as they are
+
+
+@dataclass(frozen=True, slots=True)
+class CarriedOver:
+    """Changes that carry some exchanges over, and which changes they settle."""
+
+    changes: tuple[Change, ...]
+    settled: tuple[Change, ...]
+    exchanges: tuple[str, ...]
+
+
+def carry_over(simulation: Simulation, waiting: Sequence[Change], owner: str) -> CarriedOver | None:
+    """The way over for changes of the routing that cannot be made one by one.
+
+    None where an exchange concerned is of a type that is not understood well enough to copy.
+    """
+    now, last = simulation.topology(), simulation.final()
+    stuck = _sources(waiting, now, last)
+    concerned = _leading_to(stuck, now, last)
+    every = {**_every(now), **_every(last)}
+    if not concerned or any(every[it].type not in _COPIED_TYPES for it in concerned):
+        return None
+    return _Standins(now, last, concerned, owner).carried_over(waiting)
+
+
+class _Standins:
+    def __init__(self, now: Topology, last: Topology, concerned: set[str], owner: str) -> None:
+        self._now, self._last, self._owner = now, last, owner
+        self._concerned = concerned
+        there, stay = _every(now), _every(last)
+        self._switched = sorted(concerned & there.keys() & stay.keys())
+        number = 1
+        while any(name.startswith(f"{PREFIX}{number}.") for name in now.exchanges):
+            number += 1  # an earlier plan has been killed
+        self._number = number
+        self._old = {it: self._copy("old", it, there) for it in sorted(concerned & there.keys())}
+        self._new = {it: self._copy("new", it, stay) for it in sorted(concerned & stay.keys())}
+        self._switches = {
+            it: Exchange(
+                self._name("switch", it),
+                "fanout",
+                arguments={ALTERNATE_EXCHANGE: self._old[it].name},
+            )
+            for it in self._switched
+        }
+        self._from_now, self._from_last = _by_source(now), _by_source(last)
+        self._whole = self._copied_whole()
+
+    def carried_over(self, waiting: Sequence[Change]) -> CarriedOver:
+        copies = [*self._old.values(), *self._new.values(), *self._switches.values()]
+        policies = [it for it in waiting if isinstance(it, (SetPolicy, RemovePolicy))]
+        fill = [*self._filled(self._old, self._from_now), *self._filled(self._new, self._from_last)]
+        entries = [it for name in self._switched for it in self._entry(name)]
+        going = [it for name in self._switched for it in self._own(name, self._from_now)]
+        coming = [it for name in self._switched for it in self._own(name, self._from_last)]
+        changes: list[Change] = [
+            *(Own(self._owner, "exchange", it.name) for it in copies),
+            *(DeclareExchange(it) for it in copies),
+            *(Bind(it) for it in fill),
+            *(Bind(it) for it in entries),
+            *(Unbind(it) for it in going),
+            *(Bind(Binding(self._switches[it], self._new[it])) for it in self._switched),
+            *policies,
+            *(Bind(it) for it in coming),
+            *(Unbind(it) for it in entries),
+            *(RemoveExchange(it, stands_in=True) for it in reversed(copies)),
+            *(Disown(self._owner, "exchange", it.name) for it in copies),
+        ]
+        settled = [it for it in waiting if self._settles(it)]
+        return CarriedOver(tuple(changes), tuple(settled), tuple(self._switched))
+
+    def _settles(self, change: Change) -> bool:
+        if isinstance(change, (Bind, Unbind)):
+            return change.binding.source.name in self._switches
+        return isinstance(change, (SetPolicy, RemovePolicy))
+
+    def _copied_whole(self) -> set[str]:
+        """The exchanges whose copies need all bindings, and not just those that change.
+
+        That is where an alternate exchange looks at whether anything matched, and where another
+        copy leads.
+        """
+        found: set[str] = set()
+        for topology, outgoing in ((self._now, self._from_now), (self._last, self._from_last)):
+            for name in self._concerned & _every(topology).keys():
+                exchange = _every(topology)[name]
+                if exchange.alternate_exchange is not None:
+                    found |= {name, exchange.alternate_exchange}
+                ends = (it.destination for it in outgoing[name])
+                found |= {it.name for it in ends if isinstance(it, Exchange)}
+        only_on_one_side = self._old.keys() ^ self._new.keys()
+        return (found | only_on_one_side) & self._concerned
+
+    def _own(self, name: str, outgoing: Mapping[str, list[Binding]]) -> list[Binding]:
+        """The bindings of an exchange that are taken away, or made, while the copies stand in."""
+        both = {it.identity for it in self._from_now[name]} & {
+            it.identity for it in self._from_last[name]
+        }
+        return [
+            it
+            for it in outgoing[name]
+            if it.identity not in both
+            or (isinstance(it.destination, Exchange) and it.destination.name in self._concerned)
+        ]
+
+    def _copied(self, name: str, outgoing: Mapping[str, list[Binding]]) -> list[Binding]:
+        return outgoing[name] if name in self._whole else self._own(name, outgoing)
+
+    def _filled(
+        self, copies: Mapping[str, Exchange], outgoing: Mapping[str, list[Binding]]
+    ) -> Iterator[Binding]:
+        """The bindings of copies, queues first, for those lead somewhere at once."""
+        found = [
+            Binding(copy, self._end(it, copies), it.key, it.arguments)
+            for name, copy in copies.items()
+            for it in self._copied(name, outgoing)
+        ]
+        yield from sorted(found, key=lambda it: isinstance(it.destination, Exchange))
+
+    def _end(self, binding: Binding, copies: Mapping[str, Exchange]) -> Any:
+        end = binding.destination
+        return copies.get(end.name, end) if isinstance(end, Exchange) else end
+
+    def _entry(self, name: str) -> Iterator[Binding]:
+        """The bindings that let into a switch all that the copies know of."""
+        exchange, switch = _every(self._now)[name], self._switches[name]
+        whole = name in self._whole
+        if whole and exchange.type in ("topic", "fanout"):
+            yield Binding(exchange, switch, "#" if exchange.type == "topic" else "")
+        elif whole and exchange.type == "headers":
+            yield Binding(exchange, switch, "", {"x-match": "all"})
+        else:
+            copied = (*self._copied(name, self._from_now), *self._copied(name, self._from_last))
+            entries = (Binding(exchange, switch, it.key, it.arguments) for it in copied)
+            yield from {it.identity: it for it in entries}.values()
+
+    def _copy(self, role: str, name: str, of: Mapping[str, Exchange]) -> Exchange:
+        exchange = of[name]
+        alternate = exchange.alternate_exchange
+        if alternate in self._concerned:
+            alternate = self._name(role, alternate)
+        arguments = {} if alternate is None else {ALTERNATE_EXCHANGE: alternate}
+        return Exchange(self._name(role, name), exchange.type, arguments=arguments)
+
+    def _name(self, role: str, exchange: str) -> str:
+        shown = exchange
+        if len(exchange.encode()) > _LONGEST:
+            shown = sha256(exchange.encode()).hexdigest()[:20]
+        return f"{PREFIX}{self._number}.{role}.{shown}"
+
+
+def _every(topology: Topology) -> dict[str, Exchange]:
+    return {it.name: it for it in topology.every_exchange() if it.name}
+
+
+def _by_source(topology: Topology) -> defaultdict[str, list[Binding]]:
+    found: defaultdict[str, list[Binding]] = defaultdict(list)
+    for it in topology.bindings:
+        found[it.source.name].append(it)
+    return found
+
+
+def _sources(waiting: Iterable[Change], now: Topology, last: Topology) -> set[str]:
+    """The exchanges whose routing the changes are about."""
+    found: set[str] = set()
+    for change in waiting:
+        if isinstance(change, (Bind, Unbind)):
+            found.add(change.binding.source.name)
+        elif isinstance(change, (SetPolicy, RemovePolicy)):
+            was, is_ = _every(now), _every(last)
+            found |= {
+                name
+                for name in was.keys() & is_.keys()
+                if was[name].alternate_exchange != is_[name].alternate_exchange
+            }
+    return found
+
+
+def _leading_to(wanted: set[str], *topologies: Topology) -> set[str]:
+    """The exchanges from which a message may come to some exchanges, and these themselves."""
+    leading: defaultdict[str, set[str]] = defaultdict(set)
+    known: set[str] = set()
+    for topology in topologies:
+        known |= _every(topology).keys()
+        for it in topology.bindings:
+            if isinstance(it.destination, Exchange):
+                leading[it.destination.name].add(it.source.name)
+        for exchange in topology.every_exchange():
+            if exchange.alternate_exchange:
+                leading[exchange.alternate_exchange].add(exchange.name)
+    waiting, found = [*wanted], set(wanted)
+    while waiting:
+        for name in leading[waiting.pop()] - found:
+            found.add(name)
+            waiting.append(name)
+    return found & known

@@ -1,0 +1,97 @@
+"""`routewright apply`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from routewright.compiler.commands.broker_options import (
+    broker_option,
+    management_option,
+    timeout_option,
+)
+from routewright.compiler.commands.terminal import FINDINGS, FINE, give_up, print_lines
+from routewright.compiler.leave import CODES
+
+if TYPE_CHECKING:
+    from routewright.compiler.broker.deploy import Deployed
+    from routewright.compiler.broker.planning import Plan
+
+
+@click.command("apply")
+@click.argument("file", type=click.Path(dir_okay=False, path_type=Path), metavar="PLAN")
+@broker_option
+@management_option
+@click.option(
+    "--allow",
+    multiple=True,
+    type=click.Choice(CODES),
+    metavar="CODE",
+    help=f"Leave for the steps of one code; may be repeated: {', '.join(CODES)}.",
+)
+@timeout_option
+def apply_command(
+    file: Path, broker: str, management: str | None, allow: tuple[str, ...], timeout: float
+) -> None:
+    """Carry out a plan that `routewright plan -o PLAN` wrote, on the broker it was made for.
+
+    Nothing is done where the broker has changed since, or a step needs leave that is not given.
+
+    \b
+    Examples:
+        routewright apply plan.json
+        routewright apply plan.json --allow remove-queue --allow lose-keys
+    """
+    from routewright.compiler.broker.plan_file import MalformedPlan, from_json
+
+    try:
+        plan = from_json(file.name, file.read_bytes())
+    except MalformedPlan as error:
+        give_up(str(error))
+    except OSError as error:
+        give_up(f"cannot read {file}: {error.strerror or error}")
+    missing = [it for it in plan.codes if it not in allow]
+    if missing:
+        flags = " ".join(f"--allow {it}" for it in missing)
+        click.echo(f"Nothing was changed: the plan needs {flags}.", err=True)
+        sys.exit(FINDINGS)
+    finish(carry_out(plan, broker, management, timeout))
+
+
+def carry_out(plan: Plan, broker: str, management: str | None, timeout: float) -> Deployed:
+    """Carry a plan out; where that does not work, the command ends."""
+    from routewright.compiler.broker.deploy import deploy
+    from routewright.compiler.broker.errors import BrokerError, Busy, Outdated, StillInUse
+    from routewright.compiler.broker.session import opened
+    from routewright.compiler.progress import progress
+
+    try:
+        with opened(broker, timeout, management, plan.vhost) as session, progress() as on_step:
+            return deploy(plan, session, on_step)
+    except (Busy, Outdated, StillInUse) as error:
+        print_lines(f"routewright: {error}", err=True)
+        sys.exit(FINDINGS)
+    except BrokerError as error:
+        give_up(str(error))
+
+
+def finish(deployed: Deployed) -> None:
+    """Say what was done, and exit with what is left."""
+    from routewright.compiler.broker.plan_text import summary
+
+    plan = deployed.plan
+    if plan.pending:
+        click.echo(f"{summary(plan)}.")
+    for line in deployed.differs:
+        print_lines(f"differs afterwards: {line}", err=True)
+    for step in plan.replacements:
+        print_lines(f"not carried out: {step.change}: {step.why}", err=True)
+    for name in plan.foreign:
+        print_lines(f"not changed: {name} is otherwise than declared, and not owned", err=True)
+    for line in plan.in_use:
+        print_lines(line, err=True)
+    left = plan.held or plan.replacements or plan.foreign or plan.in_use
+    sys.exit(FINDINGS if deployed.differs or left else FINE)

@@ -1,0 +1,30 @@
+"""The options of commands that talk to a broker."""
+
+from __future__ import annotations
+
+import click
+
+broker_option = click.option(
+    "--broker",
+    metavar="URL",
+    envvar="ROUTEWRIGHT_BROKER",
+    default="amqp://guest:guest@localhost:5672//",
+    help="The broker; $ROUTEWRIGHT_BROKER, or guest on localhost, unless it is given.",
+)
+
+management_option = click.option(
+    "--management",
+    metavar="URL",
+    envvar="ROUTEWRIGHT_MANAGEMENT",
+    help="The broker's management API, perhaps with a user and a password of its own; "
+    "$ROUTEWRIGHT_MANAGEMENT, or beside a broker on the standard port, unless it is given.",
+)
+
+timeout_option = click.option(
+    "--timeout",
+    type=click.FloatRange(min=0.1),
+    default=10.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the broker may take to answer.",
+)

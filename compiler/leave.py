@@ -1,0 +1,16 @@
+"""What a step of a plan may take away, and is therefore done only with leave: `--allow CODE`."""
+
+from __future__ import annotations
+
+from typing import Literal, TypeAlias, get_args
+
+Code: TypeAlias = Literal[
+    "drop-messages",  # a policy's limit gets lower, and the broker drops what is over it
+    "lose-keys",  # a binding goes by which keys are delivered that nothing delivers then
+    "remove-exchange",
+    "remove-policy",
+    "remove-queue",
+    "replace-queue",
+]
+
+CODES: tuple[Code, ...] = get_args(Code)

@@ -1,0 +1,207 @@
+"""Plans between topologies, each moment of which is looked at; made without a broker."""
+
+from itertools import pairwise
+
+import pytest
+from plans import Examined, examine, naive, owning
+
+from routewright.compiler import compile_text
+from routewright.compiler.broker.live import Live
+from routewright.compiler.broker.plan_text import as_text
+from routewright.compiler.broker.planning import Plan, make_plan
+from routewright.compiler.broker.state import State
+from routewright.compiler.broker.steps import RemoveExchange, Unbind
+from routewright.compiler.delays import with_delays
+from routewright.compiler.routing import Routing
+from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
+
+
+def topology(
+    *bindings: tuple[str, str, str],
+    type: str = "topic",  # noqa: A002
+    alternate: str | None = None,
+    policies: dict[str, Policy] | None = None,
+) -> Topology:
+    """Exchanges are in capitals; each binding is a source, a destination and a key."""
+    names = {name for source, end, _ in bindings for name in (source, end)}
+    arguments = {"alternate-exchange": alternate} if alternate else {}
+    exchanges = {
+        name: Exchange(name, type, arguments=arguments if name == "E" else {})
+        for name in sorted(names)
+        if name.isupper()
+    }
+    queues = {name: Queue(name) for name in sorted(names) if name.islower()}
+    return Topology(
+        "t",
+        exchanges=exchanges,
+        queues=queues,
+        bindings=tuple(
+            Binding(exchanges[source], exchanges.get(end) or queues[end], key)
+            for source, end, key in bindings
+        ),
+        policies=policies or {},
+    )
+
+
+def states(plan: Plan, old: Topology) -> list[Topology]:
+    state, found = State(old), [old]
+    for step in plan.pending:
+        state.take(step.change)
+        found.append(state.topology())
+    return found
+
+
+def ways(plan: Plan, old: Topology, key: str, exchange: str = "E") -> list[tuple[str, ...]]:
+    """The queues that a key reaches, from moment to moment, each change of them once."""
+    reached = [Routing(it).route(exchange, key).queues for it in states(plan, old)]
+    return [reached[0], *(now for before, now in pairwise(reached) if now != before)]
+
+
+@pytest.mark.parametrize("kind", ["topic", "direct", "fanout"])
+def test_a_key_moves_to_another_queue_in_one_step(kind: str) -> None:
+    old, new = topology(("E", "a", "k"), type=kind), topology(("E", "b", "k"), type=kind)
+    plan = make_plan(new, owning(old))
+    assert ways(plan, old, "k") == [("a",), ("b",)]
+    assert plan.carried_over == ("E",)
+    assert not plan.violations
+    assert not any(name.startswith("routewright.") for name in states(plan, old)[-1].exchanges)
+
+
+def test_a_key_moves_in_one_step_though_two_exchanges_change() -> None:
+    old = topology(("E", "F", "#"), ("F", "a", "k"))
+    new = topology(("E", "F", "#"), ("E", "b", "k"), ("F", "c", "j"))
+    plan = make_plan(new, owning(old))
+    assert ways(plan, old, "k") == [("a",), ("b",)]
+    assert not plan.violations
+
+
+def test_what_falls_through_to_an_alternate_exchange_is_never_lost() -> None:
+    old = topology(("E", "a", "k"), ("ALT", "b", "#"), alternate="ALT")
+    new = topology(("E", "a", "j"), ("ALT", "b", "#"), alternate="ALT")
+    plan = make_plan(new, owning(old))
+    assert ways(plan, old, "k") == [("a",), ("b",)]
+    assert ways(plan, old, "j") == [("b",), ("a",)]
+    assert ways(plan, old, "x") == [("b",)]
+
+
+def test_order_alone_is_enough_where_bindings_overlap() -> None:
+    old = topology(("E", "a", "k.#"))
+    new = topology(("E", "a", "k.*"), ("E", "a", "k"), ("E", "a", "k.*.#"))
+    plan = make_plan(new, owning(old))
+    assert not plan.carried_over
+    assert ways(plan, old, "k.x") == [("a",)]
+
+
+def test_a_new_exchange_leads_somewhere_before_anything_leads_to_it() -> None:
+    old = topology(("E", "a", "k"))
+    new = topology(("E", "INNER", "#"), ("INNER", "a", "k"), ("INNER", "b", "j"))
+    plan = make_plan(new, owning(old))
+    assert ways(plan, old, "k") == [("a",)]
+    assert not plan.carried_over
+
+
+def test_an_alternate_exchange_comes_by_policy_once_it_leads_somewhere() -> None:
+    policy = Policy("p", "^E$", {"alternate-exchange": "ALT"}, apply_to="exchanges")
+    old = topology(("E", "a", "k"))
+    new = topology(("E", "a", "k"), ("ALT", "b", "#"), policies={"p": policy})
+    plan = make_plan(new, owning(old))
+    assert ways(plan, old, "x") == [(), ("b",)]
+    assert plan.steps[-1].change.__class__.__name__ == "SetPolicy"
+
+
+def test_an_exchange_of_an_unknown_type_is_said_to_be_undecided() -> None:
+    old = topology(("E", "a", "k"), type="x-strange")
+    plan = make_plan(topology(("E", "b", "k"), type="x-strange"), owning(old))
+    assert plan.undecided == ("E",)
+    assert any("nothing is proved of exchange `E`" in it for it in plan.notes)
+
+
+def test_a_step_that_has_no_harmless_order_is_named_with_a_key() -> None:
+    """What chooses among its bindings cannot be copied, nor what it leads to be switched."""
+    old = topology(("CHOICE", "E", "1"), ("E", "a", "k"))
+    new = topology(("CHOICE", "E", "1"), ("E", "b", "k"))
+    for it in (old, new):
+        it.exchanges["CHOICE"] = Exchange("CHOICE", "x-consistent-hash")  # type: ignore[index]
+    old, new = State(old).topology(), State(new).topology()
+    plan = make_plan(new, owning(old))
+    assert [(it.harm, it.witness) for it in plan.violations if it.exchange == "E"] == [
+        ("doubled", "k")
+    ]
+    assert "`k` on exchange `E` reaches `a`, `b` for a while: `a` before, `b` after" in as_text(
+        plan
+    )
+
+
+@pytest.mark.parametrize("killed_after", range(0, 20, 3))
+def test_a_plan_that_was_cut_short_is_finished_by_a_new_one(killed_after: int) -> None:
+    old, new = (
+        topology(("E", "a", "k"), ("E", "c", "j")),
+        topology(("E", "b", "k"), ("E", "c", "j")),
+    )
+    first = make_plan(new, owning(old))
+    state, live = State(old), owning(old)
+    for step in first.pending[:killed_after]:
+        state.take(step.change)
+    left = owning(state.topology())  # everything that is there is marked before it is made
+    second = make_plan(new, Live(state.topology(), left.owned))
+    seen = ways(first, old, "k")[:1] + ways(second, state.topology(), "k")
+    assert all(it in (("a",), ("b",)) for it in seen)
+    assert states(second, state.topology())[-1].exchanges.keys() == {"E"}
+    assert not second.violations
+    assert live.topology is old
+
+
+def test_what_is_left_of_an_interrupted_plan_needs_no_leave() -> None:
+    old, new = topology(("E", "a", "k")), topology(("E", "b", "k"))
+    state = State(old)
+    for step in make_plan(new, owning(old)).pending[:9]:
+        state.take(step.change)
+    plan = make_plan(new, owning(state.topology()))
+    removed = [it for it in plan.steps if isinstance(it.change, RemoveExchange)]
+    assert removed
+    assert {it.code for it in removed} == {None}
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_no_moment_of_a_random_plan_loses_or_doubles_a_key(block: int) -> None:
+    examined = Examined()
+    for number in range(12):
+        examine(7_000 + block * 12 + number, examined)
+    assert not examined.wrong
+    assert examined.states > 100
+
+
+def test_the_examination_sees_what_a_naive_order_loses() -> None:
+    examined = Examined()
+    for number in range(12):
+        naive(7_000 + number, examined)
+    assert examined.lost
+    assert examined.doubled
+
+
+def test_a_key_that_goes_nowhere_afterwards_needs_leave() -> None:
+    old, new = topology(("E", "a", "k"), ("E", "a", "j")), topology(("E", "a", "j"))
+    plan = make_plan(new, owning(old))
+    assert plan.codes == ("lose-keys",)
+    assert [type(it.change) for it in plan.steps] == [Unbind]
+    safe = make_plan(new, owning(old), allowed=())
+    assert not safe.steps
+    assert [it.code for it in safe.held] == ["lose-keys"]
+
+
+def test_what_delays_became_is_not_walked_again_and_that_is_said() -> None:
+    text = """
+topology: shop
+exchanges: {tasks: {type: topic}}
+queues: {video: {exchange: tasks, binding_key: "video.#"}}
+delays: {resolution: 1s, max: %s}
+"""
+    old, new = (with_delays(named(compile_text(text % it).topology)) for it in ("30d", "1d"))
+    plan = make_plan(new, owning(old))
+    assert plan.undecided == ("shop.delay.*",)
+    assert not plan.violations
+
+
+def named(topology: Topology | None) -> Topology:
+    assert topology is not None
+    return topology
