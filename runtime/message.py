@@ -259,7 +259,8 @@ def _loaded(envelope: Envelope, accept: Collection[str], known: _Known) -> Any:
     content_type = envelope.content_type
     if content_type not in accept:
         raise known.malformed(f"content type {content_type!r} is not accepted here")
-    data, compression = envelope.body, envelope.headers.get("compression")
+    headers = envelope.headers if isinstance(envelope.headers, Mapping) else {}
+    data, compression = envelope.body, headers.get("compression")
     try:
         if compression is not None:
             data = decompressed(bytes(data) if not isinstance(data, str) else b"", compression)

@@ -89,7 +89,7 @@ class Project:
     def client(self) -> Iterator[ModuleType]:
         """The module `jobs`, in this process."""
         sys.path.insert(0, str(self.folder))
-        before = set(sys.modules)
+        _forget()  # what another test has generated under these names
         os.environ["ROUTEWRIGHT_BROKER"] = self.url
         try:
             importlib.invalidate_caches()
@@ -99,9 +99,7 @@ class Project:
         finally:
             del os.environ["ROUTEWRIGHT_BROKER"]
             sys.path.remove(str(self.folder))
-            for name in set(sys.modules) - before:
-                if name == "jobs" or name.startswith("shop_routing"):
-                    del sys.modules[name]
+            _forget()
 
     def lines(self, name: str) -> list[str]:
         """The lines that tasks have written to a file."""
@@ -122,3 +120,9 @@ class Project:
 
     def _environment(self) -> dict[str, str]:
         return {**os.environ, "ROUTEWRIGHT_BROKER": self.url, "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def _forget() -> None:
+    for name in list(sys.modules):
+        if name.partition(".")[0] in ("jobs", "shop_routing"):
+            del sys.modules[name]
