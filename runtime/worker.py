@@ -342,7 +342,8 @@ class Worker:
 
     def _owe(self, settlement: Settlement) -> None:
         self._done.put(settlement)
-        if self._asleep:  # a system call, which many tasks in a row can do without
+        if self._asleep:
+            self._asleep = False  # one call wakes it, and what others put meanwhile it will find
             self._waker.wake()
 
     def _wait(self, consumer: Consumer, timeout: float) -> None:
