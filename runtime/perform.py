@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import logging
 import traceback
-from collections.abc import Callable, Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -103,8 +102,7 @@ class Performer:
         if deaths >= MOST_DEATHS:
             lost = WorkerLost(f"{deaths} times a process died with the task running")
             return self._give_up(delivery, message, lost)
-        with self._holding(thread, message, alone=deaths > 0):
-            return self._attend(delivery, message, task, thread)
+        return self._attend_watched(delivery, message, task, thread, alone=deaths > 0)
 
     def _untimely(self, delivery: Delivery, message: Message) -> Settlement | None:
         """What becomes of a message that is not due yet, or has expired."""
@@ -124,13 +122,14 @@ class Performer:
             return 0
         return self._post.count(message.id)
 
-    @contextmanager
-    def _holding(self, thread: int, message: Message, *, alone: bool) -> Iterator[None]:
+    def _attend_watched(
+        self, delivery: Delivery, message: Message, task: AnyTask, thread: int, *, alone: bool
+    ) -> Settlement | None:
+        """Run a task, and let it be known that it runs, where somebody asks."""
         if self._post is None:
-            yield
-        else:
-            with self._post.holding(thread, message.id, alone=alone):
-                yield
+            return self._attend(delivery, message, task, thread)
+        with self._post.holding(thread, message.id, alone=alone):
+            return self._attend(delivery, message, task, thread)
 
     def _attend(
         self, delivery: Delivery, message: Message, task: AnyTask, thread: int
