@@ -16,6 +16,7 @@ from random_topologies import WORDS, random_headers
 from rich.console import Console
 from rich.table import Table
 
+from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.ownership import Owned
 from routewright.compiler.broker.planning import Plan, make_plan
@@ -25,6 +26,8 @@ from routewright.compiler.topology import Topology
 
 Message = tuple[str, str, dict[str, object]]
 
+_SLACK = 40  # steps that killed applies may take more than twice those of one plan
+
 
 @dataclass
 class Examined:
@@ -32,6 +35,7 @@ class Examined:
 
     plans: int = 0
     states: int = 0
+    starts: int = 0  # of applies that are killed after their first step
     looked_at: int = 0
     met: Counter[str] = field(default_factory=Counter)
     wrong: list[str] = field(default_factory=list)
@@ -92,6 +96,43 @@ def examine(seed: int, examined: Examined, messages: int = 60) -> Plan:
     return plan
 
 
+def examine_killed(seed: int, examined: Examined, messages: int = 60) -> None:
+    """The same pair by an apply that is killed after every single step and started again.
+
+    Each start plans anew from what it finds, which has to come to an end, and all the states
+    together have to be as harmless as those of one plan.
+    """
+    old, new = random_pair(seed)
+    live = owning(old)
+    first = plan = make_plan(new, live)
+    bound = 2 * len(first.pending) + _SLACK
+    states, excused, starts = [BruteForce(old)], {*first.undecided}, 0
+    while plan.pending:
+        excused |= {it.exchange for it in plan.violations} | {*plan.undecided}
+        live = after(live, [plan.pending[0].change], new.name)
+        states.append(BruteForce(live.topology))
+        starts += 1
+        if starts > bound:
+            examined.wrong.append(f"pair {seed}: killed after every step, it comes to no end")
+            return
+        plan = make_plan(new, live)
+    examined.starts += starts
+    examined.met["plans killed after every step"] += 1
+    for exchange, key, headers in _messages(old, first, random.Random(seed), messages):
+        if exchange in excused or not (exchange in old.exchanges and exchange in new.exchanges):
+            continue
+        examined.looked_at += 1
+        reached = [it.queues(exchange, key, headers) for it in states]
+        for place, now in enumerate(reached):
+            if not _right(reached[0], now, reached[-1]):
+                examined.wrong.append(
+                    f"pair {seed}, killed after every step: `{key}` {headers} on `{exchange}` "
+                    f"after step {place}: {sorted(reached[0])} before, {sorted(now)} then, "
+                    f"{sorted(reached[-1])} after"
+                )
+                break
+
+
 def naive(seed: int, examined: Examined, messages: int = 60) -> None:
     """The same pair by orders without thought, so that the examination is seen to see.
 
@@ -150,13 +191,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--killed", type=int, default=200, help="pairs killed after every step")
     arguments = parser.parse_args()
     examined, started = Examined(), time.monotonic()
     for number in range(arguments.pairs):
         examine(arguments.seed * 1_000_000 + number, examined)
         naive(arguments.seed * 1_000_000 + number, examined)
+    for number in range(arguments.killed):
+        examine_killed(arguments.seed * 1_000_000 + number, examined)
     table = Table("what", "count", title=f"{examined.plans:,} random pairs")
     table.add_row("states simulated", f"{examined.states:,}")
+    table.add_row("applies killed after one step, and started again", f"{examined.starts:,}")
     table.add_row("messages sent to every state of their plan", f"{examined.looked_at:,}")
     for what, count in sorted(examined.met.items()):
         table.add_row(what, f"{count:,}")

@@ -10,7 +10,7 @@ messages are published to. The whole sequence is then walked through from its be
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.simulate import Simulation, Violation
@@ -47,15 +47,19 @@ class Ordered:
     carried_over: tuple[str, ...] = ()  # the exchanges that needed others to stand in
     differences: tuple[Difference, ...] = ()  # the keys that go elsewhere in the end
     lossy: frozenset[Identity] = frozenset()  # bindings of keys that are not delivered in the end
+    number: int | None = None  # of the stand-ins
 
 
-def order(before: Topology, changes: Iterable[Change], owner: str) -> Ordered:
+def order(
+    before: Topology, changes: Iterable[Change], owner: str, number: int | None = None
+) -> Ordered:
     """Put changes in order.
 
     Args:
         before: what is there.
         changes: in any order; none refers to what neither is there nor is created by another.
         owner: the topology's name, for what stands in.
+        number: of what stands in; the first free one unless given.
     """
     changes = [*changes]
     if not changes:
@@ -64,15 +68,15 @@ def order(before: Topology, changes: Iterable[Change], owner: str) -> Ordered:
     natural = sorted(changes, key=lambda it: _rank(it, created))
     done, waiting, simulation = _greedily(before, natural)
     carried: tuple[str, ...] = ()
+    used: int | None = None
     if waiting:
-        flip = carry_over(simulation, waiting, owner)
+        flip = carry_over(simulation, waiting, owner, number)
         if flip is not None:
-            carried = flip.exchanges
+            carried, used = flip.exchanges, flip.number
             settled = {id(it) for it in flip.settled}
             rest = [it for it in waiting if id(it) not in settled]
             done, waiting, _ = _greedily(before, rest, after=[*done, *flip.changes])
-    everything = [*done, *waiting]
-    return _judged(before, everything, carried)
+    return replace(judged(before, [*done, *waiting], carried), number=used)
 
 
 def _greedily(
@@ -101,8 +105,8 @@ def _greedily(
     return done, [*waiting, *ends], simulation
 
 
-def _judged(before: Topology, changes: Sequence[Change], carried: tuple[str, ...]) -> Ordered:
-    """The sequence, walked through from its beginning."""
+def judged(before: Topology, changes: Sequence[Change], carried: tuple[str, ...] = ()) -> Ordered:
+    """Changes in an order that is given, walked through from the beginning."""
     simulation = Simulation(before, changes)
     violations: list[tuple[int, Violation]] = []
     for place, change in enumerate(changes):

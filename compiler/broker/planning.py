@@ -10,9 +10,9 @@ from typing import Any
 
 from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.diff import Differences, conflicts_between, differences
+from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.order import Ordered, order, violating
-from routewright.compiler.broker.ownership import Owned
 from routewright.compiler.broker.replacement import (
     emptied,
     is_stand_in,
@@ -20,6 +20,7 @@ from routewright.compiler.broker.replacement import (
     obstacle,
     with_moves,
 )
+from routewright.compiler.broker.resume import gone_on_with, unfinished
 from routewright.compiler.broker.simulate import Simulation, Violation
 from routewright.compiler.broker.standins import PREFIX as STANDS_IN
 from routewright.compiler.broker.state import Identity, State
@@ -116,7 +117,7 @@ def make_plan(
     """
     found = differences(wanted, live, adopt=adopt)
     replaced, kept = _replacements(found, live, wanted, allowed)
-    parts = [*_parts(wanted, live, found, replaced, adopt=adopt, allowed=allowed)]
+    parts = [*_parts(wanted, live, replaced, adopt=adopt, allowed=allowed)]
     if kept:
         parts.append(_Part(live, Ordered(tuple(kept)), _Codes(live, wanted, ()), ()))
     concerns = _concerns(wanted, live)
@@ -164,7 +165,6 @@ def _replacements(
 def _parts(
     wanted: Topology,
     live: Live,
-    found: Differences,
     replaced: Collection[Replace],
     *,
     adopt: bool,
@@ -172,43 +172,46 @@ def _parts(
 ) -> Iterator[_Part]:
     """The plan in one stretch, or in two with what is replaced emptied and removed between."""
     if not replaced:
-        yield _part(wanted, live, found, allowed)
+        yield _part(wanted, live, adopt=adopt, allowed=allowed)
         return
     halfway = meanwhile(wanted, replaced)
-    first = _part(halfway, live, differences(halfway, live, adopt=adopt), allowed)
+    first = _part(halfway, live, adopt=adopt, allowed=allowed)
     changes = [*first.ordered.changes, *emptied(replaced)]
     yield replace(first, ordered=replace(first.ordered, changes=tuple(changes)))
-    after = _after(live, changes, wanted.name)
-    yield _part(wanted, after, differences(wanted, after, adopt=adopt), allowed)
+    gone = after(live, changes, wanted.name)
+    yield _part(wanted, gone, adopt=adopt, allowed=allowed)
 
 
-def _part(
-    wanted: Topology, live: Live, found: Differences, allowed: Collection[Code] | None
+def _part(wanted: Topology, live: Live, *, adopt: bool, allowed: Collection[Code] | None) -> _Part:
+    """The changes between two states, which go on with what an earlier apply has begun."""
+    for left in unfinished(live, wanted.name):
+        part = _stretch(wanted, left.picture, left.number, adopt=adopt, allowed=allowed)
+        ordered = gone_on_with(part.ordered, left, live, wanted.name)
+        if ordered is not None:
+            return replace(part, live=live, ordered=ordered)
+    return _stretch(wanted, live, None, adopt=adopt, allowed=allowed)
+
+
+def _stretch(
+    wanted: Topology,
+    live: Live,
+    number: int | None,
+    *,
+    adopt: bool,
+    allowed: Collection[Code] | None,
 ) -> _Part:
+    found = differences(wanted, live, adopt=adopt)
     changes = [it for it in found.changes if not _is_kept(it, live, wanted)]
     codes = _Codes(live, wanted, changes)
     held = [
         it for it in changes if allowed is not None and (codes.of(it) or "") not in ("", *allowed)
     ]
     changes = [*with_moves(_without(changes, held), wanted)]
-    return _Part(live, order(live.topology, changes, wanted.name), codes, tuple(held))
+    return _Part(live, order(live.topology, changes, wanted.name, number), codes, tuple(held))
 
 
 def _is_kept(change: Change, live: Live, wanted: Topology) -> bool:
     return isinstance(change, Replace) and obstacle(change, live, wanted) is not None
-
-
-def _after(live: Live, changes: Iterable[Change], owner: str) -> Live:
-    """A broker once some changes were made."""
-    state, names = State(live.topology), set(live.owned_by(owner).names)
-    for change in changes:
-        state.take(change)
-        if isinstance(change, Own):
-            names.add((change.kind, change.name))
-        elif isinstance(change, Disown):
-            names.discard((change.kind, change.name))
-    owned = {**live.owned, owner: Owned(frozenset(names), marked=True)}
-    return replace(live, topology=state.topology(), owned=owned)
 
 
 def expected(plan: Plan, live: Live) -> Topology:

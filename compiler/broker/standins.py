@@ -14,10 +14,12 @@ that every exchange that messages are published to is switched in one step of it
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import count
 from typing import Any
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange
@@ -37,6 +39,7 @@ from routewright.compiler.topology import Binding, Exchange, Topology
 PREFIX = "routewright.standin."
 
 _COPIED_TYPES = ("direct", "topic", "fanout", "headers")
+_NAME = re.compile(re.escape(PREFIX) + r"(\d+)\.(old|new|switch)\.(.*)", re.DOTALL)
 _LONGEST = 150  # bytes of a name that are shown as they are
 
 
@@ -47,10 +50,19 @@ class CarriedOver:
     changes: tuple[Change, ...]
     settled: tuple[Change, ...]
     exchanges: tuple[str, ...]
+    number: int
 
 
-def carry_over(simulation: Simulation, waiting: Sequence[Change], owner: str) -> CarriedOver | None:
+def carry_over(
+    simulation: Simulation, waiting: Sequence[Change], owner: str, number: int | None = None
+) -> CarriedOver | None:
     """The way over for changes of the routing that cannot be made one by one.
+
+    Args:
+        simulation: at the moment from which the way begins.
+        waiting: the changes.
+        owner: the topology's name.
+        number: tells these stand-ins from those of other plans; the first free one unless given.
 
     None where an exchange concerned is of a type that is not understood well enough to copy.
     """
@@ -60,19 +72,46 @@ def carry_over(simulation: Simulation, waiting: Sequence[Change], owner: str) ->
     every = {**_every(now), **_every(last)}
     if not concerned or any(every[it].type not in _COPIED_TYPES for it in concerned):
         return None
-    return _Standins(now, last, concerned, owner).carried_over(waiting)
+    if number is None:
+        taken = {it.number for name in now.exchanges if (it := read_name(name))}
+        number = next(it for it in count(1) if it not in taken)
+    return _Standins(now, last, concerned, owner, number).carried_over(waiting)
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """The name of an exchange that stands in, read back; `shown` is of what it stands in for."""
+
+    number: int
+    role: str  # old, new, switch
+    shown: str
+
+
+def read_name(name: str) -> Name | None:
+    """What the name of an exchange says, if it is one that stands in while bindings change."""
+    found = _NAME.match(name)
+    return Name(int(found[1]), found[2], found[3]) if found else None
+
+
+def copy_name(number: int, role: str, exchange: str) -> str:
+    """The name of what stands in for an exchange."""
+    return f"{PREFIX}{number}.{role}.{_shown(exchange)}"
+
+
+def _shown(exchange: str) -> str:
+    if len(exchange.encode()) > _LONGEST:
+        return sha256(exchange.encode()).hexdigest()[:20]
+    return exchange
 
 
 class _Standins:
-    def __init__(self, now: Topology, last: Topology, concerned: set[str], owner: str) -> None:
-        self._now, self._last, self._owner = now, last, owner
+    def __init__(
+        self, now: Topology, last: Topology, concerned: set[str], owner: str, number: int
+    ) -> None:
+        self._now, self._last, self._owner, self._number = now, last, owner, number
         self._concerned = concerned
         there, stay = _every(now), _every(last)
         self._switched = sorted(concerned & there.keys() & stay.keys())
-        number = 1
-        while any(name.startswith(f"{PREFIX}{number}.") for name in now.exchanges):
-            number += 1  # an earlier plan has been killed
-        self._number = number
         self._old = {it: self._copy("old", it, there) for it in sorted(concerned & there.keys())}
         self._new = {it: self._copy("new", it, stay) for it in sorted(concerned & stay.keys())}
         self._switches = {
@@ -107,7 +146,7 @@ class _Standins:
             *(Disown(self._owner, "exchange", it.name) for it in copies),
         ]
         settled = [it for it in waiting if self._settles(it)]
-        return CarriedOver(tuple(changes), tuple(settled), tuple(self._switched))
+        return CarriedOver(tuple(changes), tuple(settled), tuple(self._switched), self._number)
 
     def _settles(self, change: Change) -> bool:
         if isinstance(change, (Bind, Unbind)):
@@ -183,10 +222,7 @@ class _Standins:
         return Exchange(self._name(role, name), exchange.type, arguments=arguments)
 
     def _name(self, role: str, exchange: str) -> str:
-        shown = exchange
-        if len(exchange.encode()) > _LONGEST:
-            shown = sha256(exchange.encode()).hexdigest()[:20]
-        return f"{PREFIX}{self._number}.{role}.{shown}"
+        return copy_name(self._number, role, exchange)
 
 
 def _every(topology: Topology) -> dict[str, Exchange]:

@@ -3,9 +3,10 @@
 from itertools import pairwise
 
 import pytest
-from plans import Examined, examine, naive, owning
+from plans import Examined, examine, examine_killed, naive, owning
 
 from routewright.compiler import compile_text
+from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.plan_text import as_text
 from routewright.compiler.broker.planning import Plan, make_plan
@@ -169,6 +170,38 @@ def test_no_moment_of_a_random_plan_loses_or_doubles_a_key(block: int) -> None:
         examine(7_000 + block * 12 + number, examined)
     assert not examined.wrong
     assert examined.states > 100
+
+
+@pytest.mark.parametrize("seed", [7_203, 7_224, 7_228, 7_231, 7_237])  # short, with stand-ins
+def test_applies_that_are_killed_after_every_step_come_to_an_end(seed: int) -> None:
+    examined = Examined()
+    examine_killed(seed, examined)
+    assert not examined.wrong
+    assert examined.starts > 20
+
+
+def test_a_changed_mind_amid_stand_ins_leaves_nothing_behind() -> None:
+    """Killed at any step, and then told to go back, or somewhere else."""
+    old = topology(("E", "a", "k"), ("E", "a", "j"), ("E", "b", "m"), ("E", "c", "n"))
+    new = topology(("E", "b", "k"), ("E", "b", "j"), ("E", "b", "m"), ("E", "c", "n"))
+    other = topology(("E", "c", "k"), ("E", "a", "j"), ("E", "b", "m"), ("E", "c", "n"))
+    steps = [it.change for it in make_plan(new, owning(old)).pending]
+    for killed_after in range(len(steps)):
+        live = after(owning(old), steps[:killed_after], "t")
+        for wanted in (old, other):
+            plan = make_plan(wanted, live)
+            assert not plan.violations
+            done = after(live, [it.change for it in plan.pending], "t")
+            assert not make_plan(wanted, done).steps
+            for key, queues in (("k", {"a", "b", "c"}), ("m", {"b"}), ("n", {"c"})):
+                reached = {way for it in states(plan, live.topology) for way in route(it, key)}
+                assert reached <= queues
+                assert reached
+
+
+def route(topology: Topology, key: str) -> tuple[str, ...]:
+    (queue,) = Routing(topology).route("E", key).queues
+    return (queue,)
 
 
 def test_the_examination_sees_what_a_naive_order_loses() -> None:
