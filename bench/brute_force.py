@@ -61,6 +61,10 @@ class BruteForce:
             return {key} & self._queues
         return self._reached(exchange, key, headers)[0]
 
+    def has(self, exchange: str) -> bool:
+        """Whether there is such an exchange to publish to."""
+        return exchange in self._types
+
     def by_alternate(self, exchange: str, key: str, headers: Mapping[str, Any]) -> bool:
         """Whether some exchange on the way had to fall back on its alternate one."""
         return bool(exchange) and self._reached(exchange, key, headers)[1]

@@ -16,6 +16,7 @@ from random_topologies import WORDS, random_headers
 from rich.console import Console
 from rich.table import Table
 
+from routewright.compiler.broker.changes import DeclareExchange
 from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.ownership import Owned
@@ -63,6 +64,10 @@ def examine(seed: int, examined: Examined, messages: int = 60) -> Plan:
     examined.met["plans that leave an exchange undecided"] += bool(plan.undecided)
     examined.met["plans that take something away"] += bool(plan.codes)
     examined.met["plans with nothing to do"] += not plan.steps
+    anew = old.exchanges.keys() & {
+        it.change.exchange.name for it in plan.steps if isinstance(it.change, DeclareExchange)
+    }
+    examined.met["plans that make an exchange anew"] += bool(anew)
     examined.met["plans that unbind"] += any(isinstance(it.change, Unbind) for it in plan.steps)
     state, states = State(old), [BruteForce(old)]
     for step in plan.pending:
@@ -76,17 +81,17 @@ def examine(seed: int, examined: Examined, messages: int = 60) -> Plan:
         ):
             continue
         examined.looked_at += 1
-        reached = [it.queues(exchange, key, headers) for it in states]
+        reached = [_queues(it, exchange, key, headers) for it in states]
         before, after = reached[0], reached[-1]
         for place, now in enumerate(reached):
-            if _right(before, now, after):
+            if now is None or _right(before or set(), now, after or set()):
                 continue
             if any(it.exchange == exchange for it in plan.violations):
                 examined.met["messages gone wrong as the plan had said"] += 1
                 break
             examined.wrong.append(
                 f"pair {seed}: `{key}` {headers} on `{exchange}` after step {place}: "
-                f"{sorted(before)} before, {sorted(now)} then, {sorted(after)} after"
+                f"{before} before, {now} then, {after} after"
             )
             break
     if not plan.carried_over and not plan.violations:
@@ -122,13 +127,13 @@ def examine_killed(seed: int, examined: Examined, messages: int = 60) -> None:
         if exchange in excused or not (exchange in old.exchanges and exchange in new.exchanges):
             continue
         examined.looked_at += 1
-        reached = [it.queues(exchange, key, headers) for it in states]
+        reached = [_queues(it, exchange, key, headers) for it in states]
+        before, last = reached[0] or set(), reached[-1] or set()
         for place, now in enumerate(reached):
-            if not _right(reached[0], now, reached[-1]):
+            if now is not None and not _right(before, now, last):
                 examined.wrong.append(
                     f"pair {seed}, killed after every step: `{key}` {headers} on `{exchange}` "
-                    f"after step {place}: {sorted(reached[0])} before, {sorted(now)} then, "
-                    f"{sorted(reached[-1])} after"
+                    f"after step {place}: {before} before, {now} then, {last} after"
                 )
                 break
 
@@ -163,6 +168,13 @@ def naive(seed: int, examined: Examined, messages: int = 60) -> None:
 
 def _is_ours(step: Step) -> bool:
     return step.why.startswith("stands in")
+
+
+def _queues(
+    state: BruteForce, exchange: str, key: str, headers: dict[str, object]
+) -> set[str] | None:
+    """What a message reaches; None while publishing fails, for the exchange is made anew."""
+    return state.queues(exchange, key, headers) if state.has(exchange) else None
 
 
 def _right(before: set[str], now: set[str], after: set[str]) -> bool:

@@ -23,7 +23,7 @@ def _edited(old: Topology, randomly: random.Random) -> Topology:
     for _ in range(randomly.randint(1, 4)):
         edit = randomly.choice(
             (_another_way, _another_way, _more, _fewer, _another_queue, _no_queue, _moved, _moved,
-             _no_exchange, _another_exchange, _with_policies)
+             _no_exchange, _another_exchange, _with_policies, _another_type)
         )  # fmt: skip
         new = edit(new, randomly)
     return new
@@ -109,6 +109,19 @@ def _no_exchange(it: Topology, randomly: random.Random) -> Topology:
             if each.source.name not in ends and each.destination.name not in ends
         ),
     )
+
+
+def _another_type(it: Topology, randomly: random.Random) -> Topology:
+    """An exchange of another type, or with another alternate exchange; its bindings are new."""
+    old = it.exchanges[randomly.choice([*it.exchanges])]
+    kind = randomly.choice(("topic", "direct", "fanout", "headers"))
+    arguments = {}
+    if randomly.random() < 0.2:
+        arguments = {"alternate-exchange": randomly.choice([*it.exchanges])}
+    new = replace(old, type=kind, arguments=arguments)
+    others = [each for each in it.bindings if each.source.name != old.name]
+    more = replace(it, exchanges={**it.exchanges, old.name: new})
+    return _bound(more, [*others, *(_binding(more, randomly, new) for _ in range(3))])
 
 
 def _with_policies(it: Topology, randomly: random.Random) -> Topology:

@@ -7,9 +7,11 @@ from typing import Literal, TypeAlias, get_args
 Code: TypeAlias = Literal[
     "drop-messages",  # a policy's limit gets lower, and the broker drops what is over it
     "lose-keys",  # a binding goes by which keys are delivered that nothing delivers then
+    "name-gap",  # what is sent to a thing by its name while it is made anew
     "remove-exchange",
     "remove-policy",
     "remove-queue",
+    "replace-exchange",
     "replace-queue",
 ]
 

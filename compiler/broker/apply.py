@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, assert_never
 
+from amqp import spec
 from amqp.exceptions import PreconditionFailed
 
 from routewright.compiler.broker import steps
@@ -30,6 +31,8 @@ from routewright.compiler.broker.errors import BrokerError, PermissionRefused, S
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.move import move
 from routewright.compiler.broker.ownership import entry, mark
+from routewright.compiler.broker.standins import PREFIX as STANDS_IN
+from routewright.compiler.broker.steps import made_anew
 from routewright.compiler.topology import Binding, Queue
 
 
@@ -81,6 +84,7 @@ def _carry_out(change: Change, channel: Any) -> None:
             assert_never(change)
 
 
+_REMOVING = (spec.Exchange.Delete, spec.Queue.Delete)
 _PATIENCE = 20  # times that a queue is emptied again
 
 
@@ -120,18 +124,25 @@ def carry_out(
     finished = len(planned) - len(left)
     if finished and on_step:
         on_step("apply", finished, len(planned))
-    for change in left:
+    while left:
+        change, anew = left[0], made_anew(left)
         done(finished)
         try:
             if isinstance(before, steps.Move) and isinstance(change, steps.RemoveQueue):
-                _empty_and_remove(before, change, hands)
+                _empty_and_remove(before, change, hands, anew)
+            elif isinstance(change, steps.RemoveQueue):
+                _remove(change.queue, hands.channel, anew)
+            elif isinstance(change, steps.RemoveExchange):
+                _remove_exchange(change, hands, anew)
             else:
                 _change(change, hands, marked)
         except hands.errors as error:
-            raise _explained(error, change) from error
-        finished, before = finished + 1, change
-        if on_step:
-            on_step("apply", finished, len(planned))
+            raise _explained(error, change, anew) from error
+        before, left = change, left[1 + len(anew) :]
+        for _ in (change, *anew):
+            finished += 1
+            if on_step:
+                on_step("apply", finished, len(planned))
     done(finished)
 
 
@@ -153,26 +164,32 @@ def _without_bulk(
     return [it for it in planned if id(it) not in made]
 
 
-def _explained(error: Exception, change: steps.Change) -> BrokerError:
+def _explained(
+    error: Exception, change: steps.Change, anew: Sequence[steps.Change] = ()
+) -> BrokerError:
     code = getattr(error, "reply_code", None)
     removing = isinstance(change, (steps.RemoveQueue, steps.RemoveExchange))
+    if anew and getattr(error, "method_sig", None) not in _REMOVING:
+        return refusal(error, anew[0])
     if removing and code == PRECONDITION_FAILED:
         text = str(getattr(error, "reply_text", error)).partition(" - ")[2]
         return StillInUse(f"{change} stays, for the broker says: {text}")
     return refusal(error, change)
 
 
-def _empty_and_remove(moved: steps.Move, change: steps.RemoveQueue, hands: Hands) -> None:
+def _empty_and_remove(
+    moved: steps.Move, change: steps.RemoveQueue, hands: Hands, anew: Sequence[steps.Change]
+) -> None:
     """Remove a queue that was emptied; what came since is moved too, some times over."""
     for _ in range(_PATIENCE):
         try:
-            _remove(change.queue, hands.channel)
+            _remove(change.queue, hands.channel, anew)
         except (StillInUse, PreconditionFailed):
             if not move(hands.channel.connection, moved):
                 raise  # it is not messages that keep it
         else:
             return
-    _remove(change.queue, hands.channel)
+    _remove(change.queue, hands.channel, anew)
 
 
 def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
@@ -189,12 +206,8 @@ def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
             bind(channel, entry(topology, kind, name))
         case steps.Disown(topology, kind, name):
             unbind(channel, entry(topology, kind, name))
-        case steps.RemoveQueue(queue):
-            _remove(queue, channel)
         case steps.Move():
             move(channel.connection, change)
-        case steps.RemoveExchange(exchange, stands_in):
-            channel.exchange_delete(exchange.name, if_unused=not stands_in)
         case steps.SetPolicy(policy):
             _need(hands.api, change).put(
                 "policies",
@@ -208,28 +221,57 @@ def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
             )
         case steps.RemovePolicy(policy):
             _need(hands.api, change).delete("policies", policy.name)
-        case steps.Replace():
-            raise AssertionError("a replacement is not carried out")
+        case steps.Replace() | steps.RemoveQueue() | steps.RemoveExchange():
+            raise AssertionError(f"not carried out here: {change}")
         case _:
             assert_never(change)
 
 
-def _remove(queue: Queue, channel: Any) -> None:
-    """Remove a queue that is empty and unused.
+def _remove(queue: Queue, channel: Any, anew: Sequence[steps.Change]) -> None:
+    """Remove a queue that is empty and unused, and perhaps make it anew in the same breath.
 
     A classic queue sees to that itself, in one step with going. Others refuse to, so that the
     broker is asked right before.
     """
-    if queue.type == "classic":
-        channel.queue_delete(queue.name, if_unused=True, if_empty=True)
-        return
-    found = channel.queue_declare(queue.name, passive=True)
-    if found.message_count or found.consumer_count:
-        raise StillInUse(
-            f"queue `{queue.name}` stays: it has {found.message_count} messages "
-            f"and {found.consumer_count} consumers"
-        )
-    channel.queue_delete(queue.name)
+    classic = queue.type == "classic"
+    if not classic:
+        found = channel.queue_declare(queue.name, passive=True)
+        if found.message_count or found.consumer_count:
+            raise StillInUse(
+                f"queue `{queue.name}` stays: it has {found.message_count} messages "
+                f"and {found.consumer_count} consumers"
+            )
+    channel.queue_delete(queue.name, if_unused=classic, if_empty=classic, nowait=bool(anew))
+    for change in anew:
+        if isinstance(change, DeclareQueue):
+            declare_queue(channel, change.queue)
+
+
+def _remove_exchange(
+    change: steps.RemoveExchange, hands: Hands, anew: Sequence[steps.Change]
+) -> None:
+    """Remove an exchange, and perhaps make it and its first bindings anew in the same breath.
+
+    Where it may go with its bindings, only those to what stands in do.
+    """
+    name, channel = change.exchange.name, hands.channel
+    if change.with_bindings and not name.startswith(STANDS_IN) and hands.api is not None:
+        for it in hands.api.of_vhost("exchanges", name, "bindings", "source"):
+            if not it["destination"].startswith(STANDS_IN):
+                raise StillInUse(
+                    f"{change} stays: {it['destination_type']} `{it['destination']}` is bound to it"
+                )
+    channel.exchange_delete(name, if_unused=not change.with_bindings, nowait=bool(anew))
+    for it in anew:
+        match it:
+            case DeclareExchange(exchange):
+                declare_exchange(channel, exchange, nowait=True)
+            case Bind(binding):
+                bind(channel, binding, nowait=True)
+            case _:
+                raise AssertionError(f"not made anew: {it}")
+    if anew:  # what went wrong before is said in answer to this
+        channel.exchange_declare(name, "direct", passive=True)  # of whatever type it is
 
 
 def _unbind(binding: Binding, hands: Hands) -> None:

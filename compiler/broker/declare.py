@@ -24,8 +24,11 @@ PRECONDITION_FAILED = 406
 _CONNECTION_FORCED = 320
 
 
-def declare_exchange(channel: Any, exchange: Exchange) -> None:
-    """Create an exchange, or have the broker compare it with the one that is there."""
+def declare_exchange(channel: Any, exchange: Exchange, *, nowait: bool = False) -> None:
+    """Create an exchange, or have the broker compare it with the one that is there.
+
+    With `nowait`, AMQP's own word, the broker answers only if something is wrong.
+    """
     arguments = table(exchange.arguments)
     if isinstance(channel, VirtualChannel):
         channel.exchange_declare(
@@ -33,12 +36,12 @@ def declare_exchange(channel: Any, exchange: Exchange) -> None:
         )
         return
     # py-amqp's exchange_declare has no `internal`, which AMQP 0-9-1 reserves and RabbitMQ uses.
-    flags = (False, exchange.durable, exchange.auto_delete, exchange.internal, False)
+    flags = (False, exchange.durable, exchange.auto_delete, exchange.internal, nowait)
     channel.send_method(
         spec.Exchange.Declare,
         "BssbbbbbF",
         (0, exchange.name, exchange.type, *flags, arguments),
-        wait=spec.Exchange.DeclareOk,
+        wait=None if nowait else spec.Exchange.DeclareOk,
     )
 
 
@@ -52,7 +55,7 @@ def declare_queue(channel: Any, queue: Queue) -> None:
     )
 
 
-def bind(channel: Any, binding: Binding) -> None:
+def bind(channel: Any, binding: Binding, *, nowait: bool = False) -> None:
     """Make a binding, or make it again."""
     call = channel.queue_bind if isinstance(binding.destination, Queue) else channel.exchange_bind
     call(
@@ -60,6 +63,7 @@ def bind(channel: Any, binding: Binding) -> None:
         binding.source.name,
         routing_key=binding.key,
         arguments=table(binding.arguments),
+        **({"nowait": True} if nowait else {}),
     )
 
 

@@ -205,7 +205,7 @@ class _Comparison:
     def _removed(self, kind: Kind, name: str) -> Iterator[Change]:
         there = self._there
         if kind == "exchange" and name in there.exchanges:
-            yield RemoveExchange(there.exchanges[name], stands_in=name.startswith(STANDS_IN))
+            yield RemoveExchange(there.exchanges[name], with_bindings=name.startswith(STANDS_IN))
         elif kind == "queue" and name in there.queues:
             yield RemoveQueue(there.queues[name])
         elif kind == "policy" and name in there.policies:

@@ -150,9 +150,9 @@ def _change(change: Change) -> dict[str, Any]:
             return {"do": "remove", "binding": _binding(binding)}
         case RemoveQueue(queue):
             return {"do": "remove", "queue": _queue(queue)}
-        case RemoveExchange(exchange, stands_in):
+        case RemoveExchange(exchange, with_bindings):
             row = {"do": "remove", "exchange": _exchange(exchange)}
-            return {**row, "stands_in": True} if stands_in else row
+            return {**row, "with_bindings": True} if with_bindings else row
         case SetPolicy(policy):
             return {"do": "set", "policy": _policy(policy)}
         case RemovePolicy(policy):
@@ -186,7 +186,7 @@ def _read_change(row: Mapping[str, Any]) -> Change:
         case "remove", {"queue": it}:
             return RemoveQueue(_read_queue(it))
         case "remove", {"exchange": it}:
-            return RemoveExchange(_read_exchange(it), bool(row.get("stands_in", False)))
+            return RemoveExchange(_read_exchange(it), bool(row.get("with_bindings", False)))
         case "set", {"policy": it}:
             return SetPolicy(_read_policy(it))
         case "remove", {"policy": it}:

@@ -8,16 +8,18 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
 
+from routewright.compiler.broker import lifting, replacement
+from routewright.compiler.broker.by_name import senders
 from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.diff import Differences, conflicts_between, differences
 from routewright.compiler.broker.foresee import after
+from routewright.compiler.broker.lifting import begun, lift
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.order import Ordered, order, violating
 from routewright.compiler.broker.replacement import (
     emptied,
     is_stand_in,
     meanwhile,
-    obstacle,
     with_moves,
 )
 from routewright.compiler.broker.resume import gone_on_with, unfinished
@@ -156,10 +158,24 @@ def _replacements(
 ) -> tuple[list[Replace], list[Replace]]:
     """The things to be replaced, and those that cannot be."""
     replacing = [it for it in found.changes if isinstance(it, Replace)]
-    possible = [it for it in replacing if obstacle(it, live, wanted) is None]
+    possible = [it for it in replacing if _obstacle(it, live, wanted) is None]
     kept = [it for it in replacing if it not in possible]
-    with_leave = possible if allowed is None or "replace-queue" in allowed else []
+    with_leave = [
+        it for it in possible if allowed is None or _codes_of(it, live, wanted).issubset(allowed)
+    ]
     return with_leave, kept
+
+
+def _codes_of(change: Replace, live: Live, wanted: Topology) -> set[Code]:
+    codes: set[Code] = {"replace-queue" if isinstance(change.old, Queue) else "replace-exchange"}
+    return codes | ({"name-gap"} if senders(change.old, live.topology, wanted) else set())
+
+
+def _obstacle(change: Replace, live: Live, wanted: Topology) -> str | None:
+    """Why something cannot be replaced, if it cannot."""
+    if isinstance(change.old, Queue):
+        return replacement.obstacle(change, live, wanted)
+    return lifting.obstacle(change, live, wanted)
 
 
 def _parts(
@@ -170,7 +186,17 @@ def _parts(
     adopt: bool,
     allowed: Collection[Code] | None,
 ) -> Iterator[_Part]:
-    """The plan in one stretch, or in two with what is replaced emptied and removed between."""
+    """The plan in stretches: exchanges made anew, then the rest.
+
+    The rest is in two, with queues that are made anew emptied and removed between.
+    """
+    new = {it.new.name for it in replaced if isinstance(it.new, Exchange)}
+    for name in sorted(begun(live, wanted) | new):
+        lifted = lift(name, wanted, live)
+        if lifted is not None:
+            yield _Part(live, lifted.ordered, _Codes(live, wanted, ()), ())
+            live = lifted.live
+    replaced = [it for it in replaced if isinstance(it.new, Queue)]
     if not replaced:
         yield _part(wanted, live, adopt=adopt, allowed=allowed)
         return
@@ -211,7 +237,7 @@ def _stretch(
 
 
 def _is_kept(change: Change, live: Live, wanted: Topology) -> bool:
-    return isinstance(change, Replace) and obstacle(change, live, wanted) is not None
+    return isinstance(change, Replace) and _obstacle(change, live, wanted) is not None
 
 
 def expected(plan: Plan, live: Live) -> Topology:
@@ -273,16 +299,30 @@ class _Codes:
                 if is_stand_in(queue.name):
                     return None
                 return "replace-queue" if queue.name in self._wanted.queues else "remove-queue"
-            case RemoveExchange(_, stands_in):
-                return None if stands_in else "remove-exchange"
-            case RemovePolicy():
-                return "remove-policy"
+            case RemoveExchange(exchange):
+                if exchange.name.startswith(STANDS_IN):
+                    return None
+                declared = exchange.name in self._wanted.exchanges
+                return "replace-exchange" if declared else "remove-exchange"
+            case DeclareExchange(exchange):
+                return self._of_new(self._live.topology.exchanges.get(exchange.name))
+            case DeclareQueue(queue):
+                return self._of_new(self._live.topology.queues.get(queue.name))
+            case RemovePolicy(policy):
+                return None if policy.name.startswith(STANDS_IN) else "remove-policy"
             case Replace(_, Queue()):
                 return "replace-queue"
+            case Replace(_, Exchange()):
+                return "replace-exchange"
             case SetPolicy():
                 return "drop-messages" if any(_tightened(change, self._live.topology)) else None
             case _:
                 return None
+
+    def _of_new(self, before: Exchange | Queue | None) -> Code | None:
+        """What making a thing anew takes, if one of its name was there before."""
+        sent = before is not None and senders(before, self._live.topology, self._wanted)
+        return "name-gap" if sent else None
 
 
 def _tightened(change: SetPolicy, topology: Topology) -> Iterator[str]:
@@ -331,7 +371,7 @@ class _Describe:
             self._destroys(change),
             self._codes.of(change),
             withheld=isinstance(change, Replace)
-            and obstacle(change, self._live, self._wanted) is not None,
+            and _obstacle(change, self._live, self._wanted) is not None,
         )
 
     def _why(self, change: Change) -> str:
@@ -352,11 +392,12 @@ class _Describe:
                 return "declared otherwise" if there else "declared, and not there"
             case Replace(old, new):
                 what = ", ".join(_differing(old, new))
-                why = obstacle(change, self._live, self._wanted)
+                why = _obstacle(change, self._live, self._wanted)
                 return f"{what} cannot be changed" + (f", and {why}" if why else "")
             case RemoveQueue(queue) if queue.name in self._wanted.queues:
-                what = ", ".join(_differing(queue, self._wanted.queues[queue.name]))
-                return f"{what} cannot be changed, and it is made anew"
+                return self._why_anew(queue, self._wanted.queues[queue.name])
+            case RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
+                return self._why_anew(exchange, self._wanted.exchanges[exchange.name])
             case Move():
                 return "each confirmed there before it is gone here"
             case RemoveExchange() | RemoveQueue() | RemovePolicy():
@@ -364,12 +405,21 @@ class _Describe:
             case Disown():
                 return "not declared any more"
 
+    def _why_anew(self, old: Exchange | Queue, new: Exchange | Queue) -> str:
+        return f"{', '.join(_differing(old, new))} cannot be changed, and it is made anew"
+
     def _destroys(self, change: Change) -> str:
         match change:
             case RemoveQueue(queue):
                 return f"{self._counts(queue)}; {_how_removed(queue)}"
-            case RemoveExchange(exchange, stands_in) if not stands_in:
+            case RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
+                return f"publishing to `{exchange.name}` fails with 404 until the next step"
+            case RemoveExchange(exchange) if not exchange.name.startswith(STANDS_IN):
                 return f"publishing to `{exchange.name}` fails with 404 from then on"
+            case DeclareExchange() | DeclareQueue() if self._codes.of(change):
+                thing = change.exchange if isinstance(change, DeclareExchange) else change.queue
+                lost = ", ".join(senders(thing, self._live.topology, self._wanted))
+                return f"lost if it comes between this step and the last: {lost}"
             case Replace(Queue() as queue, _):
                 return self._counts(queue)
             case Unbind(binding) if self._codes.of(change):
@@ -414,6 +464,8 @@ def _stands_in(change: Change) -> bool:
             names = (name,)
         case DeclareQueue(queue) | RemoveQueue(queue):
             names = (queue.name,)
+        case SetPolicy(policy) | RemovePolicy(policy):
+            names = (policy.name,)
         case _:
             pass
     return any(it.startswith(STANDS_IN) for it in names)
@@ -432,6 +484,12 @@ def _notes(
 ) -> Iterator[str]:
     yield from live.unseen
     for it in replaced:
+        if isinstance(it.new, Exchange):
+            yield (
+                f"{it} is made anew: publishers are told 404 by the broker for a moment, and have "
+                "to publish again what was not confirmed"
+            )
+            continue
         yield (
             f"{it} is replaced: stop its consumers first, for nothing is changed while it has any. "
             "What is published to it by name through the default exchange while it is made anew "

@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
+from routewright.compiler.broker.changes import DeclareQueue
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.steps import Change, Move, RemoveQueue, Replace
 from routewright.compiler.topology import Queue, Topology
@@ -34,7 +35,7 @@ def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
     """Why something cannot be replaced this way, if it cannot."""
     old, new = change.old, change.new
     if not isinstance(old, Queue) or not isinstance(new, Queue):
-        return "an exchange is not replaced by a plan"
+        return "an exchange is no queue"
     if "stream" in (old.type, new.type):
         return "a stream keeps what was read, and cannot be emptied"
     if len(new.name.encode()) > _LONGEST:
@@ -65,11 +66,12 @@ def meanwhile(wanted: Topology, replaced: Collection[Replace]) -> Topology:
 
 
 def emptied(replaced: Collection[Replace]) -> Iterator[Change]:
-    """What makes room for the queue as it is declared."""
+    """What puts a queue as it is declared in the place of one whose bindings have moved."""
     for it in replaced:
         if isinstance(it.old, Queue) and isinstance(it.new, Queue):
             yield Move(it.old, stand_in(it.new))
             yield RemoveQueue(it.old)
+            yield DeclareQueue(it.new)
 
 
 def with_moves(changes: Iterable[Change], wanted: Topology) -> Iterator[Change]:

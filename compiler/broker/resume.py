@@ -80,7 +80,7 @@ def _before(topology: Topology, number: int, names: Iterable[str], *, in_use: bo
     state = State(topology)
     for name in names:
         if name in state.exchanges:
-            state.take(RemoveExchange(state.exchanges[name], stands_in=True))
+            state.take(RemoveExchange(state.exchanges[name], with_bindings=True))
     if in_use:
         copies = {copy_name(number, "old", it): it for it in _names(topology)}
         for it in topology.bindings:
@@ -134,7 +134,9 @@ def _tidied(
             if left.in_use:
                 return None
             if exchange is not None:
-                (last if wanted is None else first).append(RemoveExchange(exchange, stands_in=True))
+                (last if wanted is None else first).append(
+                    RemoveExchange(exchange, with_bindings=True)
+                )
             if wanted is None:
                 last.append(Disown(owner, "exchange", name))
             continue

@@ -68,7 +68,7 @@ def carry_over(
     """
     now, last = simulation.topology(), simulation.final()
     stuck = _sources(waiting, now, last)
-    concerned = _leading_to(stuck, now, last)
+    concerned = leading_to(stuck, now, last)
     every = {**_every(now), **_every(last)}
     if not concerned or any(every[it].type not in _COPIED_TYPES for it in concerned):
         return None
@@ -95,10 +95,11 @@ def read_name(name: str) -> Name | None:
 
 def copy_name(number: int, role: str, exchange: str) -> str:
     """The name of what stands in for an exchange."""
-    return f"{PREFIX}{number}.{role}.{_shown(exchange)}"
+    return f"{PREFIX}{number}.{role}.{shown(exchange)}"
 
 
-def _shown(exchange: str) -> str:
+def shown(exchange: str) -> str:
+    """The name of an exchange as it stands within another one, which may not get too long."""
     if len(exchange.encode()) > _LONGEST:
         return sha256(exchange.encode()).hexdigest()[:20]
     return exchange
@@ -142,7 +143,7 @@ class _Standins:
             *policies,
             *(Bind(it) for it in coming),
             *(Unbind(it) for it in entries),
-            *(RemoveExchange(it, stands_in=True) for it in reversed(copies)),
+            *(RemoveExchange(it, with_bindings=True) for it in reversed(copies)),
             *(Disown(self._owner, "exchange", it.name) for it in copies),
         ]
         settled = [it for it in waiting if self._settles(it)]
@@ -252,7 +253,7 @@ def _sources(waiting: Iterable[Change], now: Topology, last: Topology) -> set[st
     return found
 
 
-def _leading_to(wanted: set[str], *topologies: Topology) -> set[str]:
+def leading_to(wanted: set[str], *topologies: Topology) -> set[str]:
     """The exchanges from which a message may come to some exchanges, and these themselves."""
     leading: defaultdict[str, set[str]] = defaultdict(set)
     known: set[str] = set()

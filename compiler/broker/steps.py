@@ -11,8 +11,9 @@ From the live broker to a changed one these types flow, each made from the one b
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import TypeAlias
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
@@ -45,11 +46,11 @@ class RemoveQueue:
 class RemoveExchange:
     """Remove an exchange, provided that nothing is bound to it any more.
 
-    One of ours that `stands_in` goes with its bindings.
+    One that stands in, or that only leads to one, may go `with_bindings`.
     """
 
     exchange: Exchange
-    stands_in: bool = False
+    with_bindings: bool = False
 
     def __str__(self) -> str:
         return f"exchange `{self.exchange.name}`"
@@ -150,6 +151,27 @@ class Step:
     destroys: str = ""
     code: Code | None = None
     withheld: bool = False
+
+
+def made_anew(planned: Sequence[Change]) -> Sequence[Change]:
+    """What belongs in one go with the first of some changes, by which a thing makes room.
+
+    That is the thing as it shall be, and the first bindings of an exchange: between these the
+    broker has messages that it cannot route.
+    """
+    first, following = planned[0], planned[1:2]
+    match first, *following:
+        case RemoveQueue(old), DeclareQueue(new) if old.name == new.name:
+            return following
+        case RemoveExchange(old), DeclareExchange(new) if old.name == new.name:
+            bindings = takewhile(lambda it: _is_bound_from(it, new.name), planned[2:])
+            return [*following, *bindings]
+        case _:
+            return ()
+
+
+def _is_bound_from(change: Change, exchange: str) -> bool:
+    return isinstance(change, Bind) and change.binding.source.name == exchange
 
 
 def sign(change: Change) -> str:
