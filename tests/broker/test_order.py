@@ -172,7 +172,7 @@ def test_no_moment_of_a_random_plan_loses_or_doubles_a_key(block: int) -> None:
     assert examined.states > 100
 
 
-@pytest.mark.parametrize("seed", [7_203, 7_224, 7_228, 7_231, 7_237])  # short, with stand-ins
+@pytest.mark.parametrize("seed", [7_203, 7_224, 7_228, 7_231])  # short, with stand-ins
 def test_applies_that_are_killed_after_every_step_come_to_an_end(seed: int) -> None:
     examined = Examined()
     examine_killed(seed, examined)
