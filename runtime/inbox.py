@@ -29,11 +29,17 @@ _METHOD, _HEADER, _BODY = 1, 2, 3
 _END = 0xCE
 
 Taken = Callable[[str, int, bool, Envelope], None]
-"""Is told of a delivery: the consumer's tag, its own, whether it came before, the message."""
+"""Is told of a delivery: the consumer's tag, its own, whether it came before, the message.
+
+Its own tag is unique on the connection: that of the first channel is as it came, and those of the
+others have the channel's number above their 64 bits.
+"""
+
+TAG_BITS = 64
 
 
 class Inbox:
-    """Reads one connection, for one channel's deliveries.
+    """Reads one connection, for the deliveries of one channel, and of those in `others`.
 
     Args:
         connection: py-amqp's.
@@ -45,6 +51,7 @@ class Inbox:
         self._connection = connection
         self._channel = channel
         self._take = take
+        self.others: set[int] = set()
 
     @property
     def can_read(self) -> bool:
@@ -80,8 +87,12 @@ class Inbox:
         while (end := _end(data, at)) is not None:
             kind, channel, _ = _FRAME(data, at)
             payload = data[at + _FRAME_SIZE : end - 1]
-            if kind == _METHOD and channel == self._channel and payload.startswith(_DELIVER):
-                delivery = self._delivery(data, payload, end)
+            if (
+                kind == _METHOD
+                and (channel == self._channel or channel in self.others)
+                and payload.startswith(_DELIVER)
+            ):
+                delivery = self._delivery(data, payload, channel, end)
                 if delivery is None:
                     break  # the rest of it is yet to come
                 taken, end = delivery
@@ -94,7 +105,7 @@ class Inbox:
         return found, at
 
     def _delivery(
-        self, data: bytes, method: bytes, at: int
+        self, data: bytes, method: bytes, channel: int, at: int
     ) -> tuple[Callable[[], None] | None, int] | None:
         """A delivery whose method ends at a place: how to take it, and where it ends.
 
@@ -104,14 +115,14 @@ class Inbox:
         if header is None:
             return None
         (size,) = _BODY_SIZE(data, at + _FRAME_SIZE + 4)
-        if not self._is(_HEADER, data, at) or size > MOST_BODY:
+        if _FRAME(data, at)[:2] != (_HEADER, channel) or size > MOST_BODY:
             return None, at
         place, parts = header, []
         while size > 0:
             end = _end(data, place)
             if end is None:
                 return None
-            if not self._is(_BODY, data, place):
+            if _FRAME(data, place)[:2] != (_BODY, channel):
                 return None, at
             parts.append(data[place + _FRAME_SIZE : end - 1])
             size -= len(parts[-1])
@@ -123,11 +134,9 @@ class Inbox:
         stop = 5 + method[4]
         consumer = method[5:stop].decode()
         tag, again = _TAG(method, stop)
+        if channel != self._channel:
+            tag |= channel << TAG_BITS
         return lambda: self._take(consumer, tag, again, envelope), place
-
-    def _is(self, kind: int, data: bytes, at: int) -> bool:
-        """Whether a frame is of a kind, and of our channel."""
-        return _FRAME(data, at)[:2] == (kind, self._channel)
 
 
 def _end(data: bytes, at: int) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import count
@@ -45,7 +45,9 @@ class Waiting:
         left = (self._held[0].until - datetime.now(UTC)).total_seconds()
         return min(max(left, 0.0), longest)
 
-    def all(self) -> Iterator[Delivery]:
-        """Take all of them out, due or not."""
-        while self._held:
-            yield self._held.pop().delivery
+    def take(self, is_meant: Callable[[Delivery], bool]) -> list[Delivery]:
+        """Take out those that are meant, due or not."""
+        taken = [it.delivery for it in self._held if is_meant(it.delivery)]
+        self._held = [it for it in self._held if not is_meant(it.delivery)]
+        heapq.heapify(self._held)
+        return taken

@@ -18,8 +18,9 @@ from typing import TypeVar
 from routewright.runtime.announcer import Announcer
 from routewright.runtime.app import App
 from routewright.runtime.broker import LinkLost
-from routewright.runtime.consumer import Consumer, Delivery, consumer_of
+from routewright.runtime.consumer import Consumer, Delivery
 from routewright.runtime.deaths import Post
+from routewright.runtime.departures import Departures
 from routewright.runtime.duties import accepted, check_code
 from routewright.runtime.errors import (
     BrokerUnreachable,
@@ -38,6 +39,7 @@ from routewright.runtime.route import Group
 from routewright.runtime.settlement import Settlement, Word
 from routewright.runtime.waiting import Waiting
 from routewright.runtime.waker import Waker
+from routewright.runtime.worker_consumer import WorkerConsumer, worker_consumer
 
 BACKOFF = (0.5, 30.0)  # seconds; the first pause between two attempts at connecting, and the last
 STEADY = 5.0  # seconds; a connection that lasts as long was a good one, and the pauses start anew
@@ -105,6 +107,8 @@ class Worker:
             post=post,
             events=self._events,
         )
+        self._instead: dict[str, str] = {}  # the group's queue, by what is consumed instead of it
+        self._departures = Departures(self._hand_back)
         self._is_replaceable = post is not None
         self.worn = False  # a task that was given up may still take up a thread
 
@@ -159,13 +163,15 @@ class Worker:
     def _connect(self) -> Consumer | None:
         while not self._stopping:
             try:
-                consumer = consumer_of(self.app.broker)(
+                consumer = worker_consumer(
                     self.app.broker,
                     self.group.queues,
                     self._receive,
                     waker=self._waker,
                     prefetch=self.group.prefetch,
                     patient=self._connected_once,
+                    instead=self._instead,
+                    on_order=self._departures.tell,
                 )
             except (BrokerUnreachable, MissingQueue, LinkLost) as error:
                 if isinstance(error, (LoginRefused, MissingQueue)) and not self._connected_once:
@@ -194,6 +200,8 @@ class Worker:
         try:
             while not self._stopping:
                 self._settle(consumer)
+                if self._departures:
+                    self._depart(consumer)
                 self._release(consumer)
                 consumer.look_for_missing()
                 self._limits.look()
@@ -203,6 +211,7 @@ class Worker:
         except LinkLost as error:
             # What it delivered will be delivered again; tasks that run on cannot be acknowledged.
             self._waiting = Waiting()
+            self._departures.forget()
             logger.warning(
                 "lost the connection to %s with %d messages unsettled: %s",
                 self.app.broker.name,
@@ -223,6 +232,7 @@ class Worker:
         consumer.cancel()
         handed_back += self._hand_back(consumer)
         self._settle(consumer)
+        self._depart(consumer)
         logger.info(
             "stopping: %d messages handed back, %d tasks running", handed_back, self._unsettled
         )
@@ -231,12 +241,18 @@ class Worker:
             patience = self._limits.patience(consumer.patience(busy=True))
             self._wait(consumer, min(patience, remaining))
             self._settle(consumer)
+            self._depart(consumer)
         if self._unsettled:
             logger.warning(
                 "%d tasks still run after %g s; they will run again elsewhere",
                 self._unsettled,
                 self.grace,
             )
+
+    def _depart(self, consumer: Consumer) -> None:
+        """Leave the queues that the worker was told to leave; answer where that is done."""
+        if isinstance(consumer, WorkerConsumer):
+            self._departures.look(consumer)
 
     def _left(self) -> float:
         """Seconds that are left of the grace period, which begins with the first call."""
@@ -276,16 +292,19 @@ class Worker:
             self._allowed = len(self._waiting)
             consumer.allow(self._allowed)
 
-    def _hand_back(self, consumer: Consumer) -> int:
-        count = 0
-        for held in self._waiting.all():
-            consumer.reject(held, requeue=True)
-            count += 1
+    def _hand_back(self, consumer: Consumer, queue: str | None = None) -> int:
+        """Give back what has not begun, of one queue or of all; how many messages that was."""
+        meant: list[Delivery] = []
+        kept: list[Delivery] = []
         while (delivery := _next(self._ready)) is not None:
-            self._unsettled -= 1
+            (meant if _is_from(queue, delivery, consumer) else kept).append(delivery)
+        self._unsettled -= len(meant)
+        for delivery in kept:
+            self._ready.put(delivery)
+        meant += self._waiting.take(lambda it: _is_from(queue, it, consumer))
+        for delivery in meant:
             consumer.reject(delivery, requeue=True)
-            count += 1
-        return count
+        return len(meant)
 
     def _settle(self, consumer: Consumer) -> None:
         """Reply, then acknowledge: the other way round, a crash between them loses the result."""
@@ -303,6 +322,8 @@ class Worker:
                     consumer.ack(delivery)
                 case Word.REJECT:
                     consumer.reject(delivery, requeue=False)
+                case Word.HOLD if delivery.source is consumer and consumer.has_left(delivery):
+                    consumer.reject(delivery, requeue=True)
                 case Word.HOLD if delivery.source is consumer and settlement.until is not None:
                     self._waiting.hold(delivery, settlement.until)
 
@@ -375,6 +396,12 @@ class Worker:
         if self._is_replaceable:
             self.stop()
         self._start_thread(late.number)
+
+
+def _is_from(queue: str | None, delivery: Delivery, consumer: Consumer) -> bool:
+    if queue is None:
+        return True
+    return isinstance(consumer, WorkerConsumer) and consumer.is_from(queue, delivery)
 
 
 def _next(queue: SimpleQueue[T]) -> T | None:

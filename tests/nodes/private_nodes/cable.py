@@ -36,6 +36,12 @@ class Cable:
         """From now on nothing passes on the connections there are; none of them is closed."""
         self._dead.update(self._ends)
 
+    def drop(self) -> None:
+        """Close the connections there are, as a firewall that is restarted does."""
+        for end in self._ends:
+            with suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         with suppress(OSError):  # the listener is closed
             while True:

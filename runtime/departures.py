@@ -1,0 +1,86 @@
+"""What a worker was told to leave: from being told until all of it is settled, and answered."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from routewright.runtime.message import Envelope
+from routewright.runtime.orders import Order
+from routewright.runtime.worker_consumer import WorkerConsumer
+
+logger = logging.getLogger("routewright.worker")
+
+
+class Departures:
+    """The orders of one connection; used by the thread that reads it.
+
+    Args:
+        hand_back: gives back what was received from a queue and has not begun; how many messages.
+    """
+
+    def __init__(self, hand_back: Callable[[WorkerConsumer, str], int]) -> None:
+        self._hand_back = hand_back
+        self._new: deque[Order] = deque()
+        self._open: list[Order] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._new or self._open)
+
+    def tell(self, order: Order) -> None:
+        """Take an order; nothing is done about it before `look`."""
+        self._new.append(order)
+
+    def forget(self) -> None:
+        """The connection is lost, and with it those who wait for an answer know all they can."""
+        self._new.clear()
+        self._open.clear()
+
+    def look(self, consumer: WorkerConsumer) -> None:
+        """Do what is new, and answer what is settled.
+
+        Raises:
+            LinkLost: the connection broke.
+        """
+        while self._new:
+            order = self._new.popleft()
+            if order.other is None:
+                consumes, holds = order.queue in consumer.consumed, consumer.owes(order.queue)
+                _answer(consumer, order, {"consumes": consumes, "holds": holds})
+            else:
+                self._depart(consumer, order, order.other)
+        for order in [it for it in self._open if not consumer.owes(it.queue)]:
+            self._open.remove(order)
+            consumer.catch_up()
+            _answer(consumer, order, {"left": order.queue})
+
+    def _depart(self, consumer: WorkerConsumer, order: Order, other: str) -> None:
+        queue = order.queue
+        if queue in consumer.consumed:
+            problem = consumer.join(other, queue)
+            if problem:
+                _answer(consumer, order, {"error": problem})
+                return
+            # Before and after, as in stopping: a task thread would begin what waits meanwhile.
+            handed_back = self._hand_back(consumer, queue)
+            consumer.leave(queue)
+            handed_back += self._hand_back(consumer, queue)
+            logger.info(
+                "queue `%s` is left for `%s`: %d messages handed back, %d tasks running",
+                queue,
+                other,
+                handed_back,
+                consumer.owes(queue),
+            )
+            self._open = [it for it in self._open if it.queue != other]
+        self._open.append(order)
+
+
+def _answer(consumer: WorkerConsumer, order: Order, body: Mapping[str, object]) -> None:
+    if order.reply_to:
+        envelope = Envelope(
+            json.dumps(body), "application/json", "utf-8", {}, correlation_id=order.correlation_id
+        )
+        consumer.publish(order.reply_to, envelope)

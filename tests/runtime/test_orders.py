@@ -1,0 +1,281 @@
+"""A worker is told to leave a queue for another one, and no task of it is lost or runs twice."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+import amqp
+import pytest
+from private_nodes import Broker, Cable, until
+
+from routewright.runtime.orders import STAND_IN, WORKER
+
+pytestmark = pytest.mark.broker
+Eventually = Callable[..., None]
+
+
+class Teller:
+    """Whoever replaces queues: it tells workers things, and has their answers."""
+
+    def __init__(self, broker: Broker, connection: amqp.Connection) -> None:
+        self._broker, self._connection = broker, connection
+        self.channel: Any = connection.channel()
+        self._queue = self.channel.queue_declare("", exclusive=True).queue
+        self.answers: list[Any] = []
+        self.channel.basic_consume(
+            self._queue, no_ack=True, callback=lambda it: self.answers.append(json.loads(it.body))
+        )
+
+    def worker(self) -> str:
+        """The queue of the one worker."""
+        [name] = until(self.workers)
+        return name
+
+    def workers(self) -> set[str]:
+        """The queues of all workers, as the broker has them at this moment."""
+        path = f"/queues/{quote(self._broker.vhost, safe='')}?columns=name"
+        names = {it["name"] for it in self._broker.node.api("GET", path)}
+        return {it for it in names if it.startswith(WORKER)}
+
+    def consumers(self, queue: str) -> int:
+        return int(self.channel.queue_declare(queue, passive=True).consumer_count)
+
+    def waiting(self, queue: str) -> int:
+        return int(self.channel.queue_declare(queue, passive=True).message_count)
+
+    def say(self, body: object, worker: str) -> None:
+        text = body if isinstance(body, str) else json.dumps(body)
+        message = amqp.Message(text, reply_to=self._queue, correlation_id="1")
+        self.channel.basic_publish(message, routing_key=worker)
+
+    def ask(self, body: object, worker: str) -> Any:
+        """Say something, and wait for the answer."""
+        self.say(body, worker)
+        return self.answer()
+
+    def answer(self) -> Any:
+        if not self.answers:
+            self._connection.drain_events(timeout=20)
+        return self.answers.pop(0)
+
+    def put(self, queue: str, number: int, **headers: Any) -> None:
+        told = {"task": "t", "id": f"{number}", **headers}
+        body = json.dumps([[number], {}, {}])
+        message = amqp.Message(
+            body,
+            content_type="application/json",
+            content_encoding="utf-8",
+            application_headers=told,
+        )
+        self.channel.basic_publish(message, routing_key=queue)
+
+
+@pytest.fixture
+def teller(rabbit: Any, broker: Broker) -> Iterator[Teller]:  # noqa: ARG001  it declares the queue
+    with connected(broker) as connection:
+        yield Teller(broker, connection)
+
+
+@contextmanager
+def connected(broker: Broker) -> Iterator[amqp.Connection]:
+    with amqp.Connection(f"127.0.0.1:{broker.node.port}", virtual_host=broker.vhost) as connection:
+        yield connection
+
+
+def test_what_runs_ends_before_it_answers_and_what_waits_goes_back(
+    rabbit: Any, teller: Teller, eventually: Eventually
+) -> None:
+    app, other, stand_in = rabbit.app("t"), f"{rabbit.queue}-2", f"{STAND_IN}{rabbit.queue}"
+    rabbit.declare(other)
+    teller.channel.queue_declare(stand_in, auto_delete=False)
+    runs: Counter[int] = Counter()
+    go = threading.Event()
+
+    @app.task(name="t")
+    def task(number: int) -> None:
+        runs[number] += 1
+        if number == 0:
+            go.wait(20)
+
+    queues = (rabbit.queue, other)
+    with rabbit.worker(app, queues=queues, concurrency=2, prefetch=9):
+        worker = teller.worker()
+        teller.put(rabbit.queue, 0)
+        eventually(lambda: runs[0])
+        teller.say({"leave": rabbit.queue, "for": stand_in}, worker)
+        eventually(lambda: teller.consumers(stand_in) == 1)
+        eventually(lambda: teller.consumers(rabbit.queue) == 0)
+        teller.put(rabbit.queue, 1)  # nobody is there for it
+        teller.put(stand_in, 2)
+        teller.put(other, 3)
+        eventually(lambda: runs[2] and runs[3])
+        held = {"consumes": False, "holds": 1}
+        assert teller.ask({"ask": rabbit.queue}, worker) == held  # and no answer to the first yet
+        go.set()
+        assert teller.answer() == {"left": rabbit.queue}
+        order = {"leave": rabbit.queue, "for": stand_in}
+        assert teller.ask(order, worker) == {"left": rabbit.queue}
+        back = {"leave": stand_in, "for": rabbit.queue}
+        assert teller.ask(back, worker) == {"left": stand_in}
+        eventually(lambda: runs[1])
+        assert teller.consumers(stand_in) == 0
+    assert runs == {0: 1, 1: 1, 2: 1, 3: 1}
+    assert all(teller.waiting(queue) == 0 for queue in (*queues, stand_in))
+
+
+def test_what_has_not_begun_is_handed_back_in_its_order(
+    rabbit: Any, teller: Teller, eventually: Eventually
+) -> None:
+    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
+    teller.channel.queue_declare(stand_in, auto_delete=False)
+    begun, go = threading.Event(), threading.Event()
+    app.task(name="t")(lambda _number: begun.set() or go.wait(20))
+    with rabbit.worker(app, concurrency=1, prefetch=9):
+        worker = teller.worker()
+        for number in range(8):
+            teller.put(rabbit.queue, number)
+        soon = (datetime.now(UTC) + timedelta(seconds=4)).isoformat()  # it is held until then
+        teller.put(rabbit.queue, 8, eta=soon)
+        assert begun.wait(20)
+        eventually(lambda: teller.ask({"ask": rabbit.queue}, worker)["holds"] == 9)
+        teller.say({"leave": rabbit.queue, "for": stand_in}, worker)
+        eventually(lambda: teller.waiting(rabbit.queue) == 8)
+        numbers = [json.loads(get(teller, rabbit.queue).body)[0][0] for _ in range(7)]
+        go.set()
+        assert teller.answer() == {"left": rabbit.queue}
+    assert numbers == list(range(1, 8))
+
+
+def get(teller: Teller, queue: str) -> Any:
+    return teller.channel.basic_get(queue, no_ack=True)
+
+
+def test_a_message_of_the_stand_in_is_parked_as_one_of_the_queue(
+    rabbit: Any, teller: Teller, eventually: Eventually
+) -> None:
+    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
+    app.task(name="t")(lambda _number: None)
+    teller.channel.queue_declare(stand_in, auto_delete=False)
+    teller.channel.queue_declare("stage.parked", durable=True, auto_delete=False)
+    with rabbit.worker(app):
+        teller.ask({"leave": rabbit.queue, "for": stand_in}, teller.worker())
+        teller.put(stand_in, 1, task="nobody's")
+        eventually(lambda: teller.waiting("stage.parked") == 1)
+    parked = get(teller, "stage.parked").headers
+    assert parked["routewright-parked-from"] == rabbit.queue
+
+
+def test_nothing_changes_where_the_other_queue_is_not_there_or_nothing_is_said(
+    rabbit: Any, teller: Teller, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = rabbit.app("t")
+    app.task(name="t")(lambda _number: None)
+    with rabbit.worker(app):
+        worker = teller.worker()
+        for wrong in (
+            "",
+            "[",
+            "[]",
+            '{"leave": 1}',
+            '{"leave": "a", "for": "a"}',
+            "\x1b",
+            "[" * 9999,
+        ):
+            teller.say(wrong, worker)
+        answer = teller.ask({"leave": rabbit.queue, "for": "nowhere"}, worker)
+        assert "no queue 'nowhere'" in answer["error"]
+        assert teller.consumers(rabbit.queue) == 1
+        assert app.send_task("t", [1]).get(timeout=20) is None
+        assert teller.ask({"leave": "theirs", "for": "nowhere"}, worker) == {"left": "theirs"}
+    assert caplog.text.count("ignored what the worker was told") == 7
+    assert "\x1b" not in caplog.text
+
+
+def test_it_comes_back_when_the_stand_in_is_gone_and_finds_it_at_the_start(
+    rabbit: Any, teller: Teller, eventually: Eventually
+) -> None:
+    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
+    runs: Counter[int] = Counter()
+    app.task(name="t")(lambda number: runs.update([number]))
+    teller.channel.queue_declare(stand_in, auto_delete=False)
+    teller.channel.queue_delete(rabbit.queue)
+    with rabbit.worker(app):
+        teller.put(stand_in, 1)
+        eventually(lambda: runs[1])
+        rabbit.declare()
+        teller.put(rabbit.queue, 2)
+        teller.channel.queue_delete(stand_in)
+        eventually(lambda: runs[2], 3)  # and not only when it is next looked for
+    assert teller.waiting(rabbit.queue) == 0
+    assert runs == {1: 1, 2: 1}
+
+
+def test_after_a_lost_connection_it_consumes_what_it_was_told_to(
+    rabbit: Any, teller: Teller, eventually: Eventually
+) -> None:
+    runs: Counter[int] = Counter()
+    teller.channel.queue_declare("else", auto_delete=False)
+    with Cable(rabbit.url) as cable:
+        rabbit.url = cable.url
+        app = rabbit.app("t")
+        app.task(name="t")(lambda number: runs.update([number]))
+        with rabbit.worker(app):
+            first = teller.worker()
+            assert teller.ask({"leave": rabbit.queue, "for": "else"}, first) == {
+                "left": rabbit.queue
+            }
+            teller.channel.queue_delete(rabbit.queue)
+            cable.drop()
+            eventually(lambda: first not in teller.workers())
+            teller.put("else", 1)
+            eventually(lambda: runs[1])
+            assert teller.worker() != first
+            rabbit.declare()
+            order = {"leave": "else", "for": rabbit.queue}
+            assert teller.ask(order, teller.worker()) == {"left": "else"}
+            teller.put(rabbit.queue, 2)
+            eventually(lambda: runs[2])
+    assert runs == {1: 1, 2: 1}
+
+
+def test_without_permission_for_its_own_queue_it_works_and_says_so_once(
+    rabbit: Any, broker: Broker, teller: Teller, caplog: pytest.LogCaptureFixture
+) -> None:
+    broker.node.api("PUT", "/users/limited", {"password": "limited", "tags": ""})
+    path = f"/permissions/{quote(broker.vhost, safe='')}/limited"
+    reply, theirs = r"routewright\.reply\..*", "work.*|tasks|amq.default"
+    rights = {"configure": reply, "write": theirs, "read": f"{theirs}|{reply}"}
+    broker.node.api("PUT", path, rights)
+    rabbit.url = broker.node.url(broker.vhost, "limited", "limited")
+    app = rabbit.app("t")
+    app.task(name="t")(lambda number: number)
+    with rabbit.worker(app):
+        assert app.send_task("t", [1]).get(timeout=20) == 1
+    assert not teller.workers()
+    assert caplog.text.count("grant configure and read on `routewright.worker.*`") == 1
+
+
+def test_what_it_needs_is_configure_and_read_on_its_own_queue(
+    rabbit: Any, broker: Broker, teller: Teller
+) -> None:
+    broker.node.api("PUT", "/users/limited", {"password": "limited", "tags": ""})
+    path = f"/permissions/{quote(broker.vhost, safe='')}/limited"
+    own, stand_in = r"routewright\.worker\..*", f"{STAND_IN}{rabbit.queue}"
+    read = rf"work.*|{own}|routewright\.standin\.queue\..*"
+    rights = {"configure": own, "write": "amq.default", "read": read}
+    broker.node.api("PUT", path, rights)
+    rabbit.url = broker.node.url(broker.vhost, "limited", "limited")
+    app = rabbit.app("t")
+    app.task(name="t")(lambda _number: None)
+    teller.channel.queue_declare(stand_in, auto_delete=False)
+    with rabbit.worker(app):
+        order = {"leave": rabbit.queue, "for": stand_in}
+        assert teller.ask(order, teller.worker()) == {"left": rabbit.queue}
+        assert teller.consumers(stand_in) == 1
