@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from time import sleep
 from typing import Any, assert_never
 
 from amqp import spec
@@ -86,15 +87,20 @@ def _carry_out(change: Change, channel: Any) -> None:
 
 _REMOVING = (spec.Exchange.Delete, spec.Queue.Delete)
 _PATIENCE = 20  # times that a queue is emptied again
+_LAG = 0.1  # seconds until that is done, where there was nothing to empty it of
 
 
 @dataclass(frozen=True, slots=True)
 class Hands:
-    """What a plan is carried out with."""
+    """What a plan is carried out with.
+
+    `release` has a queue left by its consumers, and says whether there were any.
+    """
 
     channel: Any
     api: Management | None
     errors: tuple[type[Exception], ...]
+    release: Callable[[steps.Release], bool] = lambda _: False
 
 
 def carry_out(
@@ -180,13 +186,14 @@ def _explained(
 def _empty_and_remove(
     moved: steps.Move, change: steps.RemoveQueue, hands: Hands, anew: Sequence[steps.Change]
 ) -> None:
-    """Remove a queue that was emptied; what came since is moved too, some times over."""
+    """Remove a queue that was emptied; what and who came since is moved too, some times over."""
     for _ in range(_PATIENCE):
         try:
             _remove(change.queue, hands.channel, anew)
         except (StillInUse, PreconditionFailed):
-            if not move(hands.channel.connection, moved):
-                raise  # it is not messages that keep it
+            came = hands.release(steps.Release(moved.source, moved.destination))
+            if not move(hands.channel.connection, moved) and not came:
+                sleep(_LAG)  # a quorum queue counts what was just acknowledged for a moment
         else:
             return
     _remove(change.queue, hands.channel, anew)
@@ -206,6 +213,8 @@ def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
             bind(channel, entry(topology, kind, name))
         case steps.Disown(topology, kind, name):
             unbind(channel, entry(topology, kind, name))
+        case steps.Release():
+            hands.release(change)
         case steps.Move():
             move(channel.connection, change)
         case steps.SetPolicy(policy):

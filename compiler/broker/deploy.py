@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from amqp.exceptions import AMQPError
-
 from routewright.compiler.broker.apply import Hands, carry_out
 from routewright.compiler.broker.changes import OnStep
-from routewright.compiler.broker.declare import NOT_FOUND, refusal
-from routewright.compiler.broker.errors import BrokerError, Outdated, StillInUse, Unsupported
+from routewright.compiler.broker.consumers import WAIT, Consumers, OnWait
+from routewright.compiler.broker.errors import BrokerError, Outdated, Unsupported
 from routewright.compiler.broker.live import Live, look
 from routewright.compiler.broker.ownership import Owned
 from routewright.compiler.broker.planning import (
@@ -21,10 +19,10 @@ from routewright.compiler.broker.planning import (
     seen,
 )
 from routewright.compiler.broker.session import ERRORS, Session
-from routewright.compiler.broker.steps import Disown, Move, Own
+from routewright.compiler.broker.steps import Disown, Own, Release
 from routewright.compiler.delays import with_delays
 from routewright.compiler.leave import Code
-from routewright.compiler.topology import Queue, Topology
+from routewright.compiler.topology import Topology
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,15 +50,25 @@ def plan_for(
     return make_plan(wanted, session.look(wanted, on_step), adopt=adopt, allowed=allowed)
 
 
-def deploy(plan: Plan, session: Session, on_step: OnStep | None = None) -> Deployed:
+def deploy(
+    plan: Plan,
+    session: Session,
+    on_step: OnStep | None = None,
+    *,
+    wait: float = WAIT,
+    on_wait: OnWait | None = None,
+) -> Deployed:
     """Carry a plan out, if the broker is still as the plan saw it.
 
     Args:
         plan: with every code in it allowed.
         session: with the broker.
         on_step: told of progress.
+        wait: seconds that the consumers of a queue which is replaced have to leave it.
+        on_wait: told of whom that is waited for.
 
     Raises:
+        StillInUse: they have not; where the first are waited for, nothing was changed.
         Busy: another apply is at work.
         Outdated: the broker has changed.
         BrokerError: anything else; what was done by then is said.
@@ -81,10 +89,9 @@ def deploy(plan: Plan, session: Session, on_step: OnStep | None = None) -> Deplo
     pending = [it.change for it in plan.pending]
     if not pending:
         return Deployed(plan)
-    for change in pending:
-        if isinstance(change, Move):
-            _need_no_consumers(change.source, session)
-    hands = Hands(session.channel, api, ERRORS)
+    consumers = Consumers(session.channel, api, wait, on_wait)
+    consumers.wait_for_others([it.queue for it in pending if isinstance(it, Release)])
+    hands = Hands(session.channel, api, ERRORS, consumers.release)
     finished = 0
 
     def note(done: int) -> None:
@@ -102,29 +109,6 @@ def deploy(plan: Plan, session: Session, on_step: OnStep | None = None) -> Deplo
         said = f"all {len(pending)} steps were done, and could not be looked at afterwards"
         raise type(error)(f"{said}: {error}") from error
     return Deployed(plan, tuple(_differing(plan, live, now)))
-
-
-def _need_no_consumers(queue: Queue, session: Session) -> None:
-    """See that nobody consumes a queue that is to be replaced, before anything is changed."""
-    if session.api is None:
-        return
-    try:
-        count = session.channel.queue_declare(queue.name, passive=True).consumer_count
-    except AMQPError as error:
-        if error.reply_code == NOT_FOUND:  # it is made on the way
-            return
-        raise refusal(error, f"queue `{queue.name}`") from error
-    if count:
-        peers = sorted(
-            str(it["channel_details"].get("connection_name") or it["consumer_tag"])
-            for it in session.api.of_vhost("consumers")
-            if it["queue"]["name"] == queue.name
-        )
-        who = f" ({', '.join(peers)})" if peers else ""
-        raise StillInUse(
-            f"queue `{queue.name}` has {count} consumer{'' if count == 1 else 's'}{who}: nothing "
-            "was changed; stop them, and apply again"
-        )
 
 
 def _differing(plan: Plan, before: Live, now: Live) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,7 @@ from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.ownership import Owned, is_mark, read
 from routewright.compiler.definitions import MalformedDefinitions, read_live
 from routewright.compiler.topology import Topology
+from routewright.runtime.orders import worker_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class Live:
     topology: Topology
     owned: Mapping[str, Owned] = field(default_factory=dict)  # by the owning topology's name
     counts: Mapping[str, Counts] = field(default_factory=dict)  # by the queue's name
+    consumers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tags, by the queue's
     exclusive: Collection[str] = ()  # queues that are one connection's own
     unseen: tuple[str, ...] = ()
     conflicts: tuple[Conflict, ...] = ()  # found without seeing what is there
@@ -43,6 +46,12 @@ class Live:
 
     def owned_by(self, topology: str) -> Owned:
         return self.owned.get(topology, Owned())
+
+    def workers_of(self, queue: str) -> tuple[int, int]:
+        """How many consumers of a queue are workers that can be told to move, and how many not."""
+        tags = self.consumers.get(queue, ())
+        workers = sum(worker_of(it) is not None for it in tags)
+        return workers, len(tags) - workers
 
     def counts_of(self, queue: str) -> Counts:
         return self.counts.get(queue, Counts())
@@ -83,8 +92,16 @@ def look(api: Management) -> Live:
         topology,
         read(names, marks),
         {it["name"]: Counts(it.get("messages") or 0, it.get("consumers") or 0) for it in queues},
+        _tags(api),
         frozenset(it["name"] for it in queues if it.get("exclusive")),
     )
+
+
+def _tags(api: Management) -> dict[str, tuple[str, ...]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for it in api.of_vhost("consumers", columns="queue.name,consumer_tag"):
+        found[it["queue"]["name"]].append(it["consumer_tag"])
+    return {queue: tuple(tags) for queue, tags in found.items()}
 
 
 def _within(vhost: str, item: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from routewright.compiler.broker.steps import (
     Disown,
     Move,
     Own,
+    Release,
     RemoveExchange,
     RemovePolicy,
     RemoveQueue,
@@ -123,7 +124,7 @@ def judged(before: Topology, changes: Sequence[Change], carried: tuple[str, ...]
 
 
 def _is_last(change: Change) -> bool:
-    return isinstance(change, (RemoveQueue, RemoveExchange, Disown, Replace, Move))
+    return isinstance(change, (RemoveQueue, RemoveExchange, Disown, Replace, Move, Release))
 
 
 def _rank(change: Change, created: Collection[str]) -> tuple[int, int]:
@@ -146,7 +147,7 @@ def _rank(change: Change, created: Collection[str]) -> tuple[int, int]:
             return 8, 0
         case Replace():
             return 9, 0
-        case Move() | RemoveQueue():  # of one queue, in the order given
+        case Release() | Move() | RemoveQueue():  # of one queue, in the order given
             return 10, 0
         case RemoveExchange():
             return 11, 0

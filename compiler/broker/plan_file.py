@@ -15,6 +15,7 @@ from routewright.compiler.broker.steps import (
     Disown,
     Move,
     Own,
+    Release,
     RemoveExchange,
     RemovePolicy,
     RemoveQueue,
@@ -167,6 +168,8 @@ def _change(change: Change) -> dict[str, Any]:
             return {"do": "replace", "exchange": _exchange(old), "with": _exchange(new)}
         case Move(source, destination):
             return {"do": "move", "queue": _queue(source), "to": _queue(destination)}
+        case Release(queue, destination):
+            return {"do": "release", "queue": _queue(queue), "to": _queue(destination)}
     raise AssertionError(f"a replacement of one kind by another: {change}")
 
 
@@ -193,6 +196,8 @@ def _read_change(row: Mapping[str, Any]) -> Change:
             return RemovePolicy(_read_policy(it))
         case "move", {"queue": source, "to": destination}:
             return Move(_read_queue(source), _read_queue(destination))
+        case "release", {"queue": queue, "to": destination}:
+            return Release(_read_queue(queue), _read_queue(destination))
         case "replace", {"queue": old, "with": new}:
             return Replace(_read_queue(old), _read_queue(new))
         case "replace", {"exchange": old, "with": new}:

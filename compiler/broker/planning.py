@@ -31,6 +31,7 @@ from routewright.compiler.broker.steps import (
     Disown,
     Move,
     Own,
+    Release,
     RemoveExchange,
     RemovePolicy,
     RemoveQueue,
@@ -398,6 +399,8 @@ class _Describe:
                 return self._why_anew(queue, self._wanted.queues[queue.name])
             case RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
                 return self._why_anew(exchange, self._wanted.exchanges[exchange.name])
+            case Release(queue):
+                return _who_leaves(self._first, queue)
             case Move():
                 return "each confirmed there before it is gone here"
             case RemoveExchange() | RemoveQueue() | RemovePolicy():
@@ -437,6 +440,14 @@ class _Describe:
         counts = self._first.counts_of(queue.name)
         messages = f"{counts.messages:,} message{'' if counts.messages == 1 else 's'}"
         return f"{messages}, {counts.consumers} consumer{'' if counts.consumers == 1 else 's'}"
+
+
+def _who_leaves(live: Live, queue: Exchange | Queue) -> str:
+    if queue.name not in live.topology.queues:
+        return "those that have moved there"
+    workers, others = live.workers_of(queue.name)
+    told = f"{workers} consumer{'' if workers == 1 else 's'} of workers told to move"
+    return f"{told}, {others} other{'' if others == 1 else 's'} waited for"
 
 
 def _how_removed(queue: Queue) -> str:
@@ -491,8 +502,8 @@ def _notes(
             )
             continue
         yield (
-            f"{it} is replaced: stop its consumers first, for nothing is changed while it has any. "
-            "What is published to it by name through the default exchange while it is made anew "
+            f"{it} is replaced: {_who_leaves(live, it.old)}, before anything is changed. What is "
+            "published to it by name through the default exchange while it is made anew "
             "reaches no queue; messages that wait in it come after newer ones"
         )
     if found.unowned:

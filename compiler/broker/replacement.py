@@ -17,10 +17,10 @@ from dataclasses import replace
 
 from routewright.compiler.broker.changes import DeclareQueue
 from routewright.compiler.broker.live import Live
-from routewright.compiler.broker.steps import Change, Move, RemoveQueue, Replace
+from routewright.compiler.broker.steps import Change, Move, Release, RemoveQueue, Replace
 from routewright.compiler.topology import Queue, Topology
-
-PREFIX = "routewright.standin.queue."
+from routewright.runtime.orders import STAND_IN as PREFIX
+from routewright.runtime.orders import stand_in_of
 
 _LONGEST = 255 - len(PREFIX)
 
@@ -28,7 +28,7 @@ _LONGEST = 255 - len(PREFIX)
 def stand_in(queue: Queue) -> Queue:
     """The queue that stands in for another one."""
     arguments = {} if queue.type == "classic" else {"x-queue-type": queue.type}
-    return Queue(f"{PREFIX}{queue.name}", arguments=arguments)
+    return Queue(stand_in_of(queue.name), arguments=arguments)
 
 
 def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
@@ -69,6 +69,7 @@ def emptied(replaced: Collection[Replace]) -> Iterator[Change]:
     """What puts a queue as it is declared in the place of one whose bindings have moved."""
     for it in replaced:
         if isinstance(it.old, Queue) and isinstance(it.new, Queue):
+            yield Release(it.old, stand_in(it.new))
             yield Move(it.old, stand_in(it.new))
             yield RemoveQueue(it.old)
             yield DeclareQueue(it.new)
@@ -80,6 +81,7 @@ def with_moves(changes: Iterable[Change], wanted: Topology) -> Iterator[Change]:
         if isinstance(change, RemoveQueue) and change.queue.name.startswith(PREFIX):
             name = change.queue.name.removeprefix(PREFIX)
             if name in wanted.queues:
+                yield Release(change.queue, wanted.queues[name])
                 yield Move(change.queue, wanted.queues[name])
         yield change
 

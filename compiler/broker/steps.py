@@ -123,6 +123,17 @@ class Move:
         return f"messages of queue `{self.source.name}` to queue `{self.destination.name}`"
 
 
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Have the consumers of a queue leave it: workers for another one, the others altogether."""
+
+    queue: Queue
+    destination: Queue
+
+    def __str__(self) -> str:
+        return f"queue `{self.queue.name}` by its consumers, for queue `{self.destination.name}`"
+
+
 Change: TypeAlias = (
     DeclareExchange
     | DeclareQueue
@@ -136,6 +147,7 @@ Change: TypeAlias = (
     | Disown
     | Replace
     | Move
+    | Release
 )
 
 
@@ -188,4 +200,5 @@ _VERBS: Mapping[type[Change], str] = {
     Disown: "unmark",
     Replace: "replace",
     Move: "move",
+    Release: "release",
 }
