@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import click
@@ -12,6 +13,7 @@ from routewright.compiler.commands.broker_options import (
     broker_option,
     management_option,
     timeout_option,
+    wait_option,
 )
 from routewright.compiler.commands.terminal import FINDINGS, FINE, give_up, print_lines
 from routewright.compiler.leave import CODES
@@ -19,6 +21,9 @@ from routewright.compiler.leave import CODES
 if TYPE_CHECKING:
     from routewright.compiler.broker.deploy import Deployed
     from routewright.compiler.broker.planning import Plan
+
+
+_MOMENT = 1.0  # seconds of waiting that nobody is told of
 
 
 @click.command("apply")
@@ -32,9 +37,15 @@ if TYPE_CHECKING:
     metavar="CODE",
     help=f"Leave for the steps of one code; may be repeated: {', '.join(CODES)}.",
 )
+@wait_option
 @timeout_option
 def apply_command(
-    file: Path, broker: str, management: str | None, allow: tuple[str, ...], timeout: float
+    file: Path,
+    broker: str,
+    management: str | None,
+    allow: tuple[str, ...],
+    wait: float,
+    timeout: float,
 ) -> None:
     """Carry out a plan that `routewright plan -o PLAN` wrote, on the broker it was made for.
 
@@ -58,10 +69,12 @@ def apply_command(
         flags = " ".join(f"--allow {it}" for it in missing)
         click.echo(f"Nothing was changed: the plan needs {flags}.", err=True)
         sys.exit(FINDINGS)
-    finish(carry_out(plan, broker, management, timeout))
+    finish(carry_out(plan, broker, management, timeout, wait))
 
 
-def carry_out(plan: Plan, broker: str, management: str | None, timeout: float) -> Deployed:
+def carry_out(
+    plan: Plan, broker: str, management: str | None, timeout: float, wait: float
+) -> Deployed:
     """Carry a plan out; where that does not work, the command ends."""
     from routewright.compiler.broker.deploy import deploy
     from routewright.compiler.broker.errors import BrokerError, Busy, Outdated, StillInUse
@@ -70,12 +83,29 @@ def carry_out(plan: Plan, broker: str, management: str | None, timeout: float) -
 
     try:
         with opened(broker, timeout, management, plan.vhost) as session, progress() as on_step:
-            return deploy(plan, session, on_step)
+            return deploy(plan, session, on_step, wait=wait, on_wait=_Notice(wait))
     except (Busy, Outdated, StillInUse) as error:
         print_lines(f"routewright: {error}", err=True)
         sys.exit(FINDINGS)
     except BrokerError as error:
         give_up(str(error))
+
+
+class _Notice:
+    """Says what is waited for: on a terminal whenever that changes, in a pipe once for a queue."""
+
+    def __init__(self, wait: float) -> None:
+        self._wait = wait
+        self._said: set[tuple[str, ...]] = set()
+        self._begun: dict[str, float] = {}
+
+    def __call__(self, queue: str, who: str) -> None:
+        if monotonic() - self._begun.setdefault(queue, monotonic()) < _MOMENT:
+            return
+        said = (queue, who) if sys.stderr.isatty() else (queue,)
+        if said not in self._said:
+            self._said.add(said)
+            print_lines(f"queue `{queue}`: waiting up to {self._wait:g} s for {who}", err=True)
 
 
 def finish(deployed: Deployed) -> None:

@@ -28,3 +28,12 @@ timeout_option = click.option(
     metavar="SECONDS",
     help="How long the broker may take to answer.",
 )
+
+wait_option = click.option(
+    "--wait",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long the consumers of a queue that is replaced have to leave it, each time.",
+)

@@ -13,6 +13,7 @@ from routewright.compiler.commands.broker_options import (
     broker_option,
     management_option,
     timeout_option,
+    wait_option,
 )
 from routewright.compiler.commands.files import compiled, file_argument
 from routewright.compiler.commands.terminal import (
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 )
 @broker_option
 @management_option
+@wait_option
 @timeout_option
 def compile_command(
     file: Path,
@@ -60,6 +62,7 @@ def compile_command(
     also_apply: bool,
     broker: str,
     management: str | None,
+    wait: float,
     timeout: float,
 ) -> None:
     """Validate a topology, generate its router package, and declare it on a broker.
@@ -83,7 +86,7 @@ def compile_command(
     else:
         _write(target, compilation)
     if also_apply:
-        _apply(topology, Way(broker, management, timeout), target)
+        _apply(topology, Way(broker, management, timeout, wait), target)
 
 
 def _write(directory: Path, compilation: Compilation) -> None:
@@ -119,11 +122,15 @@ def _compare(directory: Path, compilation: Compilation) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """The way to a broker: its URL, that of its management API, and seconds to wait."""
+    """The way to a broker: its URL, that of its management API, and seconds to wait.
+
+    `timeout` is for its answers, `wait` for the consumers of what is replaced.
+    """
 
     broker: str
     management: str | None
     timeout: float
+    wait: float
 
 
 def _apply(topology: Topology, way: Way, directory: Path) -> None:
@@ -159,7 +166,7 @@ def _carry_out(plan: Plan, way: Way) -> None:
         sys.exit(FINDINGS)
     deployed = Deployed(plan)
     if plan.pending:
-        deployed = carry_out(plan, way.broker, way.management, way.timeout)
+        deployed = carry_out(plan, way.broker, way.management, way.timeout, way.wait)
     if plan.held:
         click.echo(
             "What needs leave was left out: `routewright plan -o plan.json` writes all of it down, "
