@@ -75,9 +75,10 @@ class Publisher:
 
     def _run(self) -> None:
         with Connection(self._url, transport_options={"confirm_publish": True}) as connection:
-            number = 0
+            number, amqp_connection = 0, connection.connection
+            assert amqp_connection is not None
             while not self._stop.is_set():
-                channel = connection.connection.channel()
+                channel = amqp_connection.channel()
                 channel.events["basic_return"].add(lambda *it: self.returned.append(str(it[2:4])))
                 try:
                     while not self._stop.is_set():
