@@ -216,7 +216,7 @@ class Killed:
 
 
 def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> Killed:
-    """There, by a start for every step; and back and there again, each time killed some steps later."""
+    """There by a start for every step; then back and there again, killed some steps later."""
     vhost = node.fresh_vhost()
     with opened(node.url(vhost), 10, node.management_url) as session:
         deploy(plan_for(_topology(old), session), session)
@@ -326,8 +326,8 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     table = Table(
-        "change", "killed after one step", "killed later", "confirmed", "per second", "lost",
-        "twice", "returned", "404", "naive: lost", "naive: returned", title="Plans under load",
+        "change", "killed at once", "later", "confirmed", "per s", "lost", "twice", "returned",
+        "404", "naive: lost", "returned", title="Plans under load",
     )  # fmt: skip
     wrong = 0
     with RabbitMQ() as node:
@@ -353,7 +353,7 @@ def main() -> int:
             table.add_row(kind, *(f"{it:,}" for it in figures))
             print(f"{kind}: {figures}", file=sys.stderr)
             wrong += lost + load.returned
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 140).print(table)
     return 1 if wrong else 0
 
 
