@@ -6,48 +6,50 @@ dropped if nobody rejected it on its way round; if somebody did, it goes on, for
 
 from __future__ import annotations
 
-from collections import defaultdict, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol
 
-from routewright.compiler.delivery import Delivery, Outcome
-from routewright.compiler.matching import pattern_of
+from routewright.compiler.delivery import Delivery, Hop, Outcome, Witness
+from routewright.compiler.headers import Undecidable, header_classes
+from routewright.compiler.keys_into import Bindings, KeysInto, Way
 from routewright.compiler.patterns import Pattern, Undecided, exactly
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.publishing import publishing
+from routewright.compiler.topology import Queue, Task, Topology
 
 _GIVES_UP = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes", "x-delivery-limit"})
-_MOST_KEYS = 1000  # of one queue, that are followed
-_MOST_WAYS = 200  # that lead to one queue, and are followed
-_MOST_QUEUES = 8  # that the keys of a dead letter are followed back through
+_MOST_KEYS = 1000  # of one way to a queue, that are followed
+_MOST_SHOWN = 8  # queues of a round
 
 _UNDECIDED = Delivery((), Outcome.UNDECIDED)
 
-Keys: TypeAlias = tuple[Pattern, ...]
-"""The keys that match all of some patterns."""
 
-
-class Routes(Protocol):
+class Routes(Bindings, Protocol):
     """What has to be known of the ways of messages to follow dead ones."""
 
-    def bindings_to(self, queue: Queue) -> Sequence[Binding]:
-        """The bindings that lead to a queue."""
+    def fates(
+        self, exchange: str, key: str, headers: Mapping[str, Any] | None = None
+    ) -> Sequence[Delivery]:
+        """All that may become of a message with this key and these headers."""
         ...
 
-    def fates(self, exchange: str, key: str) -> Sequence[Delivery]:
-        """All that may become of a message with this key and without headers."""
+    def whatever_headers(
+        self, exchange: str, within: Sequence[Pattern], apart: Sequence[Pattern] = ()
+    ) -> Iterator[tuple[str, Delivery]]:
+        """Where every key goes that matches all of some patterns, and none of some others."""
         ...
 
-    def classes(self, exchange: str, within: Keys) -> Iterator[tuple[str, Delivery]]:
-        """Where every key goes that matches all of some patterns."""
+    def ways(self, task: Task) -> Sequence[tuple[str, Delivery]]:
+        """Where the messages of a task go."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
-    """Queues that a message goes through and comes back to the first, and a key that does.
+    """Queues that a message goes through and comes back to the first, and one that does.
 
     `rejectable` says whether anybody consumes on the way, who may reject the message; `by_itself`
     whether each of the queues may give a message up without that: it expires, there are too many,
@@ -55,7 +57,7 @@ class Loop:
     """
 
     queues: tuple[str, ...]
-    key: str
+    message: Witness
     rejectable: bool
     by_itself: bool
 
@@ -66,21 +68,15 @@ class DeadLetters:
     def __init__(self, topology: Topology, routing: Routes) -> None:
         self._topology = topology
         self._routing = routing
-        plain, dead = _following(topology)
-        self._plain = plain
-        self._published = _published(topology, plain, dead)
+        published, by_name = publishing(topology, routing)
+        self._keys_into = KeysInto(topology, routing, published, by_name)
         self._known: dict[str, Sequence[tuple[str, Delivery]]] = {}
-        self._before: defaultdict[str, list[Queue]] = defaultdict(list)
-        for queue in topology.queues.values():
-            if queue.dead_letter_exchange:
-                for exchange in _closure({queue.dead_letter_exchange}, plain):
-                    self._before[exchange].append(queue)
 
     def routes(self, queue: Queue) -> Sequence[tuple[str, Delivery]]:
         """Where the dead letters of a queue go: for each class of their keys, one and its fate.
 
-        What is not followed to its end comes as undecided: too many keys, and exchanges that look
-        at headers, of which RabbitMQ gives a dead letter some of its own.
+        What is not followed to its end comes as undecided: too many keys, and what depends on the
+        headers of a message, of which RabbitMQ gives a dead letter some more.
         """
         known = self._known.get(queue.name)
         if known is None:
@@ -91,33 +87,23 @@ class DeadLetters:
         exchange, own = queue.dead_letter_exchange, queue.dead_letter_routing_key
         if exchange is None:
             return
-        if own is not None:
-            for fate in self._routing.fates(exchange, own):
-                yield own, fate
-            return
-        if self._looks_at_headers(exchange):
-            yield "", _UNDECIDED
-            return
-        ways = list(islice(self._keys_into(queue, frozenset()), _MOST_WAYS + 1))
-        if len(ways) > _MOST_WAYS:
-            yield "", _UNDECIDED
-        for keys in ways[:_MOST_WAYS]:
-            try:
-                for number, found in enumerate(self._routing.classes(exchange, keys)):
-                    if number == _MOST_KEYS:
-                        yield "", _UNDECIDED
-                        break
-                    yield found
-            except Undecided:
+        ways = self._keys_into.ways(queue) if own is None else [Way((exactly(own),))]
+        for way in ways:
+            if way is None:
                 yield "", _UNDECIDED
-
-    def _looks_at_headers(self, exchange: str) -> bool:
-        behind = map(self._topology.exchange, _closure({exchange}, self._plain))
-        return any(it is not None and it.routes_as == "headers" for it in behind)
+                return
+            try:
+                apart = self._keys_into.apart(way)
+                routes = self._routing.whatever_headers(exchange, way.within, apart)
+                yield from islice(routes, _MOST_KEYS)
+                if next(routes, None) is not None:
+                    yield "", _UNDECIDED
+            except (Undecided, Undecidable):
+                yield "", _UNDECIDED
 
     @cached_property
     def loops(self) -> Sequence[Loop]:
-        """Every round that dead letters go, once, with the first key found to go it."""
+        """Every round that dead letters go, once, with the first message found to go it."""
         return tuple(self._loops())
 
     def _loops(self) -> Iterator[Loop]:
@@ -127,10 +113,8 @@ class DeadLetters:
         for queue in self._topology.queues.values():
             if queue.name in on_a_round:
                 continue
-            for key, delivery in self.routes(queue):
-                if delivery.outcome is Outcome.UNDECIDED:
-                    continue
-                way = self._round(queue, key)
+            for message in self._dead_messages(queue):
+                way = self._round(queue, message)
                 if way is not None and frozenset(way) not in told:
                     told.add(frozenset(way))
                     on_a_round.update(way)
@@ -138,34 +122,38 @@ class DeadLetters:
                     rejectable = not self._topology.groups or not consumed.isdisjoint(way)
                     ends = [self._topology.queues[name].effective.keys() for name in way]
                     by_itself = not any(map(_GIVES_UP.isdisjoint, ends))
-                    yield Loop(way, key, rejectable, by_itself)
+                    yield Loop(way, message, rejectable, by_itself)
 
-    def _keys_into(self, queue: Queue, after: frozenset[str]) -> Iterator[Keys]:
-        """The keys that messages have which reach a queue, `after` others that they came through.
+    def _dead_messages(self, queue: Queue) -> Iterator[Witness]:
+        """A dead letter of a queue for each class of its keys, and for each set of headers.
 
-        They come from outside, or are dead letters of another queue, with that one's keys.
+        Headers are tried where the dead letter meets an exchange at once that looks at them.
         """
-        for binding in self._routing.bindings_to(queue):
-            pattern = pattern_of(binding, None)
-            if pattern is None:
+        for key, delivery in self.routes(queue):
+            if delivery is _UNDECIDED:
                 continue
-            if binding.source.name in self._published:
-                yield (pattern,)
-            for earlier in self._before.get(binding.source.name, ()):
-                if earlier.name not in after and len(after) < _MOST_QUEUES:
-                    for keys in self._dead_keys(earlier, after | {queue.name}):
-                        yield tuple(dict.fromkeys((*keys, pattern)))
+            yield Witness(key, delivery)
+            if any(_by_headers(hop) for hop in delivery.hops):
+                for headers in self._headers:
+                    yield Witness(key, delivery, headers)
 
-    def _dead_keys(self, queue: Queue, after: frozenset[str]) -> Iterator[Keys]:
-        own = queue.dead_letter_routing_key
-        if own is not None:
-            yield (exactly(own),)
-        else:
-            yield from self._keys_into(queue, after)
+    @cached_property
+    def _headers(self) -> Sequence[Mapping[str, Any]]:
+        """The sets of headers that bindings tell apart, fewer first.
 
-    def _round(self, first: Queue, key: str) -> tuple[str, ...] | None:
+        What a dead letter has in its `x-` headers is the broker's business.
+        """
+        bindings = self._topology.bindings
+        tables = [it.arguments for it in bindings if it.source.routes_as == "headers"]
+        try:
+            found = [it for it, _ in header_classes(tables, {})]
+        except Undecidable:
+            return ()
+        return tuple(it for it in found if it and not any(map(_is_the_brokers, it)))
+
+    def _round(self, first: Queue, message: Witness) -> tuple[str, ...] | None:
         """The shortest way from a queue, by dead letters alone, back to it."""
-        waiting: deque[tuple[tuple[str, ...], str]] = deque([((first.name,), key)])
+        waiting: deque[tuple[tuple[str, ...], str]] = deque([((first.name,), message.key)])
         seen: set[tuple[str, str]] = set()
         while waiting:
             way, key = waiting.popleft()
@@ -174,7 +162,7 @@ class DeadLetters:
             if exchange is None:
                 continue
             key = key if own is None else own
-            fates = self._routing.fates(exchange, key)
+            fates = self._routing.fates(exchange, key, message.headers)
             for name in dict.fromkeys(chain.from_iterable(fate.queues for fate in fates)):
                 if name == first.name:
                     return way
@@ -186,56 +174,14 @@ class DeadLetters:
 
 def round_of(loop: Loop) -> str:
     """The queues of a round, for a message."""
-    shown = (*loop.queues[:_MOST_QUEUES], *(("...",) if len(loop.queues) > _MOST_QUEUES else ()))
+    shown = (*loop.queues[:_MOST_SHOWN], *(("...",) if len(loop.queues) > _MOST_SHOWN else ()))
     return " -> ".join(f"`{name}`" for name in (*shown, loop.queues[0]))
 
 
-Edges: TypeAlias = dict[str, set[str]]
-"""From the name of an exchange to those of others."""
+def _by_headers(hop: Hop) -> bool:
+    binding = hop.binding
+    return binding is not None and binding.source.routes_as == "headers"
 
 
-def _following(topology: Topology) -> tuple[Edges, Edges]:
-    """Where messages go on from an exchange: to other exchanges, and as dead letters besides."""
-    plain: Edges = defaultdict(set)
-    dead: Edges = defaultdict(set)
-    for binding in topology.bindings:
-        end = binding.destination
-        if isinstance(end, Exchange):
-            plain[binding.source.name].add(end.name)
-        elif end.dead_letter_exchange:
-            dead[binding.source.name].add(end.dead_letter_exchange)
-    for exchange in topology.every_exchange():
-        if exchange.alternate_exchange:
-            plain[exchange.name].add(exchange.alternate_exchange)
-    for name, further in plain.items():
-        dead[name] |= further
-    return plain, dead
-
-
-def _published(topology: Topology, plain: Edges, dead: Edges) -> set[str]:
-    """The exchanges that get messages from outside, or from one that does.
-
-    Those that tasks are sent to; in a file without tasks, those that no dead letter goes to. What
-    no message would get to then, as a round of dead letters without a beginning, is taken to begin
-    at the exchange that stands first in the file.
-    """
-    for_dead = {queue.dead_letter_exchange or "" for queue in topology.queues.values()}
-    tasks = {task.exchange.name for task in topology.tasks.values()}
-    first = tasks or topology.exchanges.keys() - for_dead
-    published, met = _closure(first, plain), _closure(first, dead)
-    for name in topology.exchanges:
-        if name not in met:
-            published |= _closure({name}, plain)
-            met |= _closure({name}, dead)
-    return published
-
-
-def _closure(first: Iterable[str], edges: Edges) -> set[str]:
-    """Some exchanges, and all that they lead to."""
-    reached = set(first)
-    waiting = list(reached)
-    while waiting:
-        for name in edges.get(waiting.pop(), set()) - reached:
-            reached.add(name)
-            waiting.append(name)
-    return reached
+def _is_the_brokers(header: str) -> bool:
+    return header.startswith("x-")

@@ -11,7 +11,7 @@ from routewright.compiler.keyspace import EVERY_KEY
 from routewright.compiler.patterns import Pattern, exactly, topic
 from routewright.compiler.table import PatternTable
 from routewright.compiler.topology import Binding, Exchange
-from routewright.runtime.headers import headers_match
+from routewright.runtime.headers import headers_match, matches_nothing
 
 Match = Callable[[str, Mapping[str, Any]], Iterable[Binding]]
 
@@ -27,6 +27,8 @@ def pattern_of(binding: Binding, headers: Mapping[str, Any] | None) -> Pattern |
             return topic(binding.key)
         case "direct":
             return exactly(binding.key)
+        case "headers" if headers is None and matches_nothing(binding.arguments):
+            return None
         case "headers" if headers is not None and not headers_match(binding.arguments, headers):
             return None
         case _:

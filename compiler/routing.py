@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any
@@ -47,6 +48,7 @@ class Routing:
                 self._incoming[binding.destination.name].append(binding)
         self._tables: dict[str, Match | None] = {}
         self._cones: dict[str, PatternTable[Binding]] = {}
+        self._whole_cones: dict[str, tuple[PatternTable[Binding], Sequence[Binding]]] = {}
         self._of_tasks: dict[str, Sequence[tuple[str, Delivery]]] = {}
         self._of_exchanges: dict[str, Sequence[Witness]] = {}
         self._by_headers: dict[str, Sequence[Witness]] = {}
@@ -209,14 +211,10 @@ class Routing:
         return self._by_headers[exchange]
 
     def _with_headers(self, exchange: str) -> Iterator[Witness]:
-        cone = list(self.cone(exchange, None))
-        by_headers = [it for _, it in cone if it.source.routes_as == "headers"]
+        table, by_headers = self._whole_cone(exchange)
         if not by_headers:
             return
         sets = list(header_classes([it.arguments for it in by_headers], {"lang": "py"}))
-        table: PatternTable[Binding] = PatternTable()
-        for pattern, binding in cone:
-            table.add(pattern, binding)
         steps = 0
         for found in key_classes(table):
             by_key = [it for it in found.values if it.source.routes_as != "headers"]
@@ -229,6 +227,51 @@ class Routing:
                     raise Undecidable(f"more than {MAX_STEPS:,} keys with headers")
                 for fate in distinct(fates):
                     yield Witness(found.witness, fate, headers)
+
+    def whatever_headers(
+        self, exchange: str, within: Sequence[Pattern], apart: Sequence[Pattern] = ()
+    ) -> Iterator[tuple[str, Delivery]]:
+        """Where every key goes that matches some patterns and not others, if that is known.
+
+        Where some headers lead a key to queues and others to none, it is undecided.
+
+        Raises:
+            Undecided: there are more classes of keys than are looked at.
+            Undecidable: there are more combinations of headers.
+        """
+        table, by_headers = self._whole_cone(exchange)
+        if not by_headers:
+            yield from self.classes(exchange, within, apart=apart)
+            return
+        sets = [matched for _, matched in header_classes([it.arguments for it in by_headers], {})]
+        steps = 0
+        for found in key_classes(table, within, apart):
+            by_key = [it for it in found.values if it.source.routes_as != "headers"]
+            fates: list[Delivery] = []
+            for matched in sets:
+                fates += self._fates(exchange, [*by_key, *(by_headers[at] for at in matched)])
+                steps += len(by_key) + len(matched) + 1
+                if steps > MAX_STEPS:
+                    raise Undecidable(f"more than {MAX_STEPS:,} keys with headers")
+            outcomes = {fate.outcome for fate in fates}
+            if Outcome.UNROUTABLE in outcomes and len(outcomes) > 1:
+                either = merged(distinct(fates))
+                yield found.witness, replace(either, outcome=Outcome.UNDECIDED, one_of=())
+            else:
+                for fate in distinct(fates):
+                    yield found.witness, fate
+
+    def _whole_cone(self, exchange: str) -> tuple[PatternTable[Binding], Sequence[Binding]]:
+        """The cone of an exchange for whatever headers, and its bindings that look at them."""
+        if exchange not in self._whole_cones:
+            table: PatternTable[Binding] = PatternTable()
+            by_headers = []
+            for pattern, binding in self.cone(exchange, None):
+                table.add(pattern, binding)
+                if binding.source.routes_as == "headers":
+                    by_headers.append(binding)
+            self._whole_cones[exchange] = table, by_headers
+        return self._whole_cones[exchange]
 
     def _looks_at_headers(self, exchange: str, bindings: Iterable[Binding]) -> bool:
         """Whether a message that matches these bindings comes to an exchange that does."""

@@ -19,10 +19,11 @@ def dead_letter_loop_drops(topology: Topology, routing: Routing) -> Iterator[Dia
         if loop.by_itself:
             yield Diagnostic(
                 "dead-letter-loop-drops",
-                f"a message with the key `{loop.key}` that nobody rejects is dropped when it comes "
-                f"round: {round_of(loop)}",
+                f"a message with the key {loop.message.shown} that nobody rejects is dropped when "
+                f"it comes round: {round_of(loop)}",
                 topology.queues[loop.queues[0]].argument_span("x-dead-letter-exchange"),
                 help="let the last queue of the round dead-letter to somewhere else",
                 severity=Severity.WARNING,
-                witness=loop.key,
+                witness=loop.message.key,
+                headers=loop.message.headers,
             )

@@ -19,10 +19,11 @@ def endless_dead_letter_loop(topology: Topology, routing: Routing) -> Iterator[D
         if loop.rejectable:
             yield Diagnostic(
                 "endless-dead-letter-loop",
-                f"a message with the key `{loop.key}` that is rejected comes round for ever: "
-                f"{round_of(loop)}",
+                f"a message with the key {loop.message.shown} that is rejected comes round for "
+                f"ever: {round_of(loop)}",
                 topology.queues[loop.queues[0]].argument_span("x-dead-letter-exchange"),
                 help="let the consumer give up after some rounds; the header `x-death` counts them",
                 severity=Severity.WARNING,
-                witness=loop.key,
+                witness=loop.message.key,
+                headers=loop.message.headers,
             )

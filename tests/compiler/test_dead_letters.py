@@ -26,8 +26,9 @@ class Live:
     def __init__(self, channel: Any) -> None:
         self._channel = channel
 
-    def publish(self, exchange: str, key: str, body: str = "message") -> None:
-        self._channel.basic_publish(amqp.Message(body), exchange, key)
+    def publish(self, exchange: str, key: str, body: str = "message", **headers: str) -> None:
+        message = amqp.Message(body, application_headers=headers)
+        self._channel.basic_publish(message, exchange, key)
 
     def fetched(self, queue: str, *, keep: bool = False) -> Any:
         """The next message of a queue, waited for."""
@@ -193,6 +194,107 @@ def test_a_dead_letter_without_a_way_on_is_gone(broker: Broker, text: str, kept:
         there.publish("orders", "order.kept", "kept")
         assert there.fetched(kept).body == "kept"
         assert there.waiting("order") == there.waiting(kept) == 0
+
+
+# What waits in `wait` has that key, for which nothing is bound to `jobs`.
+LOST_AFTER_WAITING = """
+topology: t
+defaults: {exchange: jobs}
+exchanges: {jobs: {type: topic}}
+queues:
+  image: {exchange: jobs, binding_key: "image.#", dead_letter: {exchange: "", routing_key: wait}}
+  wait: {message_ttl: 300ms, dead_letter: {exchange: jobs}, tap: true}
+tasks: {a.Crop: {routing_key: image.crop}}
+"""
+
+
+def test_a_message_that_was_sent_by_name_has_the_name_for_a_key(broker: Broker) -> None:
+    assert said(LOST_AFTER_WAITING) == {"dead-letter-goes-nowhere": "wait"}
+    with live(broker, LOST_AFTER_WAITING) as there:
+        there.publish("jobs", "image.crop")
+        there.give_back(there.fetched("image", keep=True))
+        until(lambda: there.waiting("wait"))
+        until(lambda: not there.waiting("wait"))
+        there.publish("jobs", "image.crop", "probe")
+        assert there.fetched("image").body == "probe"
+
+
+def test_a_task_that_is_sent_by_name_has_the_name_for_a_key() -> None:
+    text = """
+topology: t
+exchanges: {dead: {type: direct}}
+queues:
+  image: {dead_letter: {exchange: dead}}
+  graves: {exchange: dead, binding_key: imag}
+tasks: {a.Crop: {exchange: "", routing_key: "{queue}", parameters: {queue: [image]}}}
+"""
+    assert said(text) == {"dead-letter-goes-nowhere": "image"}
+
+
+# Only keys of images come to `image`, and only others to `rest`.
+PARTED = """
+topology: t
+exchanges:
+  jobs: {type: topic, alternate_exchange: rest}
+  images: {type: fanout, internal: true, bindings: [{exchange: jobs, binding_key: "image.#"}]}
+  rest: {type: fanout, internal: true}
+  dead: {type: topic}
+queues:
+  image: {exchange: images, dead_letter: {exchange: dead}}
+  rest: {exchange: rest, dead_letter: {exchange: OF_REST}}
+  graves: {exchange: dead, binding_key: "image.#"}
+"""
+
+
+def test_only_keys_count_that_can_come_to_the_queue() -> None:
+    assert said(PARTED.replace("OF_REST", "jobs")) == {"endless-dead-letter-loop": ""}
+    assert said(PARTED.replace("OF_REST", "dead")) == {"dead-letter-goes-nowhere": ""}
+    assert said(PARTED.replace(", dead_letter: {exchange: OF_REST}", "")) == {}
+
+
+BY_HEADERS = """
+topology: t
+exchanges:
+  jobs: {type: direct}
+  dead: {type: headers}
+queues:
+  image: {exchange: jobs, binding_key: image, dead_letter: {exchange: dead, routing_key: gone}}
+  europe: {bindings: [{exchange: dead, arguments: {x-match: all, region: eu}}]}
+"""
+FOR_THE_REST = "  rest: {bindings: [{exchange: dead}]}\n"
+BACK_BY_HEADERS = """
+topology: t
+exchanges:
+  jobs: {type: headers}
+queues:
+  europe: {bindings: [{exchange: jobs, arguments: {region: eu}}], dead_letter: {exchange: jobs}}
+"""
+
+
+def test_where_headers_decide_it_is_undecided_whether_a_dead_letter_is_lost(
+    broker: Broker,
+) -> None:
+    assert said(BY_HEADERS) == {"dead-letter-goes-nowhere": None}
+    assert said(BY_HEADERS + FOR_THE_REST) == {}
+    with live(broker, BY_HEADERS) as there:
+        for region in ("us", "eu"):
+            there.publish("jobs", "image", region, region=region)
+            there.give_back(there.fetched("image", keep=True))
+        assert there.fetched("europe").body == "eu"
+        assert there.waiting("europe") == 0
+
+
+def test_a_round_of_dead_letters_by_headers_is_found(broker: Broker) -> None:
+    found = [it for it in compile_text(BACK_BY_HEADERS).diagnostics if "loop" in it.code]
+    assert [(it.code, it.headers) for it in found] == [
+        ("endless-dead-letter-loop", {"region": "eu"})
+    ]
+    with live(broker, BACK_BY_HEADERS) as there:
+        there.publish("jobs", "", region="eu")
+        for rounds in range(3):
+            message = there.fetched("europe", keep=True)
+            assert deaths(message) == ([("europe", "rejected", rounds)] if rounds else [])
+            there.give_back(message)
 
 
 DYING = """

@@ -1,0 +1,126 @@
+"""Where the dead letters of random topologies go, against brute force, for all short keys."""
+
+from __future__ import annotations
+
+import random
+from itertools import product
+
+import pytest
+from brute_force import BruteForce
+
+from routewright.compiler.keys_into import KeysInto
+from routewright.compiler.publishing import publishing
+from routewright.compiler.routing import Outcome, Routing
+from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Queue, Task, Topology
+
+QUEUES = ("q", "r", "s", "t")
+WORDS = ("a", "b", "")
+OTHER = "zz"  # stands for all the words that no pattern names
+KEYS = [
+    "",
+    *QUEUES,
+    *(".".join(it) for n in (1, 2, 3) for it in product((*WORDS, OTHER), repeat=n)),
+]
+
+
+def random_topology(randomly: random.Random) -> Topology:
+    """Queues that dead-letter to exchanges and to each other by name, with keys and without."""
+    names = [f"e{number}" for number in range(randomly.randint(2, 4))]
+    exchanges = {
+        name: Exchange(
+            name,
+            randomly.choice(("topic", "topic", "direct", "fanout")),
+            arguments={"alternate-exchange": randomly.choice(names)}
+            if randomly.random() < 0.3
+            else {},
+        )
+        for name in names
+    }
+    queues = {
+        name: Queue(name, arguments=_dead_letter(randomly, names))
+        for name in QUEUES[: randomly.randint(2, 4)]
+    }
+    bindings: dict[object, Binding] = {}
+    for _ in range(randomly.randint(2, 9)):
+        source = exchanges[randomly.choice(names)]
+        ends = list((queues if randomly.random() < 0.7 else exchanges).values())
+        wild = ("*", "#") if source.type == "topic" else ()
+        words = randomly.choices((*WORDS, *wild), k=randomly.randint(0, 2))
+        binding = Binding(source, randomly.choice(ends), ".".join(words))
+        bindings[binding.identity] = binding
+    return Topology(
+        "random",
+        exchanges=exchanges,
+        queues=queues,
+        bindings=tuple(bindings.values()),
+        tasks={
+            name: Task(name, exchanges[names[0]], randomly.choice(("a", "b.a")))
+            if randomly.random() < 0.5
+            else Task(name, PREDECLARED[""], randomly.choice(list(queues)))
+            for name in ("one", "two")[: randomly.randint(0, 2)]
+        },
+    )
+
+
+def _dead_letter(randomly: random.Random, names: list[str]) -> dict[str, str]:
+    if randomly.random() < 0.3:
+        return {}
+    exchange = randomly.choice((*names, ""))
+    keys = QUEUES if not exchange else ("a", "b.a", "b")
+    key = {"x-dead-letter-routing-key": randomly.choice(keys)} if randomly.random() < 0.5 else {}
+    return {"x-dead-letter-exchange": exchange, **key}
+
+
+def messages(topology: Topology, slow: BruteForce, routing: Routing) -> set[tuple[str, str]]:
+    """The queues that messages with short keys get to, and the keys that they have there."""
+    published, by_name = publishing(topology, routing)
+    met = {(name, name) for name in by_name}
+    met |= {(name, key) for it in published for key in KEYS for name in slow.queues(it, key, {})}
+    waiting = list(met)
+    while waiting:
+        queue, key = waiting.pop()
+        exchange = topology.queues[queue].dead_letter_exchange
+        own = topology.queues[queue].dead_letter_routing_key
+        key = key if own is None else own
+        found = slow.queues(exchange, key, {}) if exchange is not None else set()
+        new = {(name, key) for name in found} - met
+        met |= new
+        waiting += new
+    return met
+
+
+def as_short(key: str) -> str:
+    """The key that brute force tries in place of one with a word that no pattern names."""
+    if key in QUEUES or not key:
+        return key
+    return ".".join(word if word in WORDS else OTHER for word in key.split("."))
+
+
+@pytest.mark.parametrize("number", range(150))
+def test_what_is_said_of_dead_letters_is_so_for_every_short_key(number: int) -> None:
+    topology = random_topology(random.Random(f"dead/{number}"))
+    slow, routing = BruteForce(topology), Routing(topology)
+    met = messages(topology, slow, routing)
+    for queue in topology.queues.values():
+        exchange = queue.dead_letter_exchange
+        if exchange is None or queue.name not in {name for name, _ in met}:
+            continue
+        keys = {key for name, key in met if name == queue.name}
+        if queue.dead_letter_routing_key is not None:
+            keys = {queue.dead_letter_routing_key}
+        lost = {key for key in keys if not slow.queues(exchange, key, {})}
+        routes = routing.dead_letters.routes(queue)
+        said = {as_short(key) for key, it in routes if it.outcome is Outcome.UNROUTABLE}
+        assert bool(lost) == bool(said)
+        for key, delivery in routes:
+            assert set(delivery.queues) == slow.queues(exchange, key, {})
+            assert len(key.split(".")) > 3 or as_short(key) in keys
+
+
+@pytest.mark.parametrize("number", range(150))
+def test_a_queue_is_reached_when_some_short_key_gets_there(number: int) -> None:
+    topology = random_topology(random.Random(f"dead/{number}"))
+    routing = Routing(topology)
+    met = messages(topology, BruteForce(topology), routing)
+    ways = KeysInto(topology, routing, *publishing(topology, routing))
+    assert ways.reached == {name for name, _ in met}
