@@ -115,7 +115,9 @@ def _audit(document: Document, _stem: str) -> None:
 
 
 def _alternate(document: Document, _stem: str) -> None:
-    document["exchanges"]["tasks"]["alternate_exchange"] = "unrouted"
+    # An exchange that leads every key to `audit` has no use for an alternate one.
+    exchange = "calls" if "audit" in document["queues"] else "tasks"
+    document["exchanges"][exchange]["alternate_exchange"] = "unrouted"
     document["exchanges"]["unrouted"] = {"type": "fanout", "internal": True}
     document["queues"]["unrouted"] = {"exchange": "unrouted", "tap": True}
 

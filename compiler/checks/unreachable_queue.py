@@ -1,54 +1,71 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import islice
 
-from routewright.compiler.diagnostics import Diagnostic, Severity
+from routewright.compiler.diagnostics import Diagnostic, Note, Severity
+from routewright.compiler.keys_into import KeysInto
+from routewright.compiler.publishing import sent_by_name
 from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.topology import Binding, Topology
+
+_MOST_NOTES = 5
 
 
 def unreachable_queue(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
-    """No message can get to a queue, nor do workers park any there.
+    """No message can get to a queue, whatever its key, nor do workers park any there.
 
-    It is bound to nothing, or only to internal exchanges that nothing leads to. By the default
-    exchange every queue can be reached by its name; this is said when no task and no dead letter
-    of the file uses that. Without tasks in the file nothing is known of who publishes where.
+    It is bound to nothing, or only to internal exchanges that nothing leads to, or that pass on no
+    key which its bindings match; or it stands behind an alternate exchange that is never used. By
+    the default exchange every queue can be reached by its name; this is said when no task and no
+    dead letter of the file uses that. Without tasks in the file nothing is known of who publishes
+    where.
     """
     if not topology.tasks:
         return
-    live = _live_exchanges(topology)
-    by_name = {task.routing_key for task in topology.tasks.values() if not task.exchange.name} | {
-        queue.dead_letter_routing_key
-        for queue in topology.queues.values()
-        if queue.dead_letter_exchange == ""
-    }
+    public = {name for name, it in topology.exchanges.items() if not it.internal}
+    public |= topology.predeclared.keys() - topology.exchanges.keys()
+    by_name = sent_by_name(topology, routing)
+    reached = KeysInto(topology, routing, public, by_name).reached
     for name, queue in topology.queues.items():
-        sources = [binding.source.name for binding in routing.bindings_to(queue)]
-        if queue is not topology.parking and name not in by_name and live.isdisjoint(sources):
+        if name not in reached and queue is not topology.parking:
+            bindings = routing.bindings_to(queue)
             yield Diagnostic(
                 "unreachable-queue",
-                f"queue `{name}` is bound to nothing"
-                if not sources
-                else f"queue `{name}` is bound only to exchanges that no message gets to",
+                f"queue `{name}` is bound only to exchanges from which no key gets to it"
+                if bindings
+                else f"queue `{name}` is bound to nothing",
                 queue.origin.key_span(),
                 help="bind it to an exchange that tasks are sent to, or take it away",
                 severity=Severity.WARNING,
+                notes=tuple(islice(_what_comes_to(topology, bindings), _MOST_NOTES)),
             )
 
 
-def _live_exchanges(topology: Topology) -> set[str]:
-    """The exchanges that can be published to, or that such an exchange or a queue leads to."""
-    live = {name for name, it in topology.exchanges.items() if not it.internal}
-    live |= topology.predeclared.keys() - topology.exchanges.keys()
-    live |= {queue.dead_letter_exchange or "" for queue in topology.queues.values()}
-    waiting = list(live)
-    following: dict[str, set[str]] = {}
-    for binding in topology.bindings:
-        following.setdefault(binding.source.name, set()).add(binding.destination.name)
-    for exchange in topology.every_exchange():
-        following.setdefault(exchange.name, set()).add(exchange.alternate_exchange or "")
-    while waiting:
-        for name in (following.get(waiting.pop(), set()) & topology.exchanges.keys()) - live:
-            live.add(name)
-            waiting.append(name)
-    return live
+def _what_comes_to(topology: Topology, bindings: Sequence[Binding]) -> Iterator[Note]:
+    """What the exchanges get that a queue is bound to, and what it takes of that."""
+    for binding in bindings:
+        source = binding.source
+        for onward in (it for it in topology.bindings if it.destination is source):
+            span = onward.origin.span("binding_key")
+            keys = _keys_of(onward)
+            yield Note(f"exchange `{source.name}` gets {keys} from `{onward.source.name}`", span)
+        for other in topology.every_exchange():
+            if other.alternate_exchange == source.name:
+                yield Note(
+                    f"exchange `{source.name}` gets what no binding of `{other.name}` matches",
+                    other.alternate_span,
+                )
+        span = binding.origin.span("binding_key")
+        name = binding.destination.name
+        yield Note(f"exchange `{source.name}` leads {_keys_of(binding)} to `{name}`", span)
+
+
+def _keys_of(binding: Binding) -> str:
+    match binding.source.routes_as:
+        case "direct" | "topic":
+            return f"`{binding.key}`"
+        case "headers":
+            return f"what has the headers {dict(binding.arguments)}"
+        case _:
+            return "everything"
