@@ -105,7 +105,7 @@ def compile_bytes(
         return Compilation(source, _shown(found))
     topology, found = carve(topology)
     routing = Routing(topology)
-    found += check(topology, routing)
+    found = found or check(topology, routing)
     return Compilation(source, _shown(found), topology, routing, _stamp(name, data))
 
 
