@@ -69,5 +69,9 @@ def _near_keys(key: str, patterns: Iterator[str]) -> Iterator[str]:
     for pattern in patterns:
         for place, (word, literal) in enumerate(zip(words(key), words(pattern), strict=False)):
             near = ".".join([*words(key)[:place], literal, *words(key)[place + 1 :]])
-            if matches(topic(pattern), near) and get_close_matches(word, [literal], 1, 0.7):
+            if (
+                near != key
+                and matches(topic(pattern), near)
+                and get_close_matches(word, [literal], 1, 0.7)
+            ):
                 yield near
