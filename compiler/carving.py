@@ -46,7 +46,7 @@ def carve(topology: Topology) -> tuple[Topology, list[Diagnostic]]:
         except Undecided as error:
             problems = [_refused(carve_outs[0], f"nothing can be proved: {error}")]
         found += problems
-    return carved, found
+    return carved, found or list(_ways_round(carved))
 
 
 def fronts(topology: Topology) -> dict[str, str]:
@@ -162,6 +162,41 @@ def _disproved(
             return
 
 
+def _ways_round(topology: Topology) -> Iterator[Diagnostic]:
+    """The carve-outs that a task of the file gets round: by an exchange before the carved one."""
+    routing, in_front = Routing(topology), set(fronts(topology).values())
+    tasks = [it for it in topology.tasks.values() if it.exchange.name not in in_front]
+    for carve_out in topology.carve_outs:
+        carved, original = carve_out.exchange.name, carve_out.original.name
+        for task in tasks:
+            try:
+                key = _still_comes(routing, task, carve_out)
+            except Undecided as error:
+                yield _refused(carve_out, f"nothing can be proved: {error}")
+                break
+            if key is not None:
+                yield _refused(
+                    carve_out,
+                    f"task `{task.name}` is sent to exchange `{task.exchange.name}`, from where "
+                    f"`{carved}` leads them to `{original}` still",
+                    key,
+                    way_out=f"send the task to exchange `{carved}`",
+                )
+                break
+
+
+def _still_comes(routing: Routing, task: Task, carve_out: CarveOut) -> str | None:
+    """A carved key of a task that reaches the original queue, if there is one."""
+    step = carve_out.exchange.name, carve_out.original.name
+    for keys in keys_of(task):
+        within = [topic(carve_out.key), keys.within]
+        for key, delivery in routing.classes(task.exchange.name, within, task.headers, keys.apart):
+            queues = (hop for hop in delivery.hops if hop.destination is carve_out.original)
+            if step in ((hop.exchange, hop.destination.name) for hop in queues):
+                return key
+    return None
+
+
 def _what_is_wrong(carved: list[CarveOut], before: Delivery, after: Delivery) -> str | None:
     if len(carved) > 1:
         names = " and ".join(f"`{it.queue.name}`" for it in carved)
@@ -181,7 +216,11 @@ def _what_is_wrong(carved: list[CarveOut], before: Delivery, after: Delivery) ->
 
 
 def _refused(
-    carve_out: CarveOut, why: str, key: str | None = None, binding: Binding | None = None
+    carve_out: CarveOut,
+    why: str,
+    key: str | None = None,
+    binding: Binding | None = None,
+    way_out: str = "carve out fewer keys, or keys that the original queue gets",
 ) -> Diagnostic:
     shown = f" (`{key}`)" if key is not None and binding is None else ""
     notes = (
@@ -193,7 +232,7 @@ def _refused(
         "impossible-carve-out",
         f"`{carve_out.key}` cannot be carved out of `{carve_out.original.name}`: {why}{shown}",
         carve_out.origin.span("binding_key"),
-        help="carve out fewer keys, or keys that the original queue gets",
+        help=way_out,
         notes=notes,
         witness=key,
     )

@@ -43,6 +43,18 @@ def _part_of_the_keys_watched(base: Sound) -> Iterator[Slip]:
             yield "to `watch`, and no binding key says just that part", document
 
 
+def _got_round(base: Sound) -> Iterator[Slip]:
+    """A task is sent to an exchange that leads everything to the carved one, past its front."""
+    for queue, exchange, key in _originals(base):
+        carved = {"carve_out_of": queue, "exchange": exchange, "binding_key": _one_of(key)}
+        document = with_queue(base, carved)
+        document["exchanges"]["around"] = {"type": "fanout"}
+        bindings = document["exchanges"][exchange].setdefault("bindings", [])
+        bindings.append({"exchange": "around"})
+        document["tasks"]["around"] = {"exchange": "around", "routing_key": _one_of(key)}
+        yield "`around`", document
+
+
 def _without_keys(base: Sound) -> Iterator[Slip]:
     for queue, _, _ in _originals(base):
         yield "`extra`", with_queue(base, {"carve_out_of": queue})
@@ -83,6 +95,7 @@ PLANTINGS: tuple[tuple[str, Planting], ...] = (
     ("impossible-carve-out", _carved_out_twice),
     ("impossible-carve-out", _more_than_the_original),
     ("impossible-carve-out", _part_of_the_keys_watched),
+    ("impossible-carve-out", _got_round),
     ("malformed-carve-out", _without_keys),
     ("malformed-carve-out", _of_no_exchange),
     ("unknown-queue", _of_an_unknown_queue),

@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
+from routewright.compiler.carving import fronts
 from routewright.compiler.diagnostics import Diagnostic, Note, Severity
 from routewright.compiler.paths import paths
 from routewright.compiler.patterns import Wild
@@ -17,9 +18,10 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
 
     The message is not returned to its publisher: it lies with whatever nobody wanted.
     """
+    meant = set(fronts(topology).values())  # what is not carved out falls through
     for task in topology.tasks.values():
         for key, delivery in routing.ways(task):
-            hidden = _caught(delivery)
+            hidden = _caught(delivery, meant)
             if hidden is None:
                 continue
             yield Diagnostic(
@@ -46,9 +48,10 @@ def _alternate_span(topology: Topology, hop: Hop) -> Span | None:
     return exchange.alternate_span if exchange else None
 
 
-def _caught(delivery: Delivery) -> Hop | None:
+def _caught(delivery: Delivery, meant: Collection[str]) -> Hop | None:
     """The step to an alternate exchange, where all that follows it would take any key."""
-    alternate = next((hop for hop in delivery.hops if hop.exchange and not hop.binding), None)
+    falling = (hop for hop in delivery.hops if hop.exchange and not hop.binding)
+    alternate = next((hop for hop in falling if hop.exchange not in meant), None)
     if alternate is None or not delivery.queues:
         return None
     bindings = [hop.binding for hop in delivery.hops if hop.binding]

@@ -74,3 +74,44 @@ def test_on_a_broker_every_message_arrives_where_it_did_but_the_carved(broker: B
         "tasks.front video.compress": {"video", "paper"},
         "tasks image.crop": {"image", "audit", "paper"},
     }
+
+
+BEHIND = """
+topology: media
+exchanges:
+  top: {type: topic}
+  images: {type: topic, bindings: [{exchange: top, binding_key: "image.#"}]}
+queues:
+  image: {exchange: images, binding_key: "image.#"}
+  crop: {carve_out_of: image, binding_key: image.crop}
+tasks:
+  media.Image: {exchange: images, routing_key: "image.{what}"}
+  media.Rotate: {exchange: top, routing_key: image.rotate}
+"""
+
+
+def test_a_carve_out_that_a_task_would_get_round_is_refused() -> None:
+    assert compile_text(BEHIND).diagnostics == ()
+    text = BEHIND.replace("image.rotate", '"image.{what}"')
+    (found,) = compile_text(text).diagnostics
+    assert (found.code, found.witness) == ("impossible-carve-out", "image.crop")
+    assert "task `media.Rotate` is sent to exchange `top`" in found.message
+
+
+def test_what_falls_through_to_a_queue_of_all_keys_is_no_slip() -> None:
+    text = """
+topology: media
+defaults: {exchange: tasks}
+exchanges: {tasks: {type: topic}}
+queues:
+  all: {exchange: tasks, binding_key: "#"}
+  crop: {carve_out_of: all, binding_key: image.crop}
+tasks:
+  media.Image: {routing_key: "image.{what}"}
+"""
+    assert compile_text(text).diagnostics == ()
+
+
+def test_of_a_carve_out_that_is_refused_nothing_else_is_said() -> None:
+    text = AFTER.replace("binding_key: image.crop}", "binding_key: other.key, exchange: tasks}")
+    assert [it.code for it in compile_text(text).diagnostics] == ["impossible-carve-out"]
