@@ -36,6 +36,22 @@ def _dead_letter_key_misspelt(base: Sound) -> Iterator[Slip]:
                 yield f"`{name}`", document
 
 
+def _key_lost_by_waiting(base: Sound) -> Iterator[Slip]:
+    """Dead letters wait in a queue that they are sent to by its name, and have that key then."""
+    for name in without_dead_letters(base):
+        document = base.changed()
+        document["queues"][name]["dead_letter"] = {"exchange": "", "routing_key": "zz.wait"}
+        document["exchanges"]["graveyard"] = {"type": "direct"}
+        document["queues"]["zz.wait"] = {
+            "message_ttl": "30s",
+            "dead_letter": {"exchange": "graveyard"},
+            "tap": True,
+        }
+        bindings = [{"exchange": "graveyard", "binding_key": name}]
+        document["queues"]["graves"] = {"bindings": bindings, "tap": True}
+        yield "`zz.wait`", document
+
+
 def _retried_for_ever(base: Sound) -> Iterator[Slip]:
     """The dead letters of a work queue wait elsewhere, and then come back."""
     for name, queue in base.consumed():
@@ -185,6 +201,7 @@ def without_dead_letters(base: Sound) -> Iterator[str]:
 PLANTINGS: tuple[tuple[str, Planting], ...] = (
     ("dead-letter-goes-nowhere", _dead_letters_to_nothing),
     ("dead-letter-goes-nowhere", _dead_letter_key_misspelt),
+    ("dead-letter-goes-nowhere", _key_lost_by_waiting),
     ("endless-dead-letter-loop", _retried_for_ever),
     ("endless-dead-letter-loop", _its_own_dead_letters),
     ("endless-dead-letter-loop", _back_by_the_key),

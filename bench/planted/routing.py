@@ -137,6 +137,27 @@ def _queue_without_binding(base: Sound) -> Iterator[Slip]:
         yield "`extra`", document
 
 
+def _queue_without_keys(base: Sound) -> Iterator[Slip]:
+    """A queue stands behind an exchange that passes on no key which it takes, or nothing at all."""
+    for task in base.tasks():
+        if task.exchange.type == "topic" and task.exchange.name in base.document["exchanges"]:
+            inside = {"type": "topic", "internal": True}
+            document = with_queue(
+                base, {"bindings": [{"exchange": "inside", "binding_key": "b.#"}]}
+            )
+            binding = {"exchange": task.exchange.name, "binding_key": "a.#"}
+            document["exchanges"]["inside"] = {**inside, "bindings": [binding]}
+            yield "`extra`", document
+    if base.topology.tasks:
+        document = with_queue(base, {"bindings": [{"exchange": "inside", "binding_key": "#"}]})
+        document["exchanges"] |= {
+            "outside": {"type": "fanout", "alternate_exchange": "inside"},
+            "inside": {"type": "topic", "internal": True},
+        }
+        document["queues"]["taker"] = {"bindings": [{"exchange": "outside"}], "tap": True}
+        yield "`extra`", document
+
+
 def _exchange_without_use(base: Sound) -> Iterator[Slip]:
     for kind in ("topic", "direct", "fanout", "headers") if base.topology.tasks else ():
         document = base.changed()
@@ -187,6 +208,7 @@ PLANTINGS: tuple[tuple[str, Planting], ...] = (
     ("shadowed-binding", _narrower_beside),
     ("shadowed-binding", _covered_by_several),
     ("unreachable-queue", _queue_without_binding),
+    ("unreachable-queue", _queue_without_keys),
     ("dead-binding", _binding_of_no_task),
     ("too-many-key-classes", _words_anywhere),
     ("unused-exchange", _exchange_without_use),
