@@ -24,7 +24,7 @@ from routewright.compiler.patterns import (
     topic,
     witness,
 )
-from routewright.compiler.routing import Delivery, Outcome, Routing, pattern_of
+from routewright.compiler.routing import Delivery, Outcome, Routing, headers_of, pattern_of
 from routewright.compiler.table import PatternTable
 from routewright.compiler.templates import keys_of
 from routewright.compiler.topology import Binding, CarveOut, Exchange, Task, Topology
@@ -190,7 +190,8 @@ def _still_comes(routing: Routing, task: Task, carve_out: CarveOut) -> str | Non
     step = carve_out.exchange.name, carve_out.original.name
     for keys in keys_of(task):
         within = [topic(carve_out.key), keys.within]
-        for key, delivery in routing.classes(task.exchange.name, within, task.headers, keys.apart):
+        headers = headers_of(task)
+        for key, delivery in routing.classes(task.exchange.name, within, headers, keys.apart):
             queues = (hop for hop in delivery.hops if hop.destination is carve_out.original)
             if step in ((hop.exchange, hop.destination.name) for hop in queues):
                 return key

@@ -18,7 +18,7 @@ from routewright.compiler.delivery import Reach, listed
 from routewright.compiler.headers import Undecidable, all_headers, printed
 from routewright.compiler.keyspace import key_classes
 from routewright.compiler.patterns import Undecided
-from routewright.compiler.routing import Delivery, Outcome, Routing
+from routewright.compiler.routing import Delivery, Outcome, Routing, headers_of
 from routewright.compiler.table import PatternTable
 from routewright.compiler.templates import ANY_KEYS, Keys, keys_of, placeholders
 from routewright.compiler.topology import Binding, Exchange, Task, Topology
@@ -158,7 +158,7 @@ def _tasks(
 def _fates(task: Task, before: Routing, after: Routing) -> Iterator[tuple[Reach, Reach]]:
     """What each key of a task reaches, before and after."""
     exchange, key = task.exchange.name, task.routing_key
-    headers = {"task": task.name, "lang": "py", **task.headers}
+    headers = headers_of(task)
     if not placeholders(key):
         was = before.route(before.standing_in(exchange, after), key, headers)
         yield was.reach, after.route(after.standing_in(exchange, before), key, headers).reach

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import groupby
 from operator import itemgetter
@@ -15,26 +15,11 @@ from rich.tree import Tree
 
 from routewright.compiler.delays import entry
 from routewright.compiler.delivery import Reach, listed, merged
+from routewright.compiler.given_up import DeadLetter, given_up
 from routewright.compiler.paths import how
-from routewright.compiler.routing import Delivery, Hop, Outcome, Routing
+from routewright.compiler.routing import Delivery, Hop, Outcome, Routing, headers_of
 from routewright.compiler.targets import VIRTUAL
 from routewright.compiler.topology import Exchange, Queue, Task, Topology
-
-_MOST_ROUNDS = 10  # queues that a dead letter is followed through
-
-
-@dataclass(frozen=True, slots=True)
-class DeadLetter:
-    """What becomes of a message that a queue gives up on.
-
-    `delivery` is None where the message comes back to a queue it has been in: a cycle.
-    """
-
-    exchange: str
-    routing_key: str
-    delivery: Delivery | None
-    from_there: Mapping[str, DeadLetter]
-    policy: str | None = None  # the one that says so, where the queue does not itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +31,7 @@ class Explanation:
     delivery: Delivery
     dead_letters: Mapping[str, DeadLetter]
     task: str | None = None
+    headers: Mapping[str, Any] = field(default_factory=dict)  # those that were asked for
 
 
 def explain_task(topology: Topology, routing: Routing, task: Task) -> list[Explanation]:
@@ -54,53 +40,23 @@ def explain_task(topology: Topology, routing: Routing, task: Task) -> list[Expla
     for key, fates in groupby(routing.ways(task), itemgetter(0)):
         delivery = merged([fate for _, fate in fates])
         if delivery.reach not in ways:
-            dead = _dead_letters(topology, routing, delivery, key, frozenset(), set())
+            dead = given_up(topology, routing, delivery, key, headers_of(task))
             ways[delivery.reach] = Explanation(task.exchange.name, key, delivery, dead, task.name)
     return list(ways.values())
 
 
-def explain_key(topology: Topology, routing: Routing, exchange: str, key: str) -> Explanation:
-    """The way of a message with a routing key and no headers."""
-    delivery = routing.route(exchange, key)
-    dead = _dead_letters(topology, routing, delivery, key, frozenset(), set())
-    return Explanation(exchange, key, delivery, dead)
-
-
-def _dead_letters(
+def explain_key(
     topology: Topology,
     routing: Routing,
-    delivery: Delivery,
+    exchange: str,
     key: str,
-    before: frozenset[str],
-    told: set[tuple[str, str]],
-) -> dict[str, DeadLetter]:
-    found: dict[str, DeadLetter] = {}
-    if len(before) > _MOST_ROUNDS:
-        return found
-    for name in delivery.may_reach:
-        queue = topology.queues[name]
-        exchange = queue.dead_letter_exchange
-        if exchange is None:
-            continue
-        new_key = queue.dead_letter_routing_key
-        new_key = key if new_key is None else new_key
-        policy = _policy_behind(queue)
-        if name in before:
-            found[name] = DeadLetter(exchange, new_key, None, {}, policy)
-            continue
-        onward = routing.route(exchange, new_key)
-        behind: dict[str, DeadLetter] = {}
-        if (name, new_key) not in told:  # a second way to the same queue goes on alike
-            told.add((name, new_key))
-            behind = _dead_letters(topology, routing, onward, new_key, before | {name}, told)
-        found[name] = DeadLetter(exchange, new_key, onward, behind, policy)
-    return found
-
-
-def _policy_behind(queue: Queue) -> str | None:
-    """The policy that a queue has its dead-letter exchange from, if not from itself."""
-    own = "x-dead-letter-exchange" in queue.arguments
-    return None if own or queue.policy is None else queue.policy.name
+    headers: Mapping[str, Any] | None = None,
+) -> Explanation:
+    """The way of a message with a routing key, and no headers but these."""
+    headers = headers or {}
+    delivery = routing.route(exchange, key, headers)
+    dead = given_up(topology, routing, delivery, key, headers)
+    return Explanation(exchange, key, delivery, dead, headers=headers)
 
 
 def as_json(ways: list[Explanation], topology: Topology) -> str:
@@ -114,6 +70,7 @@ def _fields(explanation: Explanation, topology: Topology) -> dict[str, Any]:
         **({"task": explanation.task} if explanation.task else {}),
         "exchange": explanation.exchange,
         "routing_key": explanation.routing_key,
+        **({"headers": dict(explanation.headers)} if explanation.headers else {}),
         **_delivery_fields(explanation.delivery),
         "consumers": {name: _consumers(topology, name) for name in explanation.delivery.may_reach},
         "dead_letters": _dead_letter_fields(explanation.dead_letters),
@@ -155,8 +112,12 @@ def _dead_letter_fields(dead_letters: Mapping[str, DeadLetter]) -> dict[str, Any
 def as_tree(explanation: Explanation, topology: Topology) -> Tree:
     """The explanation for people."""
     what = f"task {explanation.task}: " if explanation.task else ""
-    tree = Tree(f"{what}{_published(explanation.exchange, explanation.routing_key, topology)}")
+    headers = f" with headers {dict(explanation.headers)}" if explanation.headers else ""
+    where = _published(explanation.exchange, explanation.routing_key, topology)
+    tree = Tree(f"{what}{where}{headers}")
     _grow(tree, explanation.exchange, explanation.delivery, explanation.dead_letters, topology)
+    if explanation.delivery.outcome not in (Outcome.DELIVERED, Outcome.ONE_OF):
+        tree.add(_fate(_FATES, explanation.delivery))
     ladder = entry(topology) if explanation.task else None
     if ladder is not None and topology.target not in VIRTUAL:
         longest, step = (timedelta(milliseconds=it) for it in (ladder.max, ladder.resolution))
@@ -178,11 +139,6 @@ def _grow(
     _grow_exchange(tree, exchange, leaving, dead_letters, topology, set(), set())
     if delivery.outcome is Outcome.ONE_OF:
         tree.add(f"all in all: {listed(delivery.one_of)}")
-    elif delivery.outcome is Outcome.UNDECIDED and delivery.possible:
-        behind = ", ".join(f"`{name}`" for name in delivery.possible)
-        tree.add(f"{_FATES[delivery.outcome]}; behind it: {behind}")
-    elif delivery.outcome is not Outcome.DELIVERED:
-        tree.add(_FATES[delivery.outcome])
 
 
 def _grow_exchange(
@@ -219,6 +175,8 @@ def _grow_dead_letter(tree: Tree, dead: DeadLetter, topology: Topology) -> None:
         return
     branch = tree.add(f"given up on: {where}")
     _grow(branch, dead.exchange, dead.delivery, dead.from_there, topology)
+    if dead.delivery.outcome not in (Outcome.DELIVERED, Outcome.ONE_OF):
+        branch.add(_fate(_DEAD_FATES, dead.delivery))
 
 
 _FATES = {
@@ -226,6 +184,17 @@ _FATES = {
     Outcome.UNDECIDED: "and perhaps more: a plugin's exchange decides by rules of its own",
     Outcome.NO_EXCHANGE: "no such exchange: the broker closes the channel",
 }
+_DEAD_FATES = {
+    Outcome.UNROUTABLE: "no queue: the broker drops it",
+    Outcome.UNDECIDED: "and perhaps more: a plugin's exchange decides, or headers that the broker "
+    "gives dead letters",
+    Outcome.NO_EXCHANGE: "no such exchange: the broker drops it",
+}
+
+
+def _fate(fates: Mapping[Outcome, str], delivery: Delivery) -> str:
+    behind = ", ".join(f"`{name}`" for name in delivery.possible)
+    return fates[delivery.outcome] + (f"; behind it: {behind}" if behind else "")
 
 
 def _published(exchange: str, key: str, topology: Topology) -> str:

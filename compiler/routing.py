@@ -32,7 +32,7 @@ from routewright.compiler.walk import Steps, walk
 MAX_STEPS = 1_000_000  # of messages with headers
 
 # What others ask of routing is here, wherever it is made.
-__all__ = ["Delivery", "Hop", "Outcome", "Routing", "pattern_of"]
+__all__ = ["Delivery", "Hop", "Outcome", "Routing", "headers_of", "pattern_of"]
 
 
 class Routing:
@@ -94,7 +94,7 @@ class Routing:
 
     def _ways(self, task: Task) -> Iterator[tuple[str, Delivery]]:
         exchange, key = task.exchange.name, task.routing_key
-        headers = {"lang": "py", "task": task.name, **task.headers}  # as in Celery's protocol
+        headers = headers_of(task)
         if task.is_pattern and self._looks_at_names():
             raise Undecided("a headers exchange looks at the name of the task")
         if not placeholders(key):
@@ -372,6 +372,11 @@ class Routing:
             if alternate is not None:
                 hops.append(Hop(source.name, alternate))
         return (hops,)
+
+
+def headers_of(task: Task) -> Mapping[str, Any]:
+    """The headers of a task's messages that are known, as they are in Celery's protocol."""
+    return {"lang": "py", "task": task.name, **task.headers}
 
 
 def _first_of_each(found: Iterable[Witness]) -> Sequence[Witness]:

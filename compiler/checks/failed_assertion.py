@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import json
+import shlex
 from collections.abc import Iterator
+from itertools import chain
 
 from routewright.compiler.delivery import Witness
 from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.headers import Undecidable, all_headers
+from routewright.compiler.headers import Undecidable, all_headers, printed
 from routewright.compiler.paths import paths
 from routewright.compiler.patterns import Undecided, topic
 from routewright.compiler.routing import Delivery, Outcome, Routing
@@ -39,7 +42,7 @@ def failed_assertion(topology: Topology, routing: Routing) -> Iterator[Diagnosti
             f"{broken.shown} on exchange `{assertion.exchange.name}` reaches {queues}, "
             f"{_but(assertion)}",
             assertion.origin.span(assertion.claim),
-            help=f"`explain {key!r} --exchange {assertion.exchange.name}` shows the way",
+            help=f"`explain {_arguments(assertion, broken)}` shows the way",
             notes=tuple(paths(assertion.exchange.name, delivery, delivery.queues[:_MOST_NOTES])),
             witness=key,
             headers=broken.headers,
@@ -81,6 +84,16 @@ def _but(assertion: Assertion) -> str:
             return "and should reach one"
         case "never_both":
             return f"and should reach no two of {names}"
+
+
+def _arguments(assertion: Assertion, broken: Witness) -> str:
+    """What to ask `explain` for, as one would write it in a shell."""
+    headers = (
+        f"{name}={it if isinstance(it, str) else json.dumps(it)}"
+        for name, it in printed(broken.headers).items()
+    )
+    options = chain.from_iterable(("--header", it) for it in headers)
+    return shlex.join([broken.key, "--exchange", assertion.exchange.name, *options])
 
 
 def _undecided(assertion: Assertion, why: str) -> Diagnostic:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,8 +25,18 @@ if TYPE_CHECKING:
 @click.command("explain")
 @click.argument("arguments", nargs=-1, required=True, metavar="[FILE] TASK|KEY")
 @click.option("--exchange", metavar="NAME", help="Where a key is published.")
+@click.option(
+    "--header",
+    "headers",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="A header that a message with the KEY has, for exchanges that look at headers; may be "
+    "given several times. The value is read as in YAML.",
+)
 @format_option
-def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str) -> None:
+def explain_command(
+    arguments: tuple[str, ...], exchange: str | None, headers: tuple[str, ...], form: str
+) -> None:
     """Show every hop of a message from its exchange to its queues, and why.
 
     TASK is a task of the topology, or a name that one of its patterns matches; anything else, and
@@ -36,6 +46,7 @@ def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str)
     Examples:
         routewright explain media.CropImage
         routewright explain shop.yaml order.created --exchange orders
+        routewright explain "" --exchange by_region --header region=eu --header weight=3
     """
     from routewright.compiler import explain
     from routewright.compiler.task_names import named, owner
@@ -53,12 +64,15 @@ def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str)
         print_diagnostics(compilation)
         sys.exit(FINDINGS)
     task = None if exchange is not None else owner(topology.tasks, name)
+    if task is not None and headers:
+        raise click.UsageError("a task has the headers that the topology says; say --exchange too")
     if task is not None:
         one = task if task.name == name else named(task, name)
         ways = explain.explain_task(topology, compilation.routing, one)
     else:
         where = _exchange_of(topology, name, exchange)
-        ways = [explain.explain_key(topology, compilation.routing, where, name)]
+        given = dict(map(_header, headers))
+        ways = [explain.explain_key(topology, compilation.routing, where, name, given)]
     if form == "json":
         click.echo(explain.as_json(ways, topology))
     else:
@@ -68,6 +82,20 @@ def explain_command(arguments: tuple[str, ...], exchange: str | None, form: str)
         for way in ways:
             console.print(explain.as_tree(way, topology))
     sys.exit(FINE if all(way.delivery.queues for way in ways) else FINDINGS)
+
+
+def _header(text: str) -> tuple[str, Any]:
+    """One header, as it is given."""
+    import yaml
+
+    name, equals, value = text.partition("=")
+    if not name or not equals:
+        raise click.UsageError(f"`{text}` is no header; write NAME=VALUE")
+    try:
+        read = yaml.safe_load(value)
+    except yaml.YAMLError:
+        read = value
+    return name, read if isinstance(read, str | int | float | bool) else value
 
 
 def _exchange_of(topology: Topology, name: str, exchange: str | None) -> str:

@@ -121,3 +121,51 @@ def test_a_misspelt_task_is_told_from_a_key_where_keys_need_an_exchange() -> Non
     result = explain("media.CropImgae")
     assert result.exit_code == 2
     assert "`media.CropImgae` is no task; did you mean `media.CropImage`?" in result.stderr
+
+
+BY_HEADERS = """\
+topology: media
+exchanges:
+  regions: {type: headers, alternate_exchange: rest}
+  rest: {type: fanout}
+  dead: {type: headers}
+queues:
+  europe:
+    bindings: [{exchange: regions, arguments: {region: eu, weight: 3}}]
+    dead_letter: {exchange: DEAD}
+  rest: {exchange: rest}
+  graves: {bindings: [{exchange: dead, arguments: {x-match: any-with-x, x-first-death-queue: q}}]}
+tasks:
+  media.Crop: {exchange: regions, headers: {region: eu, weight: 3}}
+"""
+
+
+def test_the_headers_of_a_message_are_given_with_its_key() -> None:
+    Path("topology.yaml").write_text(BY_HEADERS.replace("DEAD", "regions"))
+    headers = ("--header", "region=eu", "--header", "weight=3")
+    result = explain("", "--exchange", "regions", *headers, "--format", "json")
+    explanation = json.loads(result.output)
+    assert explanation["headers"] == {"region": "eu", "weight": 3}
+    assert explanation["queues"] == ["europe"]
+    assert explanation["dead_letters"]["europe"]["queues"] == ["europe"]
+    assert "`rest`" in explain("", "--exchange", "regions", "--header", 'weight="3"').output
+
+
+def test_a_task_keeps_its_headers_when_it_is_given_up() -> None:
+    Path("topology.yaml").write_text(BY_HEADERS.replace("DEAD", "regions"))
+    back = explain("media.Crop").output.splitlines()[-1]
+    assert back.endswith("given up on: `` to exchange `regions` (headers), and round again")
+
+
+def test_where_a_dead_letter_goes_by_what_the_broker_writes_into_it_is_undecided() -> None:
+    Path("topology.yaml").write_text(BY_HEADERS.replace("DEAD", "dead"))
+    dead = json.loads(explain("media.Crop", "--format", "json").output)["dead_letters"]["europe"]
+    assert (dead["queues"], dead["outcome"], dead["possible"]) == ([], "undecided", ["graves"])
+
+
+@pytest.mark.parametrize(
+    "arguments", [("media.Crop", "--header", "a=1"), ("", "--exchange", "rest", "--header", "a")]
+)
+def test_headers_that_cannot_be_taken_are_an_error_of_usage(arguments: tuple[str, ...]) -> None:
+    Path("topology.yaml").write_text(BY_HEADERS.replace("DEAD", "dead"))
+    assert explain(*arguments).exit_code == 2
