@@ -88,10 +88,11 @@ def _match_before(base: Sound) -> Iterator[Slip]:
 
 def _transient_after(base: Sound) -> Iterator[Slip]:
     for name, queue in base.document["queues"].items():
-        if queue.get("type", "classic") == "classic":
-            document = _for(base, "rabbitmq-4.3")
-            document["queues"][name]["durable"] = False
-            yield f"queue `{name}` is not durable", document
+        for target in ("rabbitmq-4.3", "rabbitmq-4.x"):
+            if queue.get("type", "classic") == "classic":
+                document = _for(base, target)
+                document["queues"][name]["durable"] = False
+                yield f"queue `{name}` is not durable", document
 
 
 def _priority_in_turn(base: Sound) -> Iterator[Slip]:

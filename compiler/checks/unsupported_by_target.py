@@ -24,11 +24,11 @@ def unsupported_by_target(topology: Topology, routing: Routing) -> Iterator[Diag
 
     An older RabbitMQ refuses what came later (quorum queues with 3.8, streams with 3.9, a time to
     live on quorum queues and dead letters at least once with 3.10), and 4.3 refuses queues that
-    are not durable. On Redis and in memory kombu plays the broker: it has no headers exchanges, no
-    bindings between exchanges, no alternate exchanges and no policies, and it ignores the arguments
-    of queues and delays no message, so that workers hold those that are not due; both are warnings.
-    So is a `#` that should match no word, which kombu's does not: this runtime sends to the queue
-    that the compiler proved, and others miss it.
+    are not durable, which is a warning for `rabbitmq-4.x`. On Redis and in memory kombu plays the
+    broker: it has no headers exchanges, no bindings between exchanges, no alternate exchanges and
+    no policies, and it ignores the arguments of queues and delays no message, so that workers hold
+    those that are not due; both are warnings. So is a `#` that should match no word, which kombu's
+    does not: this runtime sends to the queue that the compiler proved, and others miss it.
     """
     if topology.target in VIRTUAL:
         yield from _on_virtual_transport(topology, routing)
@@ -46,15 +46,22 @@ def unsupported_by_target(topology: Topology, routing: Routing) -> Iterator[Diag
                 span,
                 help="take it away, or set `target` to what the broker is",
             )
-    if known >= NO_TRANSIENT_QUEUES and not topology.target.endswith("x"):
-        for queue in topology.queues.values():
-            if not queue.durable:
-                yield Diagnostic(
-                    "unsupported-by-target",
-                    f"queue `{queue.name}` is not durable, which `{topology.target}` refuses",
-                    queue.origin.span("durable"),
-                    help="take `durable: false` away",
-                )
+    if known >= NO_TRANSIENT_QUEUES:
+        yield from _transient(topology)
+
+
+def _transient(topology: Topology) -> Iterator[Diagnostic]:
+    any_release = topology.target.endswith("x")  # 4.0 to 4.2 take such queues still
+    refusing = "RabbitMQ since 4.3" if any_release else f"`{topology.target}`"
+    for queue in topology.queues.values():
+        if not queue.durable:
+            yield Diagnostic(
+                "unsupported-by-target",
+                f"queue `{queue.name}` is not durable, which {refusing} refuses",
+                queue.origin.span("durable"),
+                help="take `durable: false` away",
+                severity=Severity.WARNING if any_release else Severity.ERROR,
+            )
 
 
 def _features(topology: Topology) -> Iterator[tuple[str, Span | None]]:
