@@ -91,7 +91,31 @@ def through_another_exchange(topology: Topology, _randomly: random.Random) -> To
     )
 
 
-REFACTORINGS = [reordered, made_redundant, split, through_another_exchange]
+def renamed(topology: Topology, randomly: random.Random) -> Topology:
+    """An exchange that other exchanges lead to has another name."""
+    ends = {it.destination.name for it in topology.bindings if isinstance(it.destination, Exchange)}
+    if not ends:
+        return topology
+    old = topology.exchanges[randomly.choice(sorted(ends))]
+    new = replace(old, name=f"{old.name}.renamed")
+
+    def as_now(exchange: Exchange) -> Exchange:
+        exchange = new if exchange is old else exchange
+        if exchange.alternate_exchange != old.name:
+            return exchange
+        return replace(exchange, arguments={"alternate-exchange": new.name})
+
+    exchanges = {name: as_now(it) for name, it in topology.exchanges.items() if it is not old}
+    exchanges[new.name] = as_now(old)
+    called = {**exchanges, old.name: exchanges[new.name], **topology.queues}
+    bindings = [
+        replace(it, source=called[it.source.name], destination=called[it.destination.name])
+        for it in topology.bindings
+    ]
+    return replace(topology, exchanges=exchanges, bindings=tuple(bindings))
+
+
+REFACTORINGS = [reordered, made_redundant, split, through_another_exchange, renamed]
 
 
 @pytest.fixture(autouse=True)
