@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from routewright.compiler.delivery import Reach, listed
+from routewright.compiler.compare_dead_letters import DeadLetterDifference, compare_dead_letters
+from routewright.compiler.delivery import Reach, listed, names_in
 from routewright.compiler.headers import Undecidable, all_headers, printed
 from routewright.compiler.keyspace import key_classes
 from routewright.compiler.patterns import Undecided
@@ -38,12 +39,12 @@ class Difference:
     @property
     def before(self) -> tuple[str, ...]:
         """The queues that a message could reach."""
-        return _all(self.was)
+        return names_in(self.was)
 
     @property
     def after(self) -> tuple[str, ...]:
         """The queues that a message can reach."""
-        return _all(self.now)
+        return names_in(self.now)
 
     @property
     def kind(self) -> str:
@@ -58,15 +59,22 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Every difference, by exchange and by key; and the exchanges of which nothing is proved."""
+    """Every difference, by exchange and by key; and the exchanges of which nothing is proved.
+
+    The same of dead letters, by queue and by key.
+    """
 
     differences: tuple[Difference, ...]
     undecided: tuple[str, ...] = ()
+    dead_letters: tuple[DeadLetterDifference, ...] = ()
+    undecided_dead_letters: tuple[str, ...] = ()
 
     @property
     def equivalent(self) -> bool:
         """Whether it is proved that every key goes where it went."""
-        return not self.differences and not self.undecided
+        return not any(
+            (self.differences, self.undecided, self.dead_letters, self.undecided_dead_letters)
+        )
 
 
 def compare(old: Topology, new: Topology) -> Comparison:
@@ -88,6 +96,7 @@ def compare(old: Topology, new: Topology) -> Comparison:
     return Comparison(
         tuple(replace(it, tasks=tasks.get(at, ())) for at, it in differences.items()),
         tuple(undecided),
+        *compare_dead_letters(old, new, *routings),
     )
 
 
@@ -188,6 +197,17 @@ def as_json(comparison: Comparison) -> str:
                 for it in comparison.differences
             ],
             "undecided": list(comparison.undecided),
+            "dead_letters": [
+                {
+                    "queue": it.queue,
+                    "witness": it.witness,
+                    "before": list(it.before),
+                    "after": list(it.after),
+                    **({"headers": printed(it.headers)} if it.headers else {}),
+                }
+                for it in comparison.dead_letters
+            ],
+            "undecided_dead_letters": list(comparison.undecided_dead_letters),
         },
         indent=2,
     )
@@ -211,8 +231,14 @@ def as_text(comparison: Comparison) -> str:
         "exchange of a plugin's type"
         for exchange in comparison.undecided
     ]
+    for dead in comparison.dead_letters:
+        headers = f" with headers {printed(dead.headers)}" if dead.headers else ""
+        lines.append(
+            f"dead letters of queue `{dead.queue}`: `{dead.witness}`{headers}: "
+            f"{listed(dead.was)} before, {listed(dead.now)} after"
+        )
+    lines += [
+        f"undecided: where the dead letters of queue `{queue}` go"
+        for queue in comparison.undecided_dead_letters
+    ]
     return "\n".join(lines)
-
-
-def _all(reach: Reach) -> tuple[str, ...]:
-    return tuple(sorted({name for queues in reach for name in queues}))

@@ -69,7 +69,7 @@ class DeadLetters:
         self._topology = topology
         self._routing = routing
         published, by_name = publishing(topology, routing)
-        self._keys_into = KeysInto(topology, routing, published, by_name)
+        self.keys_into = KeysInto(topology, routing, published, by_name)
         self._known: dict[str, Sequence[tuple[str, Delivery]]] = {}
 
     def routes(self, queue: Queue) -> Sequence[tuple[str, Delivery]]:
@@ -87,13 +87,13 @@ class DeadLetters:
         exchange, own = queue.dead_letter_exchange, queue.dead_letter_routing_key
         if exchange is None:
             return
-        ways = self._keys_into.ways(queue) if own is None else [Way((exactly(own),))]
+        ways = self.keys_into.ways(queue) if own is None else [Way((exactly(own),))]
         for way in ways:
             if way is None:
                 yield "", _UNDECIDED
                 return
             try:
-                apart = self._keys_into.apart(way)
+                apart = self.keys_into.apart(way)
                 routes = self._routing.whatever_headers(exchange, way.within, apart)
                 yield from islice(routes, _MOST_KEYS)
                 if next(routes, None) is not None:

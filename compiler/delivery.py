@@ -113,6 +113,11 @@ def merged(fates: Sequence[Delivery]) -> Delivery:
     )
 
 
+def names_in(reach: Reach) -> tuple[str, ...]:
+    """The sorted names of all queues that a message may reach."""
+    return tuple(sorted({name for queues in reach for name in queues}))
+
+
 def listed(reach: Reach) -> str:
     """What a message reaches, for people."""
     sets = [" and ".join(f"`{name}`" for name in queues) or "no queue" for queues in reach]

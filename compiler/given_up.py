@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from routewright.compiler.delivery import Delivery, Outcome
+from routewright.compiler.headers import asks_how_it_died
 from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
-from routewright.runtime.headers import X_MATCH
+from routewright.compiler.topology import Exchange, Queue, Topology
 
 _MOST_ROUNDS = 10  # queues that a dead letter is followed through
 
@@ -71,20 +71,13 @@ class _Following:
         onward = self._routing.route(exchange, key, self._headers)
         ends = [hop.destination for hop in onward.hops]
         met = {exchange, *(it.name for it in ends if isinstance(it, Exchange))}
-        asked = (it for name in met for it in self._routing.bindings_from(name))
+        leaving = (it for name in met for it in self._routing.bindings_from(name))
+        asked = (it.arguments for it in leaving if it.source.routes_as == "headers")
         first = self._topology.exchange(exchange)
-        if first is None or not any(map(_asks_how_it_died, asked)):
+        if first is None or not any(map(asks_how_it_died, asked)):
             return onward
         possible = tuple(sorted(set(self._routing.behind(first))))
         return Delivery((), Outcome.UNDECIDED, (), possible)
-
-
-def _asks_how_it_died(binding: Binding) -> bool:
-    """Whether a binding looks at headers such as `x-first-death-queue`."""
-    if binding.source.routes_as != "headers":
-        return False
-    with_x = str(binding.arguments.get(X_MATCH)).endswith("-with-x")
-    return with_x and any(it.startswith("x-") and it != X_MATCH for it in binding.arguments)
 
 
 def _policy_behind(queue: Queue) -> str | None:

@@ -30,6 +30,15 @@ def printed(headers: Mapping[str, Any]) -> dict[str, Any]:
     return {name: it if isinstance(it, plain) else "another value" for name, it in headers.items()}
 
 
+def asks_how_it_died(arguments: Mapping[str, Any]) -> bool:
+    """Whether a headers binding looks at what RabbitMQ writes into dead letters.
+
+    That is in headers such as `x-first-death-queue`.
+    """
+    with_x = str(arguments.get(X_MATCH)).endswith("-with-x")
+    return with_x and any(it.startswith("x-") and it != X_MATCH for it in arguments)
+
+
 def header_classes(
     tables: Sequence[Mapping[str, Any]], always: Mapping[str, Any]
 ) -> Iterator[tuple[dict[str, Any], frozenset[int]]]:

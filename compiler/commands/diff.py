@@ -31,7 +31,8 @@ def diff_command(old: Path, new: Path, vhost: str | None, form: str) -> None:
     """Show which keys go elsewhere in NEW than in OLD, or prove that none does.
 
     Either may be a topology file, a generated definitions.json, or one exported from a broker. Each
-    class of keys is shown by its smallest. Exits with 1 if there is any.
+    class of keys is shown by its smallest, and so are dead letters that go elsewhere. Exits with 1
+    if there is any.
 
     \b
     Examples:

@@ -133,8 +133,8 @@ tasks: {shop.Charge: {exchange: orders, routing_key: order.created}}
 """
 
 
-def diff(new: str, *options: str) -> Result:
-    Path("old.yaml").write_text(OLD)
+def diff(new: str, *options: str, old: str = OLD) -> Result:
+    Path("old.yaml").write_text(old)
     Path("new.yaml").write_text(new)
     return CliRunner().invoke(main, ["diff", "old.yaml", "new.yaml", *options])
 
@@ -161,6 +161,42 @@ def test_nothing_different_is_said_to_be_proved() -> None:
         "equivalent (proved): every key goes where it went\n",
     )
     assert json.loads(diff(OLD, "--format", "json").output)["equivalent"] is True
+
+
+DEAD_LETTERS = """\
+topology: shop
+exchanges:
+  orders: {type: topic}
+  dead: {type: topic}
+queues:
+  billing: {exchange: orders, binding_key: "order.#", dead_letter: {exchange: dead}}
+  graves: {exchange: dead, binding_key: "order.#"}
+"""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ((", dead_letter: {exchange: dead}", ""), "`order`: `graves` before, no queue after"),
+        (("dead}", "dead, routing_key: lost}"), "`order`: `graves` before, no queue after"),
+        (("dead}", "orders}"), "`order`: `graves` before, `billing` after"),
+    ],
+)
+def test_dead_letters_that_go_elsewhere_are_a_difference(
+    change: tuple[str, str], said: str
+) -> None:
+    new = DEAD_LETTERS.replace(*change, 1)
+    result = diff(new, old=DEAD_LETTERS)
+    assert result.exit_code == 1
+    assert result.output == f"dead letters of queue `billing`: {said}\n"
+    found = json.loads(diff(new, "--format", "json", old=DEAD_LETTERS).output)
+    assert (found["equivalent"], found["differences"]) == (False, [])
+    assert [it["queue"] for it in found["dead_letters"]] == ["billing"]
+
+
+def test_dead_letters_may_go_by_another_exchange() -> None:
+    other = DEAD_LETTERS.replace("dead:", "end:").replace("exchange: dead", "exchange: end")
+    assert diff(other, old=DEAD_LETTERS).exit_code == 0
 
 
 def test_generated_definitions_are_equivalent_to_their_source() -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import product
 
 import pytest
 from brute_force import BruteForce
 
+from routewright.compiler.compare import compare
 from routewright.compiler.keys_into import KeysInto
 from routewright.compiler.publishing import publishing
 from routewright.compiler.routing import Outcome, Routing
@@ -124,3 +126,47 @@ def test_a_queue_is_reached_when_some_short_key_gets_there(number: int) -> None:
     met = messages(topology, BruteForce(topology), routing)
     ways = KeysInto(topology, routing, *publishing(topology, routing))
     assert ways.reached == {name for name, _ in met}
+
+
+@pytest.mark.parametrize("number", range(150))
+def test_dead_letters_that_go_elsewhere_are_those_of_some_short_key(number: int) -> None:
+    randomly = random.Random(f"compared/{number}")
+    old = random_topology(randomly)
+    names = list(old.exchanges)
+    new = with_queues(
+        old,
+        {
+            name: replace(it, arguments=_dead_letter(randomly, names))
+            for name, it in old.queues.items()
+        },
+    )
+    slow = {id(it): BruteForce(it) for it in (old, new)}
+    met = messages(old, slow[id(old)], Routing(old)) | messages(new, slow[id(new)], Routing(new))
+
+    def reach(topology: Topology, name: str, key: str) -> tuple[str, ...]:
+        queue = topology.queues[name]
+        own, exchange = queue.dead_letter_routing_key, queue.dead_letter_exchange
+        if exchange is None:
+            return ()
+        return tuple(sorted(slow[id(topology)].queues(exchange, key if own is None else own, {})))
+
+    expected = {(name, reach(old, name, key), reach(new, name, key)) for name, key in met}
+    comparison = compare(old, new)
+    assert not comparison.undecided_dead_letters
+    assert {(it.queue, it.before, it.after) for it in comparison.dead_letters} == {
+        (name, was, now) for name, was, now in expected if was != now
+    }
+    for it in comparison.dead_letters:
+        assert reach(old, it.queue, it.witness) == it.before
+        assert reach(new, it.queue, it.witness) == it.after
+
+
+def with_queues(topology: Topology, queues: dict[str, Queue]) -> Topology:
+    """The same topology, with other queues under the names."""
+    bindings = (
+        replace(it, destination=queues.get(it.destination.name, it.destination))
+        if isinstance(it.destination, Queue)
+        else it
+        for it in topology.bindings
+    )
+    return replace(topology, queues=queues, bindings=tuple(bindings))
