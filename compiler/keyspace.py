@@ -19,6 +19,7 @@ from routewright.compiler.patterns import (
     Undecided,
     Wild,
     unused_word,
+    words,
 )
 from routewright.compiler.table import PatternTable
 
@@ -54,17 +55,19 @@ def key_classes(
     refused: PatternTable[None] = PatternTable()
     for pattern in apart:
         refused.add(pattern, None)
-    fresh = unused_word(table.literals, refused.literals, *(limit.literals for limit in limits))
+    named = (table.literals, refused.literals, *(limit.literals for limit in limits))
+    fresh, empty_is_named = unused_word(*named), any("" in it for it in named)
     seen: set[tuple[object, ...]] = set()
     level = [("", table.start, refused.start, tuple(limit.start for limit in limits))]
     depth = places_met = 0
     while level:
         following = []
-        for key, state, outside, inside in sorted(level, key=lambda step: (len(step[0]), step[0])):
+        for text, state, outside, inside in sorted(level, key=lambda step: (len(step[0]), step[0])):
             # A single empty word is no key: its text is that of no words.
-            writable = bool(key) or depth != 1
+            writable = bool(text) or depth != 1
             identity = (state, outside, inside, writable)
-            if identity in seen or len(key.encode()) > MAX_KEY_BYTES:
+            key = text if identity in seen else _short_enough(text, fresh, empty_is_named)
+            if identity in seen or key is None:
                 continue
             seen.add(identity)
             if len(seen) > MAX_STATES:
@@ -75,9 +78,9 @@ def key_classes(
                 yield KeyClass(key, tuple(value for node in state for value in node.values))
             worth_trying = _named_by(places)
             if worth_trying is None:
-                named = (limit.expected(place) for limit, place in places)
+                expected = (limit.expected(place) for limit, place in places)
                 worth_trying = {fresh}.union(
-                    table.expected(state), refused.expected(outside), *named
+                    table.expected(state), refused.expected(outside), *expected
                 )
             for word in worth_trying:
                 after = table.step(state, word)
@@ -91,6 +94,22 @@ def key_classes(
                     following.append((longer, after, off, moved))
         level = following
         depth += 1
+
+
+def _short_enough(key: str, fresh: str, empty_is_named: bool) -> str | None:
+    """The key, with empty words in place of those that no pattern names if it is too long.
+
+    Raises:
+        Undecided: it would fit then, but some pattern names the empty word.
+    """
+    if len(key.encode()) <= MAX_KEY_BYTES:
+        return key
+    shorter = ".".join("" if word == fresh else word for word in words(key))
+    if len(shorter.encode()) > MAX_KEY_BYTES:
+        return None
+    if empty_is_named:
+        raise Undecided(f"keys of more than {MAX_KEY_BYTES} bytes unless words are empty")
+    return shorter
 
 
 def _named_by(places: list[tuple[Automaton, int]]) -> set[str] | None:

@@ -118,3 +118,20 @@ def test_patterns_that_would_take_too_long_are_left_undecided(
     last_but_twenty = [topic(f"#.{word}." + ".".join("*" * 20)) for word in "abc"]
     with pytest.raises(Undecided):
         witness(last_but_twenty)
+
+
+LONG = "k" * 100
+
+
+def test_a_key_of_many_words_is_found_though_only_empty_ones_make_it_short_enough() -> None:
+    stars = ".".join("*" * 100)
+    table: PatternTable[str] = PatternTable()
+    for pattern in (stars, f"#.{LONG}"):
+        table.add(topic(pattern), pattern)
+    both = [it.witness for it in key_classes(table) if len(it.values) == 2]
+    assert both == ["." * 99 + LONG]
+    assert len(both[0]) == 199
+
+    table.add(topic("a..b"), "a..b")  # whether an empty word is as good as any is no longer plain
+    with pytest.raises(Undecided):
+        list(key_classes(table))
