@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
+import amqp
 import pytest
 from brute_force import BruteForce
+from private_nodes import Broker, until
 
+from routewright.compiler.broker import apply_topology
 from routewright.compiler.compare import compare
 from routewright.compiler.keys_into import KeysInto
 from routewright.compiler.publishing import publishing
@@ -170,3 +176,66 @@ def with_queues(topology: Topology, queues: dict[str, Queue]) -> Topology:
         for it in topology.bindings
     )
     return replace(topology, queues=queues, bindings=tuple(bindings))
+
+
+@pytest.mark.broker
+@pytest.mark.parametrize("number", range(8))
+def test_expired_messages_end_on_a_broker_where_the_compiler_says(
+    broker: Broker, number: int
+) -> None:
+    """Queues with a dead-letter exchange give every message up after a millisecond."""
+    randomly = random.Random(f"expiring/{number}")
+    topology = random_topology(randomly)
+    topology = with_queues(
+        topology,
+        {
+            name: it
+            if it.dead_letter_exchange is None
+            else replace(it, arguments={**it.arguments, "x-message-ttl": 1})
+            for name, it in topology.queues.items()
+        },
+    )
+    apply_topology(topology, broker.url)
+    routing = Routing(topology)
+    expected: Counter[tuple[str, str, str]] = Counter()
+    with amqp.Connection(
+        f"127.0.0.1:{broker.node.port}", "guest", "guest", virtual_host=broker.vhost
+    ) as connection:
+        channel: Any = connection.channel()
+        for body in map(str, range(40)):
+            exchange = randomly.choice([*topology.exchanges, ""])
+            key = randomly.choice(KEYS if exchange else list(topology.queues))
+            channel.basic_publish(amqp.Message(body), exchange, key)
+            ends = expired(topology, routing, routing.route(exchange, key).queues, key)
+            expected.update((name, body, its_key) for name, its_key in ends)
+
+        def waiting(name: str) -> int:
+            return int(channel.queue_declare(name, passive=True)[1])
+
+        kept = {name for name, it in topology.queues.items() if it.dead_letter_exchange is None}
+        dying = topology.queues.keys() - kept
+        until(lambda: sum(map(waiting, kept)) == expected.total() and not any(map(waiting, dying)))
+        found: Counter[tuple[str, str, str]] = Counter()
+        for name in kept:
+            while message := channel.basic_get(name, no_ack=True):
+                found[name, message.body, message.delivery_info["routing_key"]] += 1
+    assert found == expected
+
+
+def expired(
+    topology: Topology, routing: Routing, queues: tuple[str, ...], key: str
+) -> Iterator[tuple[str, str]]:
+    """The queues where copies of a message stay, and their keys; nobody rejects any."""
+    waiting: list[tuple[str, str, tuple[str, ...]]] = [(name, key, ()) for name in queues]
+    while waiting:
+        name, key, deaths = waiting.pop()
+        queue = topology.queues[name]
+        if name in deaths:
+            continue  # dropped: it has come round
+        if queue.dead_letter_exchange is None:
+            yield name, key
+            continue
+        own = queue.dead_letter_routing_key
+        key = key if own is None else own
+        onward = routing.route(queue.dead_letter_exchange, key).queues
+        waiting += [(it, key, (*deaths, name)) for it in onward]
