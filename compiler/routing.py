@@ -11,16 +11,15 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property, partial
 from itertools import chain
 from typing import Any
 
 from routewright.compiler import keyspace
+from routewright.compiler.by_headers import ByHeaders
 from routewright.compiler.deadletters import DeadLetters
 from routewright.compiler.delivery import Arrival, Delivery, Hop, Outcome, Witness, distinct, merged
 from routewright.compiler.exchange_types import CHOOSING_TYPES, KNOWN_TYPES
-from routewright.compiler.headers import Undecidable, header_classes
 from routewright.compiler.keyspace import key_classes
 from routewright.compiler.matching import Match, matcher, pattern_of
 from routewright.compiler.patterns import Pattern, Undecided, exactly
@@ -28,8 +27,6 @@ from routewright.compiler.table import PatternTable
 from routewright.compiler.templates import keys_of, placeholders
 from routewright.compiler.topology import Binding, Exchange, Queue, Task, Topology
 from routewright.compiler.walk import Steps, walk
-
-MAX_STEPS = 1_000_000  # of messages with headers
 
 # What others ask of routing is here, wherever it is made.
 __all__ = ["Delivery", "Hop", "Outcome", "Routing", "headers_of", "pattern_of"]
@@ -48,10 +45,10 @@ class Routing:
                 self._incoming[binding.destination.name].append(binding)
         self._tables: dict[str, Match | None] = {}
         self._cones: dict[str, PatternTable[Binding]] = {}
-        self._whole_cones: dict[str, tuple[PatternTable[Binding], Sequence[Binding]]] = {}
         self._of_tasks: dict[str, Sequence[tuple[str, Delivery]]] = {}
         self._of_exchanges: dict[str, Sequence[Witness]] = {}
-        self._by_headers: dict[str, Sequence[Witness]] = {}
+        self._of_headers: dict[str, Sequence[Witness]] = {}
+        self._by_headers = ByHeaders(topology, self)
 
     def bindings_to(self, queue: Queue) -> Sequence[Binding]:
         """The bindings that lead to a queue."""
@@ -177,7 +174,7 @@ class Routing:
                 self._cones[exchange] = table
         looked_at = 0
         for found in key_classes(table, within, apart):
-            fates = self._fates(exchange, found.values)
+            fates = self.fates_of(exchange, found.values)
             looked_at += len(fates)
             if looked_at > keyspace.MAX_STATES:
                 raise Undecided(f"messages have more than {keyspace.MAX_STATES:,} fates")
@@ -206,27 +203,9 @@ class Routing:
             Undecided: there are more classes of keys than are looked at.
             Undecidable: there are more combinations of headers.
         """
-        if exchange not in self._by_headers:
-            self._by_headers[exchange] = _first_of_each(self._with_headers(exchange))
-        return self._by_headers[exchange]
-
-    def _with_headers(self, exchange: str) -> Iterator[Witness]:
-        table, by_headers = self._whole_cone(exchange)
-        if not by_headers:
-            return
-        sets = list(header_classes([it.arguments for it in by_headers], {"lang": "py"}))
-        steps = 0
-        for found in key_classes(table):
-            by_key = [it for it in found.values if it.source.routes_as != "headers"]
-            if not self._looks_at_headers(exchange, found.values):
-                continue
-            for headers, matched in sets:
-                fates = self._fates(exchange, [*by_key, *(by_headers[at] for at in matched)])
-                steps += len(fates) + len(by_key) + len(matched)
-                if steps > MAX_STEPS:
-                    raise Undecidable(f"more than {MAX_STEPS:,} keys with headers")
-                for fate in distinct(fates):
-                    yield Witness(found.witness, fate, headers)
+        if exchange not in self._of_headers:
+            self._of_headers[exchange] = _first_of_each(self._by_headers.messages(exchange))
+        return self._of_headers[exchange]
 
     def whatever_headers(
         self, exchange: str, within: Sequence[Pattern], apart: Sequence[Pattern] = ()
@@ -239,45 +218,9 @@ class Routing:
             Undecided: there are more classes of keys than are looked at.
             Undecidable: there are more combinations of headers.
         """
-        table, by_headers = self._whole_cone(exchange)
-        if not by_headers:
-            yield from self.classes(exchange, within, apart=apart)
-            return
-        sets = [matched for _, matched in header_classes([it.arguments for it in by_headers], {})]
-        steps = 0
-        for found in key_classes(table, within, apart):
-            by_key = [it for it in found.values if it.source.routes_as != "headers"]
-            fates: list[Delivery] = []
-            for matched in sets:
-                fates += self._fates(exchange, [*by_key, *(by_headers[at] for at in matched)])
-                steps += len(by_key) + len(matched) + 1
-                if steps > MAX_STEPS:
-                    raise Undecidable(f"more than {MAX_STEPS:,} keys with headers")
-            outcomes = {fate.outcome for fate in fates}
-            if Outcome.UNROUTABLE in outcomes and len(outcomes) > 1:
-                either = merged(distinct(fates))
-                yield found.witness, replace(either, outcome=Outcome.UNDECIDED, one_of=())
-            else:
-                for fate in distinct(fates):
-                    yield found.witness, fate
-
-    def _whole_cone(self, exchange: str) -> tuple[PatternTable[Binding], Sequence[Binding]]:
-        """The cone of an exchange for whatever headers, and its bindings that look at them."""
-        if exchange not in self._whole_cones:
-            table: PatternTable[Binding] = PatternTable()
-            by_headers = []
-            for pattern, binding in self.cone(exchange, None):
-                table.add(pattern, binding)
-                if binding.source.routes_as == "headers":
-                    by_headers.append(binding)
-            self._whole_cones[exchange] = table, by_headers
-        return self._whole_cones[exchange]
-
-    def _looks_at_headers(self, exchange: str, bindings: Iterable[Binding]) -> bool:
-        """Whether a message that matches these bindings comes to an exchange that does."""
-        first = self._topology.exchange(exchange)
-        ends = (hop.destination for fate in self._fates(exchange, bindings) for hop in fate.hops)
-        return any(isinstance(it, Exchange) and it.routes_as == "headers" for it in (first, *ends))
+        if self._by_headers.matter(exchange):
+            return self._by_headers.whatever_they_are(exchange, within, apart)
+        return self.classes(exchange, within, apart=apart)
 
     def cone(
         self, exchange: str, headers: Mapping[str, Any] | None
@@ -304,9 +247,10 @@ class Routing:
 
     def deliver(self, exchange: str, bindings: Iterable[Binding]) -> Delivery:
         """Where a message goes that matches just these bindings, whichever exchanges it meets."""
-        return merged(distinct(self._fates(exchange, bindings)))
+        return merged(distinct(self.fates_of(exchange, bindings)))
 
-    def _fates(self, exchange: str, bindings: Iterable[Binding]) -> Sequence[Delivery]:
+    def fates_of(self, exchange: str, bindings: Iterable[Binding]) -> Sequence[Delivery]:
+        """All that may become of a message that matches just these bindings."""
         first = self._topology.exchange(exchange)
         if first is None:
             return (Delivery((), Outcome.NO_EXCHANGE),)

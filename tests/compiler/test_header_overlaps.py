@@ -8,7 +8,7 @@ from random import Random
 import pytest
 from random_topologies import random_message, random_topology
 
-from routewright.compiler import compile_text, headers, routing
+from routewright.compiler import by_headers, compile_text, headers
 from routewright.compiler.report import as_json
 from routewright.compiler.routing import Routing
 
@@ -82,7 +82,7 @@ def test_what_is_too_much_to_look_at_is_undecided(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(headers, "MAX_COMPARED", 7)
     assert [it["code"] for it in overlaps("a: 1", "b: 1")] == ["too-many-key-classes"]
     monkeypatch.undo()
-    monkeypatch.setattr(routing, "MAX_STEPS", 7)
+    monkeypatch.setattr(by_headers, "MAX_STEPS", 7)
     assert [it["code"] for it in overlaps("a: 1", "b: 1")] == ["too-many-key-classes"]
 
 
