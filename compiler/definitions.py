@@ -1,33 +1,17 @@
-"""RabbitMQ's definitions, generated or exported from a broker, as a topology."""
+"""A file of RabbitMQ's definitions, generated or exported from a broker, as a topology."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from routewright.compiler.policy_match import (
-    Item,
-    MalformedPattern,
-    is_tie,
-    winners,
-    with_operator_policy,
-)
-from routewright.compiler.topology import (
-    PREDECLARED,
-    Binding,
-    Exchange,
-    Policy,
-    Queue,
-    Topology,
-)
+from routewright.compiler.assemble import MalformedDefinitions, Parts, Row, assemble
+from routewright.compiler.topology import Exchange, Policy, Queue, Topology
 
-
-class MalformedDefinitions(ValueError):
-    """A file is no export of definitions; one line says why."""
+__all__ = ["MalformedDefinitions", "read_definitions"]
 
 
 class _Exported(BaseModel):
@@ -108,64 +92,43 @@ def read_definitions(name: str, data: bytes, vhost: str | None = None) -> Topolo
     if vhost is None and len(vhosts) > 1:
         listed = ", ".join(f"`{it}`" for it in sorted(vhosts))
         raise MalformedDefinitions(f"{name} has several virtual hosts, {listed}; name one")
-    return _topology(found, name, vhost, vhosts if vhost is None else {vhost})
+    return assemble(_parts(found, vhosts if vhost is None else {vhost}), name, vhost)
 
 
-def read_live(name: str, sections: Mapping[str, Any], vhost: str) -> Topology:
-    """The topology that a broker says it has, in the sections of definitions.
-
-    Of policies of the same priority it takes the first by name: that is for the broker to say, and
-    those who ask have not written them. What is bound to something that went away is left out.
-
-    Raises:
-        MalformedDefinitions: it is not what a broker says.
-    """
-    try:
-        found = _Definitions.model_validate(sections)
-    except ValidationError as error:
-        what = error.errors()[0]["msg"]
-        raise MalformedDefinitions(f"{name} does not answer as RabbitMQ does: {what}") from None
-    return _topology(found, name, vhost, {vhost}, live=True)
-
-
-def _topology(
-    found: _Definitions, name: str, vhost: str | None, wanted: set[str], *, live: bool = False
-) -> Topology:
-    policies = {
-        it.name: Policy(it.name, it.pattern, it.definition, it.priority, it.apply_to)
-        for it in sorted(found.policies, key=lambda it: it.name)
-        if it.vhost in wanted
-    }
-    counted = _Policies(name, policies.values(), [*_operator_policies(found, wanted)], live)
-    exchanges = [
-        Exchange(it.name, it.type, it.durable, it.auto_delete, it.internal, it.arguments)
-        for it in found.exchanges
-        if it.vhost in wanted and it.name not in PREDECLARED
-    ]
-    queues = [
-        Queue(it.name, it.durable, it.auto_delete, it.arguments)
-        for it in found.queues
-        if it.vhost in wanted
-    ]
-    topology = Topology(
-        name,
-        vhost=vhost,
-        exchanges={it.name: counted.applied_to(it) for it in exchanges},
-        queues={it.name: counted.applied_to(it) for it in queues},
-        policies=policies,
-        predeclared={it.name: counted.applied_to(it) for it in PREDECLARED.values()},
+def _parts(found: _Definitions, wanted: Collection[str]) -> Parts:
+    return Parts(
+        [
+            Exchange(it.name, it.type, it.durable, it.auto_delete, it.internal, it.arguments)
+            for it in found.exchanges
+            if it.vhost in wanted
+        ],
+        [
+            Queue(it.name, it.durable, it.auto_delete, it.arguments)
+            for it in found.queues
+            if it.vhost in wanted
+        ],
+        [
+            Row(
+                it.source,
+                it.destination,
+                it.destination_type == "exchange",
+                it.routing_key,
+                it.arguments,
+            )
+            for it in found.bindings
+            if it.vhost in wanted and it.source
+        ],
+        [
+            Policy(it.name, it.pattern, it.definition, it.priority, it.apply_to)
+            for it in found.policies
+            if it.vhost in wanted
+        ],
+        [*_operator_policies(found, wanted)],
     )
-    bindings = tuple(
-        bound
-        for it in found.bindings
-        if it.vhost in wanted and it.source
-        for bound in _binding(it, topology, name, live=live)
-    )
-    return replace(topology, bindings=bindings)
 
 
-def _operator_policies(found: _Definitions, wanted: set[str]) -> Iterator[Policy]:
-    for it in sorted(found.parameters, key=lambda it: it.name):
+def _operator_policies(found: _Definitions, wanted: Collection[str]) -> Iterator[Policy]:
+    for it in found.parameters:
         if it.component == "operator_policy" and it.vhost in wanted and isinstance(it.value, dict):
             rest = {key.replace("-", "_"): value for key, value in it.value.items()}
             yield Policy(
@@ -175,52 +138,3 @@ def _operator_policies(found: _Definitions, wanted: set[str]) -> Iterator[Policy
                 rest.get("priority") or 0,
                 rest.get("apply_to") or "queues",
             )
-
-
-@dataclass(frozen=True, slots=True)
-class _Policies:
-    """The policies of users and of operators that things may get."""
-
-    name: str  # of the file or the broker that has them
-    policies: Collection[Policy]
-    operator_policies: Collection[Policy]
-    live: bool
-
-    def applied_to(self, item: Item) -> Item:
-        if not item.name:
-            return item  # the default exchange heeds none
-        policy = self._winner(self.policies, item)
-        if isinstance(item, Queue):
-            limits = self._winner(self.operator_policies, item)
-            if limits:
-                policy = with_operator_policy(policy, limits)
-        return replace(item, policy=policy) if policy else item
-
-    def _winner(self, policies: Collection[Policy], item: Exchange | Queue) -> Policy | None:
-        if not policies:
-            return None
-        try:
-            contending = winners(policies, item)
-        except MalformedPattern as error:
-            raise MalformedDefinitions(
-                f"{self.name} has a policy that cannot be judged: {error}"
-            ) from None
-        if is_tie(contending) and not self.live:
-            listed = " and ".join(f"`{it.name}`" for it in contending)
-            raise MalformedDefinitions(
-                f"{self.name} has policies {listed} of the same priority, which both want "
-                f"`{item.name}`; which of them counts is for the broker to say"
-            )
-        return contending[0] if contending else None
-
-
-def _binding(found: _Binding, topology: Topology, name: str, *, live: bool) -> Iterator[Binding]:
-    source = topology.exchange(found.source)
-    destination: Exchange | Queue | None = topology.queues.get(found.destination)
-    if found.destination_type == "exchange":
-        destination = topology.exchange(found.destination)
-    if source is not None and destination is not None:
-        yield Binding(source, destination, found.routing_key, found.arguments)
-    elif not live:
-        lacking = found.source if source is None else found.destination
-        raise MalformedDefinitions(f"{name} binds `{lacking}`, which it does not define")

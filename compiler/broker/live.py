@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
+from routewright.compiler.assemble import MalformedDefinitions, Parts, assemble
+from routewright.compiler.broker import rows
 from routewright.compiler.broker.changes import Conflict
 from routewright.compiler.broker.errors import NotABroker
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.ownership import Owned, is_mark, read
-from routewright.compiler.definitions import MalformedDefinitions, read_live
 from routewright.compiler.topology import Topology
 from routewright.runtime.orders import worker_of
 
@@ -58,8 +58,8 @@ class Live:
 
 
 _THE_BROKERS = "amq.rabbitmq."  # where it publishes logs and traces
-_ENDS = "source,vhost,destination,destination_type,routing_key,arguments"
-_COLUMNS = "name,durable,auto_delete,exclusive,arguments,messages,consumers,state"
+_ENDS = "source,destination,destination_type,routing_key,arguments"
+_COLUMNS = "name,durable,auto_delete,exclusive,arguments,messages,consumers"
 
 
 def look(api: Management) -> Live:
@@ -68,29 +68,29 @@ def look(api: Management) -> Live:
     Raises:
         BrokerError: the API cannot be asked, or does not say.
     """
-    vhost = api.where.vhost
     queues = [*api.pages("queues", columns=_COLUMNS)]
-    exchanges = [it for it in api.of_vhost("exchanges") if not it["name"].startswith(_THE_BROKERS)]
-    bindings = [it for it in api.of_vhost("bindings", columns=_ENDS) if it["source"]]
-    marks = [(it["source"], it["routing_key"]) for it in bindings if is_mark(it["source"])]
-    names = [it["name"] for it in exchanges]
-    sections = {
-        "exchanges": [_within(vhost, it) for it in exchanges if not is_mark(it["name"])],
-        "queues": [_within(vhost, it) for it in queues],
-        "bindings": [it for it in bindings if not is_mark(it["source"])],
-        "policies": api.of_vhost("policies"),
-        "parameters": [
-            {"component": "operator_policy", "vhost": vhost, "name": it["name"], "value": it}
-            for it in api.of_vhost("operator-policies")
-        ],
-    }
+    exchanges = api.of_vhost("exchanges")
+    bindings = api.of_vhost("bindings", columns=_ENDS)
+    policies, operator_policies = api.of_vhost("policies"), api.of_vhost("operator-policies")
     try:
-        topology = read_live(str(api.where), sections, vhost)
-    except MalformedDefinitions as error:
-        raise NotABroker(str(error)) from None
+        found = [rows.exchange(it) for it in exchanges]
+        bound = [rows.binding(it) for it in bindings]
+        parts = Parts(
+            [it for it in found if not it.name.startswith(_THE_BROKERS) and not is_mark(it.name)],
+            [rows.queue(it) for it in queues],
+            [it for it in bound if it.source and not is_mark(it.source)],
+            [rows.policy(it) for it in policies],
+            [rows.policy(it) for it in operator_policies],
+            live=True,
+        )
+        topology = assemble(parts, str(api.where), api.where.vhost)
+    except (MalformedDefinitions, rows.MalformedRow, AttributeError, TypeError) as error:
+        raise NotABroker(f"{api.where} does not answer as RabbitMQ does: {error}") from None
     return Live(
         topology,
-        read(names, marks),
+        read(
+            (it.name for it in found), ((it.source, it.key) for it in bound if is_mark(it.source))
+        ),
         {it["name"]: Counts(it.get("messages") or 0, it.get("consumers") or 0) for it in queues},
         _tags(api),
         frozenset(it["name"] for it in queues if it.get("exclusive")),
@@ -102,8 +102,3 @@ def _tags(api: Management) -> dict[str, tuple[str, ...]]:
     for it in api.of_vhost("consumers", columns="queue.name,consumer_tag"):
         found[it["queue"]["name"]].append(it["consumer_tag"])
     return {queue: tuple(tags) for queue, tags in found.items()}
-
-
-def _within(vhost: str, item: Mapping[str, Any]) -> dict[str, Any]:
-    """A row of the API as definitions have it."""
-    return {**item, "vhost": vhost, "arguments": item.get("arguments") or {}}
