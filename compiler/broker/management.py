@@ -8,8 +8,6 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 from urllib.parse import quote, unquote, urlsplit
 
-import httpx
-
 from routewright.compiler.broker.errors import (
     BrokerError,
     ConnectionLost,
@@ -21,6 +19,7 @@ from routewright.compiler.broker.errors import (
     Unreachable,
     VhostRefused,
 )
+from routewright.compiler.broker.lean_httpx import httpx
 
 PORT, TLS_PORT = 15672, 15671
 _STANDARD = {"amqp": (None, 5672), "pyamqp": (None, 5672), "amqps": (None, 5671)}
