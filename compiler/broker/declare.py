@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from amqp import spec
-from kombu.transport.virtual import Channel as VirtualChannel
 
 from routewright.compiler.broker.changes import Applied
 from routewright.compiler.broker.errors import (
@@ -30,7 +29,7 @@ def declare_exchange(channel: Any, exchange: Exchange, *, nowait: bool = False) 
     With `nowait`, AMQP's own word, the broker answers only if something is wrong.
     """
     arguments = table(exchange.arguments)
-    if isinstance(channel, VirtualChannel):
+    if not hasattr(channel, "send_method"):  # kombu plays the broker itself
         channel.exchange_declare(
             exchange.name, exchange.type, exchange.durable, exchange.auto_delete, arguments
         )
