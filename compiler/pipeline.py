@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 from routewright import __version__
 from routewright.compiler.carving import carve
 from routewright.compiler.checks import check
+from routewright.compiler.collector import collector_paused
 from routewright.compiler.diagnostics import Diagnostic, Severity, has_errors, in_file_order
 from routewright.compiler.emit import Stamp, emit
 from routewright.compiler.load import load
@@ -50,7 +49,7 @@ class Compilation:
             return {}
         if has_errors(self.diagnostics):
             return {}
-        with _collector_paused():
+        with collector_paused():
             return emit(self.topology, self._stamp, self._routing)
 
     def route(
@@ -75,19 +74,7 @@ class Compilation:
         return self._routing
 
 
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Little garbage is made, and looking for it among a million objects doubles the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
-
-
-@_collector_paused()
+@collector_paused()
 def compile_bytes(
     name: str, data: bytes, environment: Mapping[str, str] | None = None
 ) -> Compilation:

@@ -20,6 +20,7 @@ from routewright.compiler.broker.planning import (
 )
 from routewright.compiler.broker.session import ERRORS, Session
 from routewright.compiler.broker.steps import Disown, Own, Release
+from routewright.compiler.collector import collector_paused
 from routewright.compiler.delays import with_delays
 from routewright.compiler.leave import Code
 from routewright.compiler.topology import Topology
@@ -33,6 +34,7 @@ class Deployed:
     differs: tuple[str, ...] = ()
 
 
+@collector_paused()
 def plan_for(
     topology: Topology,
     session: Session,

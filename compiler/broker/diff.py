@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from routewright.compiler.broker.canonical import canonical
 from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.ownership import Kind, Owned
@@ -237,26 +237,17 @@ def _arguments(item: Exchange | Queue) -> dict[str, Argument]:
 
 
 def _of_policy(policy: Policy) -> str:
-    return _canonical([policy.pattern, policy.definition, float(policy.priority), policy.apply_to])
+    return canonical([policy.pattern, policy.definition, float(policy.priority), policy.apply_to])
 
 
 def _identity(binding: Binding) -> tuple[object, ...]:
     kind = type(binding.destination).__name__
     ends = (binding.source.name, kind, binding.destination.name)
-    return (*ends, binding.key, _canonical(binding.arguments))
+    return (*ends, binding.key, canonical(binding.arguments))
 
 
 def _same(one: Argument | None, other: Argument | None) -> bool:
-    return _canonical(one) == _canonical(other)
-
-
-def _canonical(value: Any) -> str:
-    """A value by which it is the same as another: 1, 1.0 and true are three."""
-    return json.dumps(value, sort_keys=True, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if hasattr(value, "keys") else list(value)
+    return canonical(one) == canonical(other)
 
 
 def _shown(value: Any) -> str | None:
@@ -264,4 +255,4 @@ def _shown(value: Any) -> str | None:
         return None
     if isinstance(value, bool):
         return str(value).lower()
-    return value if isinstance(value, str) else _canonical(value)
+    return value if isinstance(value, str) else canonical(value)

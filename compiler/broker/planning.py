@@ -6,10 +6,10 @@ import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from typing import Any
 
 from routewright.compiler.broker import lifting, replacement
 from routewright.compiler.broker.by_name import senders
+from routewright.compiler.broker.canonical import canonical
 from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.diff import Differences, conflicts_between, differences
 from routewright.compiler.broker.foresee import after
@@ -265,18 +265,18 @@ def _things(topology: Topology, concerns: Concerns) -> Iterator[str]:
     for name in concerns.exchanges & topology.exchanges.keys():
         it = topology.exchanges[name]
         flags = (it.type, it.durable, it.auto_delete, it.internal, it.arguments)
-        yield f"exchange `{name}` {_canonical(flags)}"
+        yield f"exchange `{name}` {canonical(flags)}"
     for name in concerns.queues & topology.queues.keys():
         queue = topology.queues[name]
-        yield f"queue `{name}` {_canonical((queue.durable, queue.auto_delete, queue.arguments))}"
+        yield f"queue `{name}` {canonical((queue.durable, queue.auto_delete, queue.arguments))}"
     for binding in topology.bindings:
         source, end = binding.source.name, binding.destination
         names = concerns.exchanges if isinstance(end, Exchange) else concerns.queues
         if source in concerns.exchanges or end.name in names:
-            yield f"{Bind(binding)} {_canonical(binding.arguments)}"
+            yield f"{Bind(binding)} {canonical(binding.arguments)}"
     for policy in topology.policies.values():
         said = (policy.pattern, policy.definition, float(policy.priority), policy.apply_to)
-        yield f"policy `{policy.name}` {_canonical(said)}"
+        yield f"policy `{policy.name}` {canonical(said)}"
 
 
 class _Codes:
@@ -525,11 +525,3 @@ def _notes(
             f"nothing is proved of exchange `{exchange}`: its keys fall into too many classes, or "
             "meet an exchange of a plugin's type"
         )
-
-
-def _canonical(value: Any) -> str:
-    return json.dumps(value, sort_keys=True, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    return dict(value) if hasattr(value, "keys") else list(value)
