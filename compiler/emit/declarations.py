@@ -73,5 +73,5 @@ def _unless(name: str, value: object, *, default: object) -> dict[str, object]:
 
 
 def _order(binding: Binding) -> tuple[str, ...]:
-    arguments = literal(binding.arguments)
+    arguments = literal(binding.arguments) if binding.arguments else "{}"
     return (binding.source.name, binding.destination.name, binding.key, arguments)

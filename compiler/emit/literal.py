@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
+from typing import NamedTuple
 from unicodedata import ucd_3_2_0 as unicode
 
 LINE_LENGTH = 88
@@ -74,8 +75,7 @@ def width(text: str) -> int:
     return len(text) + sum(unicode.east_asian_width(char) in "WF" for char in text)
 
 
-@dataclass(frozen=True, slots=True)
-class _Bracketed:
+class _Bracketed(NamedTuple):
     """Items between brackets, each with what stands before it."""
 
     opening: str
