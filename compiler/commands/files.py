@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,12 @@ file_argument = click.argument("file", type=PATH, default=Path("topology.yaml"),
 
 def compiled(file: Path) -> Compilation:
     from routewright.compiler import compile_file
+    from routewright.compiler.collector import collector_paused
 
     try:
-        return compile_file(file)
+        with collector_paused():
+            compilation = compile_file(file)
+            gc.freeze()  # it stays as long as the command runs, and is never garbage before
+            return compilation
     except OSError as error:
         give_up(f"cannot read {file}: {error.strerror or error}")
