@@ -24,6 +24,8 @@ from routewright.compiler.commands.terminal import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from routewright.compiler.broker.planning import Plan
     from routewright.compiler.pipeline import Compilation
     from routewright.compiler.topology import Topology
@@ -83,10 +85,13 @@ def compile_command(
     target = directory or file.parent / f"{topology.name}_routing"
     if only_check:
         _compare(target, compilation)
-    else:
+    elif not also_apply:
         _write(target, compilation)
-    if also_apply:
-        _apply(topology, Way(broker, management, timeout, wait), target)
+    else:
+        way = Way(broker, management, timeout, wait)
+        planned = _plan(topology, way)  # the files are generated while the broker answers
+        _write(target, compilation)
+        _apply(planned, topology, way, target)
 
 
 def _write(directory: Path, compilation: Compilation) -> None:
@@ -133,20 +138,30 @@ class Way:
     wait: float
 
 
-def _apply(topology: Topology, way: Way, directory: Path) -> None:
-    """Make the broker match by a plan, or over AMQP alone where it has no management API."""
-    from routewright.compiler.broker import BrokerError
+def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
+    """What gives the plan that is being made; none where the broker has no management API."""
+    from routewright.compiler.ahead import begun
     from routewright.compiler.broker.connect import speaks_amqp
     from routewright.compiler.broker.deploy import plan_for
     from routewright.compiler.broker.session import opened
 
-    if not speaks_amqp(way.broker):
-        _declare(topology, way, directory)
-        return
-    try:
+    def plan() -> Plan | None:
+        if not speaks_amqp(way.broker):
+            return None
         with opened(way.broker, way.timeout, way.management, topology.vhost) as session:
-            seen = session.api is not None
-            plan = plan_for(topology, session, allowed=()) if seen else None
+            return plan_for(topology, session, allowed=()) if session.api is not None else None
+
+    return begun(plan)
+
+
+def _apply(
+    planned: Callable[[], Plan | None], topology: Topology, way: Way, directory: Path
+) -> None:
+    """Make the broker match by a plan, or over AMQP alone where it has no management API."""
+    from routewright.compiler.broker import BrokerError
+
+    try:
+        plan = planned()
     except BrokerError as error:
         give_up(str(error))
     if plan is None:
