@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 
 from routewright.compiler.assemble import MalformedDefinitions, Parts, assemble
 from routewright.compiler.broker import rows
@@ -28,13 +29,14 @@ class Counts:
 class Live:
     """A virtual host: its topology without our marks, who owns what, and what lies in the queues.
 
-    `unseen` has sentences about what could not be looked at.
+    `unseen` has sentences about what could not be looked at. `counts` and `consumers` ask the broker when they
+    are first called: to count takes it longer than to say which queues there are.
     """
 
     topology: Topology
     owned: Mapping[str, Owned] = field(default_factory=dict)  # by the owning topology's name
-    counts: Mapping[str, Counts] = field(default_factory=dict)  # by the queue's name
-    consumers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # tags, by the queue's
+    counts: Callable[[], Mapping[str, Counts]] = dict  # by the queue's name
+    consumers: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # tags, by the queue's name
     exclusive: Collection[str] = ()  # queues that are one connection's own
     unseen: tuple[str, ...] = ()
     conflicts: tuple[Conflict, ...] = ()  # found without seeing what is there
@@ -49,17 +51,17 @@ class Live:
 
     def workers_of(self, queue: str) -> tuple[int, int]:
         """How many consumers of a queue are workers that can be told to move, and how many not."""
-        tags = self.consumers.get(queue, ())
+        tags = self.consumers().get(queue, ())
         workers = sum(worker_of(it) is not None for it in tags)
         return workers, len(tags) - workers
 
     def counts_of(self, queue: str) -> Counts:
-        return self.counts.get(queue, Counts())
+        return self.counts().get(queue, Counts())
 
 
 _THE_BROKERS = "amq.rabbitmq."  # where it publishes logs and traces
 _ENDS = "source,destination,destination_type,routing_key,arguments"
-_COLUMNS = "name,durable,auto_delete,exclusive,arguments,messages,consumers"
+_QUEUES = {"columns": "name,durable,auto_delete,exclusive,arguments", "disable_stats": "true"}
 
 
 def look(api: Management) -> Live:
@@ -68,7 +70,8 @@ def look(api: Management) -> Live:
     Raises:
         BrokerError: the API cannot be asked, or does not say.
     """
-    queues = [*api.pages("queues", columns=_COLUMNS)]
+    # Not in pages: for each, the broker would list all queues again.
+    queues = api.of_vhost("queues", **_QUEUES)
     exchanges = api.of_vhost("exchanges")
     bindings = api.of_vhost("bindings", columns=_ENDS)
     policies, operator_policies = api.of_vhost("policies"), api.of_vhost("operator-policies")
@@ -91,8 +94,8 @@ def look(api: Management) -> Live:
         read(
             (it.name for it in found), ((it.source, it.key) for it in bound if is_mark(it.source))
         ),
-        {it["name"]: Counts(it.get("messages") or 0, it.get("consumers") or 0) for it in queues},
-        _tags(api),
+        cache(lambda: _counts(api)),
+        cache(lambda: _tags(api)),
         frozenset(it["name"] for it in queues if it.get("exclusive")),
     )
 
@@ -102,3 +105,8 @@ def _tags(api: Management) -> dict[str, tuple[str, ...]]:
     for it in api.of_vhost("consumers", columns="queue.name,consumer_tag"):
         found[it["queue"]["name"]].append(it["consumer_tag"])
     return {queue: tuple(tags) for queue, tags in found.items()}
+
+
+def _counts(api: Management) -> dict[str, Counts]:
+    queues = api.pages("queues", columns="name,messages,consumers")
+    return {it["name"]: Counts(it.get("messages") or 0, it.get("consumers") or 0) for it in queues}
