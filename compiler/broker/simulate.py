@@ -121,13 +121,21 @@ class Simulation:
         self.undecided: list[str] = []
         self.classes: list[_Class] = []
         self._by_binding: defaultdict[Identity, list[int]] = defaultdict(list)
+        self._following: defaultdict[str, set[str]] = defaultdict(set)
+        for it in self._known.values():
+            if isinstance(it.destination, Exchange):
+                self._following[it.source.name].add(it.destination.name)
+        concerned = {
+            name: cone
+            for name in self._entries(before, after)
+            if not changed.isdisjoint(cone := self._cone(name))
+        }
+        if not concerned:  # nothing of it is asked: it is a large part of the work
+            return
         self._routing, self._rebound = self._epoch(self._state)
         last_routing, last_rebound = self._epoch(after)
         prefixes = {*delay_prefixes(before), *delay_prefixes(after.topology())}
-        for exchange in self._entries(before, after):
-            cone = self._cone(exchange)
-            if changed.isdisjoint(cone):
-                continue
+        for exchange, cone in concerned.items():
             delays = next((it for it in prefixes if belongs(exchange, it)), None)
             if delays is not None:  # proved where they are made; their keys are too many to walk
                 self.undecided = sorted({*self.undecided, f"{delays}.*"})
@@ -268,14 +276,10 @@ class Simulation:
 
     def _cone(self, exchange: str) -> set[str]:
         """The exchanges that a message may come to at any moment."""
-        following: defaultdict[str, set[str]] = defaultdict(set)
-        for it in self._known.values():
-            if isinstance(it.destination, Exchange):
-                following[it.source.name].add(it.destination.name)
         waiting, seen = [exchange], {exchange}
         while waiting:
             name = waiting.pop()
-            for each in (*following[name], *self._alternates.get(name, ())):
+            for each in (*self._following.get(name, ()), *self._alternates.get(name, ())):
                 if each not in seen:
                     seen.add(each)
                     waiting.append(each)
