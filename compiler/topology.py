@@ -150,7 +150,9 @@ class Binding:
             type(self.destination).__name__,
             self.destination.name,
             self.key,
-            tuple(sorted((name, repr(value)) for name, value in self.arguments.items())),
+            tuple(sorted((name, repr(value)) for name, value in self.arguments.items()))
+            if self.arguments
+            else (),
         )
 
 
