@@ -364,6 +364,7 @@ class _Describe:
 
     def __init__(self, live: Live, first: Live, wanted: Topology, codes: _Codes) -> None:
         self._live, self._first, self._wanted, self._codes = live, first, wanted, codes
+        self._bound = {it.identity for it in wanted.bindings}
 
     def step(self, change: Change) -> Step:
         return Step(
@@ -386,7 +387,7 @@ class _Describe:
             case Bind(_, new):
                 return "declared, and not there" if new else "declared, and AMQP cannot tell"
             case Unbind(binding):
-                again = any(it.identity == binding.identity for it in self._wanted.bindings)
+                again = binding.identity in self._bound
                 return "made again once it leads elsewhere" if again else "not declared any more"
             case SetPolicy(policy):
                 there = policy.name in self._live.topology.policies
