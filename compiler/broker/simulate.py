@@ -121,6 +121,7 @@ class Simulation:
         self.undecided: list[str] = []
         self.classes: list[_Class] = []
         self._by_binding: defaultdict[Identity, list[int]] = defaultdict(list)
+        self._outdated = False
         self._following: defaultdict[str, set[str]] = defaultdict(set)
         for it in self._known.values():
             if isinstance(it.destination, Exchange):
@@ -175,8 +176,8 @@ class Simulation:
                 gone, come = frozenset[Identity](), frozenset({binding.identity})
             case Unbind(binding):
                 gone, come = frozenset({binding.identity}), frozenset[Identity]()
-            case RemoveQueue() | RemoveExchange():
-                gone, come = frozenset(_bindings_of(change, self._state)), frozenset[Identity]()
+            case RemoveQueue(end) | RemoveExchange(end):
+                gone, come = frozenset(self._state.bound_to(end)), frozenset[Identity]()
             case SetPolicy() | RemovePolicy():
                 yield from self._troubles_of_policy(change)
                 return
@@ -184,7 +185,7 @@ class Simulation:
                 return
         concerned = {at for it in (*gone, *come) for at in self._by_binding.get(it, ())}
         for at in sorted(concerned):
-            yield from self._judge(self.classes[at], self._routing, self._rebound, gone, come)
+            yield from self._judge(self.classes[at], *self._now(), gone, come)
 
     def take(self, change: Change) -> None:
         """Go on to the state after a change."""
@@ -194,8 +195,14 @@ class Simulation:
         ):
             if isinstance(change, DeclareExchange) and self._is_plain(change.exchange.name):
                 return  # whatever leads there has still to be bound
-            if self.classes:
-                self._routing, self._rebound = self._epoch(self._state)
+            self._outdated = True
+
+    def _now(self) -> tuple[Routing, Mapping[Identity, Binding]]:
+        """The routing core of the state it has come to, made when it is asked."""
+        if self._outdated:
+            self._routing, self._rebound = self._epoch(self._state)
+            self._outdated = False
+        return self._routing, self._rebound
 
     def topology(self) -> Topology:
         """The state it has come to."""
@@ -324,15 +331,6 @@ def _reach(
     if delivery.outcome is Outcome.UNDECIDED:
         raise Undecidable(exchange)
     return delivery.reach
-
-
-def _bindings_of(change: RemoveQueue | RemoveExchange, state: State) -> Iterator[Identity]:
-    """The bindings that the broker takes away together with what they bind."""
-    end = change.queue if isinstance(change, RemoveQueue) else change.exchange
-    for identity, it in state.bindings.items():
-        for each in (it.source, it.destination):
-            if type(each) is type(end) and each.name == end.name:
-                yield identity
 
 
 def _alternates(state: State) -> dict[str, str | None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -29,6 +31,7 @@ class State:
         self.exchanges = dict(topology.exchanges)
         self.queues = dict(topology.queues)
         self.bindings = {it.identity: it for it in topology.bindings}
+        self._bound = Counter(end for it in topology.bindings for end in _ends(it))
         self.policies = dict(topology.policies)
         self.predeclared = dict(topology.predeclared)
 
@@ -40,15 +43,17 @@ class State:
             case DeclareQueue(queue):
                 self.queues[queue.name] = with_policy(queue, self.policies.values())
             case Bind(binding):
+                self._forget([binding.identity])
                 self.bindings[binding.identity] = binding
+                self._bound.update(_ends(binding))
             case Unbind(binding):
-                self.bindings.pop(binding.identity, None)
+                self._forget([binding.identity])
             case RemoveQueue(queue):
                 self.queues.pop(queue.name, None)
-                self._forget(queue.name, is_exchange=False)
+                self._forget(self.bound_to(queue))
             case RemoveExchange(exchange):
                 self.exchanges.pop(exchange.name, None)
-                self._forget(exchange.name, is_exchange=True)
+                self._forget(self.bound_to(exchange))
             case SetPolicy(policy):
                 self.policies[policy.name] = policy
                 self._heed_policies()
@@ -71,11 +76,18 @@ class State:
         bindings = (rebound(it, found) for it in self.bindings.values())
         return replace(found, bindings=tuple(it for it in bindings if it is not None))
 
-    def _forget(self, name: str, *, is_exchange: bool) -> None:
-        for identity, it in [*self.bindings.items()]:
-            is_end = isinstance(it.destination, Exchange) == is_exchange
-            if (is_end and it.destination.name == name) or (is_exchange and it.source.name == name):
-                del self.bindings[identity]
+    def bound_to(self, end: Exchange | Queue) -> list[Identity]:
+        """The bindings that the broker takes away together with what they bind."""
+        this = type(end), end.name
+        if not self._bound[this]:  # as of most that are removed: what is unbound comes first
+            return []
+        return [identity for identity, it in self.bindings.items() if this in _ends(it)]
+
+    def _forget(self, identities: Iterable[Identity]) -> None:
+        for identity in identities:
+            binding = self.bindings.pop(identity, None)
+            if binding is not None:
+                self._bound.subtract(_ends(binding))
 
     def _heed_policies(self) -> None:
         """Operator policies are left as they were found: no plan changes one."""
@@ -84,6 +96,11 @@ class State:
             for name, it in things.items():
                 if name:
                     things[name] = with_policy(replace(it, policy=None), policies)
+
+
+def _ends(binding: Binding) -> tuple[tuple[type, str], tuple[type, str]]:
+    source, destination = binding.source, binding.destination
+    return (type(source), source.name), (type(destination), destination.name)
 
 
 def rebound(binding: Binding, topology: Topology) -> Binding | None:
