@@ -29,8 +29,8 @@ class Counts:
 class Live:
     """A virtual host: its topology without our marks, who owns what, and what lies in the queues.
 
-    `unseen` has sentences about what could not be looked at. `counts` and `consumers` ask the broker when they
-    are first called: to count takes it longer than to say which queues there are.
+    `unseen` has sentences about what could not be looked at. `counts` and `consumers` ask the
+    broker when they are first called: it takes longer for them than for a list of its queues.
     """
 
     topology: Topology
