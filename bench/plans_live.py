@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 
+import httpx
 from random_changes import random_pair
 from rich.console import Console
 from rich.table import Table
@@ -39,55 +42,93 @@ def topology(queues: int, vhost: str) -> str:
 
 
 def timed(*command: str) -> float:
+    """Seconds that a whole command takes; of byte code, as an installed package has it."""
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
     started = time.monotonic()
-    subprocess.run(command, check=True, capture_output=True)
+    subprocess.run(command, check=True, capture_output=True, env=environment)
     return time.monotonic() - started
 
 
-def imported(node: RabbitMQ, file: str) -> float:
-    started = time.monotonic()
-    node.ctl("import_definitions", file, timeout=600)
-    return time.monotonic() - started
+class Runs:
+    """Times of whole commands on one node, a new virtual host for each way of a round."""
 
+    def __init__(self, node: RabbitMQ, queues: int) -> None:
+        self._node, self._queues = node, queues
+        self.times: dict[str, list[float]] = {}
 
-def durations(node: RabbitMQ, queues: int, runs: int) -> dict[str, float]:
-    """Medians in seconds of whole commands, a new virtual host for each run."""
-    found: dict[str, list[float]] = {}
-    for _ in range(runs):
-        with tempfile.TemporaryDirectory() as folder:
-            for way in ("import", "apply"):
-                vhost = node.fresh_vhost()
-                file = Path(folder, f"{way}.yaml")
-                file.write_text(topology(queues, vhost))
-                timed(*COMMAND, "compile", str(file), "-o", f"{folder}/{way}")
-                definitions = f"{folder}/{way}/definitions.json"
-                url, api = node.url(vhost), node.management_url
-                if way == "import":
-                    steps = {
-                        "import": lambda f=definitions: imported(node, f),
-                        "import again": lambda f=definitions: imported(node, f),
-                    }
-                else:
-                    plan = f"{folder}/plan.json"
-                    broker = ("--broker", url, "--management", api, "--timeout", "60")
-                    steps = {
-                        "plan": lambda f=file, b=broker, p=plan: timed(
-                            *COMMAND, "plan", str(f), *b, "-o", p
-                        ),
-                        "apply": lambda b=broker, p=plan: timed(*COMMAND, "apply", p, *b),
-                        "plan again": lambda f=file, b=broker, p=plan: timed(
-                            *COMMAND, "plan", str(f), *b, "-o", p
-                        ),
-                        "apply again": lambda b=broker, p=plan: timed(*COMMAND, "apply", p, *b),
-                    }
-                for what, run in steps.items():
-                    found.setdefault(what, []).append(run())
-                rows = node.api("GET", f"/bindings/{vhost}")
-                own = [it for it in rows if it["source"].startswith("x")]
-                if len(own) != queues * 5:
-                    raise SystemExit(f"{way}: {len(own)} bindings instead of {queues * 5}")
-                node.delete_vhost(vhost)
-    return {what: median(times) for what, times in found.items()}
+    def round(self, number: int) -> None:
+        """Go each of the ways once; every other round the other way round."""
+        ways = [self._imported, self._posted, self._planned, self._compiled]
+        for way in ways if number % 2 else reversed(ways):
+            vhost = self._node.fresh_vhost()
+            with tempfile.TemporaryDirectory() as folder:
+                file = Path(folder, "large.yaml")
+                file.write_text(topology(self._queues, vhost))
+                timed(*COMMAND, "compile", str(file), "-o", f"{folder}/out")
+                way(vhost, file, Path(folder, "out", "definitions.json"))
+            rows = self._node.api("GET", f"/bindings/{vhost}")
+            own = [it for it in rows if it["source"].startswith("x")]
+            if len(own) != self._queues * 5:
+                raise SystemExit(f"{way}: {len(own)} bindings instead of {self._queues * 5}")
+            self._node.delete_vhost(vhost)
+        self._note("rabbitmqctl version", lambda: self._node.ctl("version"))
+        self._note("routewright --version", lambda: timed(*COMMAND, "--version"))
+
+    def _imported(self, _vhost: str, _file: Path, definitions: Path) -> None:
+        for what in ("import", "import again"):
+            self._note(
+                what, lambda: self._node.ctl("import_definitions", str(definitions), timeout=900)
+            )
+
+    def _posted(self, vhost: str, _file: Path, definitions: Path) -> None:
+        data = definitions.read_bytes()
+        for what in ("import over HTTP", "import over HTTP again"):
+            self._note(what, lambda: self._post(vhost, data))
+
+    def _post(self, vhost: str, data: bytes) -> None:
+        url = f"{self._node.management_url}/api/definitions/{vhost}"
+        httpx.post(url, content=data, auth=("guest", "guest"), timeout=900).raise_for_status()
+
+    def _planned(self, vhost: str, file: Path, _definitions: Path) -> None:
+        plan, broker = str(file.with_name("plan.json")), self._broker(vhost)
+        for again in ("", " again"):
+            self._note(
+                f"plan{again}", lambda: timed(*COMMAND, "plan", str(file), *broker, "-o", plan)
+            )
+            self._note(f"apply{again}", lambda: timed(*COMMAND, "apply", plan, *broker))
+
+    def _compiled(self, vhost: str, file: Path, _definitions: Path) -> None:
+        out, broker = str(file.with_name("out")), self._broker(vhost)
+        for again in ("", " again"):
+            self._note(
+                f"compile --apply{again}",
+                lambda: timed(*COMMAND, "compile", str(file), "-o", out, "--apply", *broker),
+            )
+
+    def _broker(self, vhost: str) -> tuple[str, ...]:
+        node = self._node
+        return (
+            "--broker", node.url(vhost), "--management", node.management_url, "--timeout", "300"
+        )  # fmt: skip
+
+    def _note(self, what: str, run: Callable[[], object]) -> None:
+        started = time.monotonic()
+        run()
+        self.times.setdefault(what, []).append(time.monotonic() - started)
+        print(f"{what}: {self.times[what][-1]:.2f} s", file=sys.stderr)
+
+    def table(self) -> Table:
+        """Medians, and ratios to the import that does as much."""
+        found = {what: median(times) for what, times in self.times.items()}
+        table = Table(
+            "what", "seconds", "ratio to import",
+            title=f"{self._queues:,} queues, {self._queues * 5:,} bindings",
+        )  # fmt: skip
+        for what, seconds in found.items():
+            peer = found["import again" if what.endswith("again") else "import"]
+            alike = "version" not in what
+            table.add_row(what, f"{seconds:.2f}", f"{seconds / peer:.2f}" if alike else "")
+        return table
 
 
 def pairs(node: RabbitMQ, count: int, seed: int) -> int:
@@ -120,10 +161,10 @@ def main() -> int:
             wrong = pairs(node, arguments.pairs, arguments.seed)
             print(f"{arguments.pairs} random pairs applied; second plans not empty: {wrong}")
         for queues in arguments.queues:
-            table = Table("what", "seconds", title=f"{queues:,} queues, {queues * 5:,} bindings")
-            for what, seconds in durations(node, queues, arguments.runs).items():
-                table.add_row(what, f"{seconds:.1f}")
-            Console().print(table)
+            runs = Runs(node, queues)
+            for number in range(arguments.runs):
+                runs.round(number)
+            Console().print(runs.table())
     return 1 if wrong else 0
 
 
