@@ -32,7 +32,7 @@ from rich.table import Table
 from routewright.compiler import compile_text
 from routewright.compiler.broker.declare import bind, declare_exchange, declare_queue
 from routewright.compiler.broker.deploy import deploy, plan_for
-from routewright.compiler.broker.errors import Busy
+from routewright.compiler.broker.errors import Busy, StillInUse
 from routewright.compiler.broker.session import opened
 from routewright.compiler.broker.steps import sign
 from routewright.compiler.topology import Topology
@@ -49,7 +49,7 @@ from private_nodes import RabbitMQ, until
 
 _BACKLOG = 2000  # messages that publishers are ahead of consumers at most
 _PREFETCH = 100
-_NOT_YET = 3  # an exit code: try again
+_NOT_YET, _IN_USE = 3, 4  # exit codes: try again; a queue that goes has consumers
 _PUBLISHERS = 2
 _QUEUES = ("work", "work-b", "moved", "grave")
 
@@ -104,6 +104,7 @@ class Load:
     returned: int = 0  # confirmed, and routed to no queue
     refused: int = 0  # answered with 404, not confirmed, and published again
     got: Counter[str] = field(default_factory=Counter)
+    closing: set[str] = field(default_factory=set)  # queues that are to be left
     _stop: threading.Event = field(default_factory=threading.Event)
     _publishers: list[threading.Thread] = field(default_factory=list)
     _consumers: list[threading.Thread] = field(default_factory=list)
@@ -161,6 +162,9 @@ class Load:
         waker, instead = Waker(), dict[str, str]()
         broker = Broker(self.node.url(self.vhost))
         while not self._is_over():
+            if queue in self.closing:
+                time.sleep(0.05)
+                continue
             departures = Departures(lambda _consumer, _queue: 0)
             received: list[Delivery] = []
             try:
@@ -178,7 +182,7 @@ class Load:
                 time.sleep(0.1)
                 continue
             with suppress(LinkLost):
-                while not self._is_over():
+                while not self._is_over() and queue not in self.closing:
                     consumer.wait(0.05)
                     for delivery in received:
                         self.got[str(delivery.envelope.correlation_id)] += 1
@@ -230,7 +234,7 @@ def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> K
             files[-1].write_text(text)
         where = (node.url(vhost), node.management_url)
         steps, after = set[str](), 1
-        while last := _carried_out(str(files[0]), *where, str(after)):
+        while last := _carried_out(found.load, str(files[0]), *where, str(after)):
             found.stepwise += 1
             # Nothing is left on the broker of consumers told and messages moved: such a step is
             # done again by the next start, which is killed after the one that follows.
@@ -239,8 +243,10 @@ def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> K
         killed = bool(every)
         while killed:
             file = str(files[(found.further + 1) % 2])
-            killed = bool(_carried_out(file, *where, str(1 + found.further * every)))
-            _carried_out(file, *where, "0")
+            after = 1 + found.further * every
+            killed = bool(_carried_out(found.load, file, *where, str(after)))
+            _carried_out(found.load, file, *where, "0")
+            found.load.closing.clear()
             found.further += killed
     found.seconds = time.monotonic() - started
     found.load.stop()
@@ -249,16 +255,21 @@ def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> K
     return found
 
 
-def _carried_out(*arguments: str) -> str:
-    """Run a plan in a process of its own; after which step that was killed, if it was."""
+def _carried_out(load: Load, file: str, *arguments: str) -> str:
+    """Run a plan in a process of its own; after which step that was killed, if it was.
+
+    A queue goes only if it has no consumers, who are then seen to.
+    """
     while True:
-        command = [sys.executable, __file__, "--carry-out", *arguments]
+        command = [sys.executable, __file__, "--carry-out", file, *arguments]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode == -signal.SIGKILL:
             return done.stdout
         if done.returncode == 0:
             return ""
-        if done.returncode != _NOT_YET:
+        if done.returncode == _IN_USE:
+            load.closing |= {*_QUEUES} - _topology(Path(file).read_text()).queues.keys()
+        elif done.returncode != _NOT_YET:
             raise SystemExit(done.stderr)
 
 
@@ -277,6 +288,9 @@ def carry_out(file: str, url: str, management: str, kill_after: str) -> int:
             deploy(plan, session, die)
         except Busy:  # the dead one's lock is about to go
             return _NOT_YET
+        except StillInUse as error:
+            print(error, file=sys.stderr)
+            return _IN_USE
     return 0
 
 
