@@ -429,8 +429,9 @@ def test_a_message_is_acknowledged_only_when_its_result_is_stored(
     app.task(name="t")(lambda: "done")
 
     def counts() -> set[int]:
-        [queue] = broker.queues("messages")
-        return {queue["messages"]}
+        queues = broker.queues("name,messages")
+        # Beside the worker's own, by which it is told things.
+        return {it["messages"] for it in queues if not it["name"].startswith("routewright.")}
 
     server.kill()
     result = app.send_task("t")
