@@ -87,7 +87,9 @@ class Runs:
 
     def _post(self, vhost: str, data: bytes) -> None:
         url = f"{self._node.management_url}/api/definitions/{vhost}"
-        httpx.post(url, content=data, auth=("guest", "guest"), timeout=900).raise_for_status()
+        kind = {"content-type": "application/json"}
+        answer = httpx.post(url, content=data, headers=kind, auth=("guest", "guest"), timeout=900)
+        answer.raise_for_status()
 
     def _planned(self, vhost: str, file: Path, _definitions: Path) -> None:
         plan, broker = str(file.with_name("plan.json")), self._broker(vhost)
