@@ -9,15 +9,10 @@ from routewright.compiler.broker.apply import Hands, carry_out
 from routewright.compiler.broker.changes import OnStep
 from routewright.compiler.broker.consumers import WAIT, Consumers, OnWait
 from routewright.compiler.broker.errors import BrokerError, Outdated, Unsupported
+from routewright.compiler.broker.fingerprint import fingerprint, seen
 from routewright.compiler.broker.live import Live, look
 from routewright.compiler.broker.ownership import Owned
-from routewright.compiler.broker.planning import (
-    Plan,
-    expected,
-    fingerprint,
-    make_plan,
-    seen,
-)
+from routewright.compiler.broker.planning import Plan, expected, make_plan
 from routewright.compiler.broker.session import ERRORS, Session
 from routewright.compiler.broker.steps import Disown, Own, Release
 from routewright.compiler.collector import collector_paused

@@ -1,0 +1,90 @@
+"""The codes by which steps are allowed: what each of them may take away."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from routewright.compiler.broker.by_name import senders
+from routewright.compiler.broker.changes import DeclareExchange, DeclareQueue
+from routewright.compiler.broker.live import Live
+from routewright.compiler.broker.replacement import is_stand_in
+from routewright.compiler.broker.simulate import Simulation
+from routewright.compiler.broker.standins import PREFIX as STANDS_IN
+from routewright.compiler.broker.state import Identity
+from routewright.compiler.broker.steps import (
+    Change,
+    RemoveExchange,
+    RemovePolicy,
+    RemoveQueue,
+    Replace,
+    SetPolicy,
+    Unbind,
+)
+from routewright.compiler.leave import Code
+from routewright.compiler.policy_match import with_policy
+from routewright.compiler.topology import Exchange, Queue, Topology
+
+_LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires")
+
+
+class Codes:
+    """What steps may take away."""
+
+    def __init__(self, live: Live, wanted: Topology, changes: Iterable[Change]) -> None:
+        self._live, self._wanted = live, wanted
+        changes = [*changes]
+        removing = any(isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) for it in changes)
+        self._lossy: frozenset[Identity] = (
+            Simulation(live.topology, changes).lossy() if removing else frozenset()
+        )
+        self._removed = {it.binding.identity for it in changes if isinstance(it, Unbind)}
+
+    def of(self, change: Change) -> Code | None:
+        """The code that a change needs, if it needs one."""
+        match change:
+            case Unbind(binding):
+                stale = binding.identity in self._removed  # unlike what is bound again later
+                return "lose-keys" if stale and binding.identity in self._lossy else None
+            case RemoveQueue(queue):
+                if is_stand_in(queue.name):
+                    return None
+                return "replace-queue" if queue.name in self._wanted.queues else "remove-queue"
+            case RemoveExchange(exchange):
+                if exchange.name.startswith(STANDS_IN):
+                    return None
+                declared = exchange.name in self._wanted.exchanges
+                return "replace-exchange" if declared else "remove-exchange"
+            case DeclareExchange(exchange):
+                return self._of_new(self._live.topology.exchanges.get(exchange.name))
+            case DeclareQueue(queue):
+                return self._of_new(self._live.topology.queues.get(queue.name))
+            case RemovePolicy(policy):
+                return None if policy.name.startswith(STANDS_IN) else "remove-policy"
+            case Replace(_, Queue()):
+                return "replace-queue"
+            case Replace(_, Exchange()):
+                return "replace-exchange"
+            case SetPolicy():
+                return "drop-messages" if any(tightened(change, self._live.topology)) else None
+            case _:
+                return None
+
+    def _of_new(self, before: Exchange | Queue | None) -> Code | None:
+        """What making a thing anew takes, if one of its name was there before."""
+        sent = before is not None and senders(before, self._live.topology, self._wanted)
+        return "name-gap" if sent else None
+
+
+def tightened(change: SetPolicy, topology: Topology) -> Iterator[str]:
+    """The queues that are there and get a lower limit by a policy."""
+    before = topology.policies.values()
+    after = {**topology.policies, change.policy.name: change.policy}.values()
+    for name, found in topology.queues.items():
+        queue = replace(found, policy=None)
+        was, is_ = with_policy(queue, before).effective, with_policy(queue, after).effective
+        for limit in _LIMITS:
+            old, new = was.get(limit), is_.get(limit)
+            if new != old and isinstance(new, int) and (not isinstance(old, int) or new < old):
+                yield name
+                break
