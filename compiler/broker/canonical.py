@@ -5,10 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from routewright.compiler.topology import Policy
+
 
 def canonical(value: Any) -> str:
     """The text of a value that a broker or a topology file can say."""
     return _encode(value)
+
+
+def canonical_policy(policy: Policy) -> str:
+    """The text of all that a policy says; its name apart."""
+    said = (policy.pattern, policy.definition, float(policy.priority), policy.apply_to)
+    return canonical(said)
 
 
 def _plain(value: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from routewright.compiler.broker.by_name import senders
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
@@ -97,6 +97,8 @@ class Describe:
                 return f"lost if it comes between this step and the last: {lost}"
             case Replace(Queue() as queue, _):
                 return self._counts(queue)
+            case Replace(Exchange() as exchange, _):
+                return f"publishing to `{exchange.name}` fails with 404 while it is made anew"
             case Unbind(binding) if self._codes.of(change):
                 return f"keys that match `{binding.key}` reach no queue from then on"
             case RemovePolicy(policy):
@@ -155,8 +157,9 @@ def _stands_in(change: Change) -> bool:
 
 
 def notes(
-    found: Differences, live: Live, parts: Iterable[Ordered], replaced: Iterable[Replace]
+    found: Differences, live: Live, parts: Iterable[Ordered], replaced: Collection[Replace]
 ) -> Iterator[str]:
+    """What a reader of a plan has to know beside its steps."""
     yield from live.unseen
     for it in replaced:
         if isinstance(it.new, Exchange):
@@ -170,6 +173,13 @@ def notes(
             "published to it by name through the default exchange while it is made anew "
             "reaches no queue; messages that wait in it come after newer ones"
         )
+    anew = {it.new.name for it in replaced}
+    for conflict in found.conflicts:
+        if conflict.argument == "type" and conflict.name not in anew:
+            yield (
+                f"exchange `{conflict.name}` keeps its bindings as they are until its type is "
+                "changed: those that are declared mean something else to it"
+            )
     if found.unowned:
         listed = ", ".join(f"{kind} `{name}`" for kind, name in found.unowned[:5])
         more = f" and {len(found.unowned) - 5} more" if len(found.unowned) > 5 else ""  # noqa: PLR2004

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from routewright.compiler.broker.canonical import canonical
+from routewright.compiler.broker.canonical import canonical, canonical_policy
 from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.ownership import Kind, Owned
@@ -122,7 +122,7 @@ class _Comparison:
             self._changes.append(SetPolicy(wanted))
             return
         may_change = self._take_over("policy", wanted.name)
-        if _of_policy(there) == _of_policy(wanted):
+        if canonical_policy(there) == canonical_policy(wanted):
             return
         if may_change:
             self._changes.append(SetPolicy(wanted))
@@ -150,14 +150,27 @@ class _Comparison:
         return False
 
     def _bindings(self) -> Iterator[Change]:
-        there = {_identity(it): it for it in self._there.bindings}
-        wanted = {_identity(it): it for it in self._wanted.bindings if it.source.name}
+        there = {_identity(it): it for it in self._there.bindings if self._is_as_wanted(it)}
+        wanted = {
+            _identity(it): it
+            for it in self._wanted.bindings
+            if it.source.name and self._is_as_wanted(it)
+        }
         for identity, binding in wanted.items():
             if identity not in there:
                 yield Bind(binding, new=not self._live.blind or self._has_new_end(binding))
         for identity, binding in there.items():
             if identity not in wanted and self._is_ours(binding):
                 yield Unbind(binding)
+
+    def _is_as_wanted(self, binding: Binding) -> bool:
+        """Whether a binding means on the broker what it means in the topology.
+
+        One of an exchange of another type does not: a fanout would pass on all that comes.
+        """
+        name = binding.source.name
+        there, wanted = self._there.exchange(name), self._wanted.exchange(name)
+        return there is None or wanted is None or there.type == wanted.type
 
     def _has_new_end(self, binding: Binding) -> bool:
         end = binding.destination
@@ -228,16 +241,17 @@ def conflicts_between(there: Exchange | Queue, wanted: Exchange | Queue) -> Iter
         yield Conflict(kind, name, argument, _shown(was), _shown(is_))  # type: ignore[arg-type]
 
 
+def alike(one: Exchange | Queue, other: Exchange | Queue) -> bool:
+    """Whether two objects of one name are the same to the broker."""
+    return next(conflicts_between(one, other), None) is None
+
+
 def _arguments(item: Exchange | Queue) -> dict[str, Argument]:
     """The arguments, without the one that says of a classic queue that it is one."""
     arguments = dict(item.arguments)
     if isinstance(item, Queue) and item.type == "classic":
         arguments.pop("x-queue-type", None)
     return arguments
-
-
-def _of_policy(policy: Policy) -> str:
-    return canonical([policy.pattern, policy.definition, float(policy.priority), policy.apply_to])
 
 
 def _identity(binding: Binding) -> tuple[object, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 
-from routewright.compiler.broker.canonical import canonical
+from routewright.compiler.broker.canonical import canonical, canonical_policy
 from routewright.compiler.broker.changes import Bind
 from routewright.compiler.broker.live import Live
 from routewright.compiler.topology import Exchange, Topology
@@ -56,5 +56,4 @@ def _things(topology: Topology, concerns: Concerns) -> Iterator[str]:
         if source in concerns.exchanges or end.name in names:
             yield f"{Bind(binding)} {canonical(binding.arguments)}"
     for policy in topology.policies.values():
-        said = (policy.pattern, policy.definition, float(policy.priority), policy.apply_to)
-        yield f"policy `{policy.name}` {canonical(said)}"
+        yield f"policy `{policy.name}` {canonical_policy(policy)}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from routewright.compiler.broker.canonical import canonical_policy
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.ownership import Owned
@@ -17,7 +18,6 @@ from routewright.compiler.broker.steps import (
     SetPolicy,
     Unbind,
 )
-from routewright.compiler.topology import Policy
 
 
 def after(live: Live, changes: Iterable[Change], owner: str) -> Live:
@@ -53,7 +53,8 @@ def remaining(changes: Iterable[Change], live: Live, owner: str) -> Iterator[Cha
             case Unbind(binding):
                 done = binding.identity not in state.bindings
             case SetPolicy(policy):
-                done = _says(state.policies.get(policy.name)) == _says(policy)
+                there = state.policies.get(policy.name)
+                done = there is not None and canonical_policy(there) == canonical_policy(policy)
             case RemoveExchange(exchange):
                 done = exchange.name not in state.exchanges
             case _:
@@ -61,9 +62,3 @@ def remaining(changes: Iterable[Change], live: Live, owner: str) -> Iterator[Cha
         if not done:
             state.take(it)
             yield it
-
-
-def _says(policy: Policy | None) -> tuple[object, ...] | None:
-    if policy is None:
-        return None
-    return policy.pattern, dict(policy.definition), policy.priority, policy.apply_to

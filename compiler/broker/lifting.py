@@ -11,8 +11,8 @@ bound as it is, and `switch`, a fanout whose alternate exchange is `old`:
    policy holds for it from its first moment, and everything passes through `switch` again.
 
 After that the exchange is there as declared, and its bindings are changed as those of any other
-(order.py). In between the two halves of the third step, publishers are told 404 by the broker, and
-confirmed is nothing. Nothing is remembered of all that but what stands on the broker: what is done
+(order.py). In between the two halves of the third step, publishers get 404, and nothing is
+confirmed to them. Nothing is remembered of all that but what stands on the broker: what is done
 already is left out when a plan is made again.
 """
 
@@ -25,13 +25,19 @@ from itertools import count
 from typing import Any
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange
-from routewright.compiler.broker.diff import conflicts_between
+from routewright.compiler.broker.diff import alike
 from routewright.compiler.broker.foresee import after, remaining
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.order import Ordered, judged
 from routewright.compiler.broker.ownership import Kind
 from routewright.compiler.broker.simulate import Violation, harm
-from routewright.compiler.broker.standins import PREFIX, leading_to, shown
+from routewright.compiler.broker.standins import (
+    COPIED_TYPES,
+    PREFIX,
+    catching_all,
+    leading_to,
+    shown,
+)
 from routewright.compiler.broker.steps import (
     Change,
     Own,
@@ -50,13 +56,12 @@ from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Policy
 
 _PREFIX = f"{PREFIX}exchange."
 _OLD = re.compile(re.escape(_PREFIX) + r"\d+\.old\.(.*)", re.DOTALL)
-_COPIED_TYPES = ("direct", "topic", "fanout", "headers")
 
 
 def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
     """Why an exchange cannot be made anew this way, if it cannot."""
     for exchange in (change.old, change.new):
-        if isinstance(exchange, Exchange) and exchange.type not in _COPIED_TYPES:
+        if isinstance(exchange, Exchange) and exchange.type not in COPIED_TYPES:
             return f"nothing is known of how the type `{exchange.type}` routes"
     owned = live.owned_by(declared.name)
     for it in live.topology.bindings:
@@ -77,7 +82,7 @@ def begun(live: Live, wanted: Topology) -> set[str]:
     return {
         name
         for name, it in wanted.exchanges.items()
-        if shown(name) in names and (name not in there or not _differs(there[name], it))
+        if shown(name) in names and (name not in there or alike(there[name], it))
     }
 
 
@@ -119,7 +124,7 @@ def _copies(name: str, wanted: Topology, live: Live) -> _Copies | None:
     """What stands in for an exchange, or will; None if it is not to be made anew."""
     exchanges = live.topology.exchanges
     there = exchanges.get(name)
-    if there is not None and not _differs(there, wanted.exchanges[name]):
+    if there is not None and alike(there, wanted.exchanges[name]):
         there = None  # the copies that are there, if any, are those to go on with
     for number in count(1):
         old, switch, policy = (
@@ -157,7 +162,7 @@ class _Lifting:
         if self._there is None:
             yield DeclareExchange(self._new)
             yield from self._after_it_is_there(self._new)
-        elif _differs(self._there, self._new):
+        elif not alike(self._there, self._new):
             yield from self._before_it_goes(self._there)
             yield RemoveExchange(self._there, with_bindings=self._keeps_its_entries(self._there))
             yield DeclareExchange(self._new)
@@ -173,13 +178,9 @@ class _Lifting:
         yield Own(owner, "policy", self._policy)
         yield DeclareExchange(self._old)
         yield DeclareExchange(self._switch)
-        inbound = [
-            it
-            for it in self._live.topology.bindings
-            if it.destination.name == name and isinstance(it.destination, Exchange)
-        ]
+        inbound = [it for it in self._live.topology.bindings if _is_to(it, name)]
         own = [it for it in self._own if not _is_to(it, name)]
-        if not self._is_in_use(inbound):
+        if not self._is_in_use():
             filled = {replace(it, source=self._old).identity for it in own}
             yield from (Unbind(it) for it in self._copied if it.identity not in filled)
         queues_first = sorted(own, key=lambda it: isinstance(it.destination, Exchange))
@@ -229,15 +230,11 @@ class _Lifting:
 
     def _entries(self, exchange: Exchange, keys: Iterable[str]) -> Iterator[Binding]:
         """The bindings by which all that comes to an exchange passes through the switch."""
-        match exchange.type:
-            case "topic":
-                yield Binding(exchange, self._switch, "#")
-            case "fanout":
-                yield Binding(exchange, self._switch)
-            case "headers":
-                yield Binding(exchange, self._switch, "", {"x-match": "all"})
-            case _:
-                yield from (Binding(exchange, self._switch, it) for it in sorted(keys))
+        everything = catching_all(exchange, self._switch)
+        if everything is not None:
+            yield everything
+        else:
+            yield from (Binding(exchange, self._switch, it) for it in sorted(keys))
 
     def _leads_in(self, binding: Binding) -> bool:
         return binding.source.name == self._name and self._enters(binding)
@@ -245,11 +242,10 @@ class _Lifting:
     def _enters(self, binding: Binding) -> bool:
         return _is_to(binding, self._switch.name)
 
-    def _is_in_use(self, inbound: Iterable[Binding]) -> bool:
+    def _is_in_use(self) -> bool:
         """Whether messages come to the copy already."""
-        return self._policy in self._live.topology.policies or any(
-            self._enters(it) for it in (*self._live.topology.bindings, *inbound)
-        )
+        there = self._live.topology
+        return self._policy in there.policies or any(map(self._enters, there.bindings))
 
     def _keeps_its_entries(self, there: Exchange) -> bool:
         """Whether an exchange has to go together with what binds it to the switch.
@@ -335,7 +331,3 @@ def _is_new(change: Change, name: str) -> bool:
 
 def _is_to(binding: Binding, exchange: str) -> bool:
     return isinstance(binding.destination, Exchange) and binding.destination.name == exchange
-
-
-def _differs(one: Exchange, other: Exchange) -> bool:
-    return next(conflicts_between(one, other), None) is not None

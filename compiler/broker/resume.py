@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange
+from routewright.compiler.broker.diff import alike
 from routewright.compiler.broker.foresee import remaining
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.order import Ordered, judged
@@ -130,7 +131,7 @@ def _tidied(
     last: list[Change] = []
     for name in sorted(left.names):
         exchange, wanted = there.exchanges.get(name), declared.get(name)
-        if wanted is None or (exchange is not None and not _same(exchange, wanted)):
+        if wanted is None or (exchange is not None and not alike(exchange, wanted)):
             if left.in_use:
                 return None
             if exchange is not None:
@@ -146,13 +147,3 @@ def _tidied(
             return None
         first += [Unbind(it) for it in extra]
     return first, last
-
-
-def _same(one: Exchange, other: Exchange) -> bool:
-    return (one.type, one.durable, one.auto_delete, one.internal, dict(one.arguments)) == (
-        other.type,
-        other.durable,
-        other.auto_delete,
-        other.internal,
-        dict(other.arguments),
-    )

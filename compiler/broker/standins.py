@@ -38,7 +38,7 @@ from routewright.compiler.topology import Binding, Exchange, Topology
 
 PREFIX = "routewright.standin."
 
-_COPIED_TYPES = ("direct", "topic", "fanout", "headers")
+COPIED_TYPES = ("direct", "topic", "fanout", "headers")
 _NAME = re.compile(re.escape(PREFIX) + r"(\d+)\.(old|new|switch)\.(.*)", re.DOTALL)
 _LONGEST = 150  # bytes of a name that are shown as they are
 
@@ -70,7 +70,7 @@ def carry_over(
     stuck = _sources(waiting, now, last)
     concerned = leading_to(stuck, now, last)
     every = {**_every(now), **_every(last)}
-    if not concerned or any(every[it].type not in _COPIED_TYPES for it in concerned):
+    if not concerned or any(every[it].type not in COPIED_TYPES for it in concerned):
         return None
     if number is None:
         taken = {it.number for name in now.exchanges if (it := read_name(name))}
@@ -96,6 +96,19 @@ def read_name(name: str) -> Name | None:
 def copy_name(number: int, role: str, exchange: str) -> str:
     """The name of what stands in for an exchange."""
     return f"{PREFIX}{number}.{role}.{shown(exchange)}"
+
+
+def catching_all(source: Exchange, destination: Exchange) -> Binding | None:
+    """The binding that passes on all that comes to an exchange; a direct one has none such."""
+    match source.type:
+        case "topic":
+            return Binding(source, destination, "#")
+        case "fanout":
+            return Binding(source, destination)
+        case "headers":
+            return Binding(source, destination, "", {"x-match": "all"})
+        case _:
+            return None
 
 
 def shown(exchange: str) -> str:
@@ -205,10 +218,9 @@ class _Standins:
         """The bindings that let into a switch all that the copies know of."""
         exchange, switch = _every(self._now)[name], self._switches[name]
         whole = name in self._whole
-        if whole and exchange.type in ("topic", "fanout"):
-            yield Binding(exchange, switch, "#" if exchange.type == "topic" else "")
-        elif whole and exchange.type == "headers":
-            yield Binding(exchange, switch, "", {"x-match": "all"})
+        everything = catching_all(exchange, switch) if whole else None
+        if everything is not None:
+            yield everything
         else:
             copied = (*self._copied(name, self._from_now), *self._copied(name, self._from_last))
             entries = (Binding(exchange, switch, it.key, it.arguments) for it in copied)

@@ -6,6 +6,7 @@ import pytest
 from plans import Examined, examine, examine_killed, naive, owning
 
 from routewright.compiler import compile_text
+from routewright.compiler.broker.changes import Bind
 from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.plan_text import as_text
@@ -202,6 +203,17 @@ def test_a_changed_mind_amid_stand_ins_leaves_nothing_behind() -> None:
 def route(topology: Topology, key: str) -> tuple[str, ...]:
     (queue,) = Routing(topology).route("E", key).queues
     return (queue,)
+
+
+@pytest.mark.parametrize(("was", "is_"), [("fanout", "topic"), ("headers", "direct")])
+def test_without_leave_an_exchange_of_another_type_keeps_its_bindings(was: str, is_: str) -> None:
+    """A fanout would pass on all that comes to a queue that is bound for one key."""
+    old = topology(("E", "a", ""), type=was)
+    new = topology(("E", "a", "x"), ("E", "b", "y"), type=is_)
+    plan = make_plan(new, owning(old), allowed=())
+    assert not [it for it in plan.pending if isinstance(it.change, (Bind, Unbind))]
+    assert any("keeps its bindings" in it for it in plan.notes)
+    assert make_plan(new, owning(old)).codes[-1] == "replace-exchange"
 
 
 def test_the_examination_sees_what_a_naive_order_loses() -> None:
