@@ -16,11 +16,7 @@ from routewright.compiler.broker.lifting import begun, lift
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.obstacle import obstacle
 from routewright.compiler.broker.order import Ordered, order, violating
-from routewright.compiler.broker.replacement import (
-    emptied,
-    meanwhile,
-    with_moves,
-)
+from routewright.compiler.broker.replacement import emptied, meanwhile, with_moves
 from routewright.compiler.broker.resume import gone_on_with, unfinished
 from routewright.compiler.broker.simulate import Violation
 from routewright.compiler.broker.state import State
@@ -176,9 +172,9 @@ def _parts(
     if not replaced:
         yield _part(wanted, live, adopt=adopt, allowed=allowed)
         return
-    halfway = meanwhile(wanted, replaced)
+    halfway = meanwhile(wanted, replaced, live)
     first = _part(halfway, live, adopt=adopt, allowed=allowed)
-    changes = [*first.ordered.changes, *emptied(replaced)]
+    changes = [*first.ordered.changes, *emptied(replaced, live)]
     yield replace(first, ordered=replace(first.ordered, changes=tuple(changes)))
     gone = after(live, changes, wanted.name)
     yield _part(wanted, gone, adopt=adopt, allowed=allowed)

@@ -6,8 +6,8 @@ Then it is created as declared, the bindings move back, the messages follow, and
 removed in the same way. Nothing is remembered: what there is on the broker says how far it has got,
 and a new plan goes on from there.
 
-The queue that stands in has none of the limits of the other two, so that nothing is dropped or
-dead-lettered in it.
+The queue that stands in has none of the limits of the other two: nothing is dropped in it, or
+dead-lettered but what its consumers reject.
 """
 
 from __future__ import annotations
@@ -18,17 +18,31 @@ from dataclasses import replace
 from routewright.compiler.broker.changes import DeclareQueue
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.steps import Change, Move, Release, RemoveQueue, Replace
+from routewright.compiler.policy_match import with_policy
 from routewright.compiler.topology import Queue, Topology
 from routewright.runtime.orders import STAND_IN as PREFIX
 from routewright.runtime.orders import stand_in_of
 
 _LONGEST = 255 - len(PREFIX)
+_KEPT = (
+    "x-queue-type",
+    "x-dead-letter-exchange",
+    "x-dead-letter-routing-key",
+    "x-max-priority",
+    "x-single-active-consumer",
+)
+_LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
 
-def stand_in(queue: Queue) -> Queue:
-    """The queue that stands in for another one."""
-    arguments = {} if queue.type == "classic" else {"x-queue-type": queue.type}
-    return Queue(stand_in_of(queue.name), arguments=arguments)
+def stand_in(queue: Queue, live: Live) -> Queue:
+    """The queue that stands in for another one: the one that is there, or as the other shall be.
+
+    Consumers that follow find what they rely on: where rejected messages go, and who gets which
+    first. Limits it has none.
+    """
+    name = stand_in_of(queue.name)
+    kept = {it: queue.effective[it] for it in _KEPT if it in queue.effective}
+    return live.topology.queues.get(name) or Queue(name, arguments=kept)
 
 
 def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
@@ -48,13 +62,27 @@ def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
         known = source.startswith("amq.") or owned.has("exchange", source) or source in wanted
         if is_end and not known:
             return f"it is bound to exchange `{source}`, which is not owned"
+    return _limit(old, new, live, declared)
+
+
+def _limit(old: Queue, new: Queue, live: Live, declared: Topology) -> str | None:
+    """What a policy for many queues would take from the one that stands in, if anything."""
+    policies = {**live.topology.policies, **declared.policies}
+    other = with_policy(stand_in(new, live), policies.values())
+    for limit in _LIMITS:
+        value = other.effective.get(limit)
+        if other.policy is not None and value not in (None, old.effective.get(limit)):
+            return (
+                f"policy `{other.policy.name}` would give the queue that stands in "
+                f"`{limit.removeprefix('x-')}`; have its pattern leave out `routewright.`"
+            )
     return None
 
 
-def meanwhile(wanted: Topology, replaced: Collection[Replace]) -> Topology:
+def meanwhile(wanted: Topology, replaced: Collection[Replace], live: Live) -> Topology:
     """What shall be there while queues stand in: they are bound, and the old ones are not."""
     old = {it.old.name: it.old for it in replaced if isinstance(it.old, Queue)}
-    others = {name: stand_in(wanted.queues[name]) for name in old}
+    others = {name: stand_in(wanted.queues[name], live) for name in old}
     bindings = (
         replace(it, destination=others[it.destination.name])
         if isinstance(it.destination, Queue) and it.destination.name in others
@@ -65,12 +93,13 @@ def meanwhile(wanted: Topology, replaced: Collection[Replace]) -> Topology:
     return replace(wanted, queues=queues, bindings=tuple(bindings))
 
 
-def emptied(replaced: Collection[Replace]) -> Iterator[Change]:
+def emptied(replaced: Collection[Replace], live: Live) -> Iterator[Change]:
     """What puts a queue as it is declared in the place of one whose bindings have moved."""
     for it in replaced:
         if isinstance(it.old, Queue) and isinstance(it.new, Queue):
-            yield Release(it.old, stand_in(it.new))
-            yield Move(it.old, stand_in(it.new))
+            other = stand_in(it.new, live)
+            yield Release(it.old, other)
+            yield Move(it.old, other)
             yield RemoveQueue(it.old)
             yield DeclareQueue(it.new)
 

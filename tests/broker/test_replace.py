@@ -8,6 +8,7 @@ import pytest
 from kombu.connection import Connection
 from private_nodes import Broker
 
+from routewright.compiler.broker.changes import DeclareQueue
 from routewright.compiler.broker.deploy import deploy, plan_for
 from routewright.compiler.broker.errors import ConnectionLost, StillInUse
 from routewright.compiler.broker.plan_file import from_json, to_json
@@ -17,6 +18,7 @@ from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 pytestmark = pytest.mark.broker
 
 QUORUM: dict[str, object] = {"x-queue-type": "quorum"}
+CREATED = 2  # steps until the queue that stands in is there
 
 
 def topology(arguments: dict[str, object], *, durable: bool = True) -> Topology:
@@ -118,6 +120,53 @@ def test_it_needs_leave_by_its_code_and_goes_through_a_file(broker: Broker) -> N
         again = from_json("plan.json", to_json(plan).encode())
         assert not deploy(again, opened_).differs
         assert not plan_for(topology(QUORUM), opened_).steps
+
+
+def test_a_policy_that_would_limit_the_queue_that_stands_in_is_named(broker: Broker) -> None:
+    apply(topology({}), broker)
+    everything = {"pattern": ".*", "definition": {"max-length": 3}, "apply-to": "queues"}
+    broker.node.api("PUT", f"/policies/{broker.vhost}/all", everything)
+    with session(broker) as opened_:  # under it both are alike
+        assert not plan_for(topology(QUORUM), opened_).replacements
+    others = {**everything, "pattern": "^routewright"}
+    broker.node.api("PUT", f"/policies/{broker.vhost}/all", others)
+    with session(broker) as opened_:
+        plan = plan_for(topology(QUORUM), opened_)
+    assert not plan.pending
+    (withheld,) = plan.replacements
+    assert withheld.why == (
+        "`x-queue-type` cannot be changed, and policy `all` would give the queue that stands in "
+        "`max-length`; have its pattern leave out `routewright.`"
+    )
+
+
+def test_what_is_rejected_while_another_queue_stands_in_goes_where_it_would_have_gone(
+    broker: Broker,
+) -> None:
+    dead = {"x-dead-letter-exchange": "e", "x-dead-letter-routing-key": "grave"}
+    apply(topology(dead), broker)
+    with session(broker) as opened_:
+        plan = plan_for(topology({**dead, "x-max-priority": 2}), opened_)
+    stand_ins = [it.change.queue for it in plan.steps if isinstance(it.change, DeclareQueue)]
+    assert dead.items() <= stand_ins[0].arguments.items()
+    assert stand_ins[0].name == "routewright.standin.queue.q"
+
+
+def test_a_queue_that_stands_in_of_another_type_is_gone_on_with(broker: Broker) -> None:
+    """A plan is killed when a quorum queue stands in, and then the old type is wanted after all."""
+    apply(topology({}), broker)
+    publish(broker, "m0")
+
+    def cut(_phase: str, done: int, _total: int) -> None:
+        if done == CREATED:
+            raise ConnectionLost("killed")
+
+    with suppress(ConnectionLost):
+        apply(topology(QUORUM), broker, cut)
+    assert any(it["name"].startswith("routewright.standin") for it in broker.queues("name"))
+    apply(topology({"x-max-priority": 3}), broker)
+    assert [it["name"] for it in broker.queues("name")] == ["q"]
+    assert waiting(broker) == Counter({"m0": 1})
 
 
 def test_a_queue_that_others_bind_is_not_replaced(broker: Broker) -> None:
