@@ -8,13 +8,19 @@ from dataclasses import dataclass
 from routewright.compiler.broker.apply import Hands, carry_out
 from routewright.compiler.broker.changes import OnStep
 from routewright.compiler.broker.consumers import WAIT, Consumers, OnWait
-from routewright.compiler.broker.errors import BrokerError, Outdated, Unsupported
+from routewright.compiler.broker.errors import (
+    BrokerError,
+    Outdated,
+    PermissionRefused,
+    Unsupported,
+)
 from routewright.compiler.broker.fingerprint import fingerprint, seen
 from routewright.compiler.broker.live import Live, look
+from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.ownership import Owned
 from routewright.compiler.broker.planning import Plan, expected, make_plan
 from routewright.compiler.broker.session import ERRORS, Session
-from routewright.compiler.broker.steps import Disown, Own, Release
+from routewright.compiler.broker.steps import Disown, Own, Release, RemovePolicy, SetPolicy
 from routewright.compiler.collector import collector_paused
 from routewright.compiler.delays import with_delays
 from routewright.compiler.leave import Code
@@ -86,6 +92,8 @@ def deploy(
     pending = [it.change for it in plan.pending]
     if not pending:
         return Deployed(plan)
+    if any(isinstance(it, (SetPolicy, RemovePolicy)) for it in pending):
+        _need_policymaker(api)
     consumers = Consumers(session.channel, api, wait, on_wait)
     consumers.wait_for_others([it.queue for it in pending if isinstance(it, Release)])
     hands = Hands(session.channel, api, ERRORS, consumers.release)
@@ -106,6 +114,17 @@ def deploy(
         said = f"all {len(pending)} steps were done, and could not be looked at afterwards"
         raise type(error)(f"{said}: {error}") from error
     return Deployed(plan, tuple(_differing(plan, live, now)))
+
+
+def _need_policymaker(api: Management) -> None:
+    """See that policies may be set, before anything is changed."""
+    tags = api.get("whoami").get("tags") or ()
+    tags = tags.split(",") if isinstance(tags, str) else tags  # as RabbitMQ before 3.9 has them
+    if not {"policymaker", "administrator"}.intersection(tags):
+        raise PermissionRefused(
+            f"{api.where} lets user `{api.where.user}` set no policy, which this plan needs: "
+            "nothing was changed; give that user the tag `policymaker`"
+        )
 
 
 def _differing(plan: Plan, before: Live, now: Live) -> list[str]:

@@ -393,6 +393,20 @@ class TestTheBrokerSaysNo:
             assert not deploy(plan_for(many, opened_), opened_).differs
         assert not plan(many, broker).steps
 
+    def test_a_user_who_may_set_no_policy_is_told_before_anything_is_changed(
+        self, broker: Broker
+    ) -> None:
+        everything = {"configure": ".*", "write": ".*", "read": ".*"}
+        broker.node.api("PUT", "/users/planpolicy", {"password": "secret", "tags": "management"})
+        broker.node.api("PUT", f"/permissions/{broker.vhost}/planpolicy", everything)
+        policies = {"p": Policy("p", "^q$", {"max-length": 5}, 1, "queues")}
+        limited = Topology("limited", queues={"q": Queue("q")}, policies=policies)
+        with session(broker, "planpolicy", "secret") as opened_:
+            made = plan_for(limited, opened_)
+            with pytest.raises(PermissionRefused, match=r"nothing was changed.*policymaker"):
+                deploy(made, opened_)
+        assert names(broker) == set()
+
     def test_a_wrong_password_for_the_management_api(self, broker: Broker) -> None:
         url = broker.node.management_url.replace("://", "://guest:secret@")
         with pytest.raises(CredentialsRefused) as caught, opened(broker.url, 10, url):
