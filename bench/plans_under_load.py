@@ -12,9 +12,6 @@ would be seen.
 from __future__ import annotations
 
 import argparse
-import os
-import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -26,16 +23,13 @@ from pathlib import Path
 from typing import Any
 
 import amqp
+from killed_apply import applied, topology_of
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler import compile_text
 from routewright.compiler.broker.declare import bind, declare_exchange, declare_queue
 from routewright.compiler.broker.deploy import deploy, plan_for
-from routewright.compiler.broker.errors import Busy, StillInUse
 from routewright.compiler.broker.session import opened
-from routewright.compiler.broker.steps import sign
-from routewright.compiler.topology import Topology
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.consumer import Delivery
 from routewright.runtime.departures import Departures
@@ -49,7 +43,6 @@ from private_nodes import RabbitMQ, until
 
 _BACKLOG = 2000  # messages that publishers are ahead of consumers at most
 _PREFETCH = 100
-_NOT_YET, _IN_USE = 3, 4  # exit codes: try again; a queue that goes has consumers
 _PUBLISHERS = 2
 _QUEUES = ("work", "work-b", "moved", "grave")
 
@@ -223,18 +216,23 @@ def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> K
     """There by a start for every step; then back and there again, killed some steps later."""
     vhost = node.fresh_vhost()
     with opened(node.url(vhost), 10, node.management_url) as session:
-        deploy(plan_for(_topology(old), session), session)
+        deploy(plan_for(topology_of(old), session), session)
     found = Killed(Load(node, vhost))
     found.load.start(_QUEUES)
     started = time.monotonic()
     with tempfile.TemporaryDirectory() as folder:
-        files = []
-        for number, text in enumerate((new, old)):
-            files.append(Path(folder, f"{number}.yaml"))
-            files[-1].write_text(text)
-        where = (node.url(vhost), node.management_url)
+        files = [Path(folder, "new.yaml"), Path(folder, "old.yaml")]
+        for file, text in zip(files, (new, old), strict=True):
+            file.write_text(text)
+
+        def go(file: Path, kill_after: int) -> str:
+            def close() -> None:
+                found.load.closing |= {*_QUEUES} - topology_of(file.read_text()).queues.keys()
+
+            return applied(file, node.url(vhost), node.management_url, kill_after, close)
+
         steps, after = set[str](), 1
-        while last := _carried_out(found.load, str(files[0]), *where, str(after)):
+        while last := go(files[0], after):
             found.stepwise += 1
             # Nothing is left on the broker of consumers told and messages moved: such a step is
             # done again by the next start, which is killed after the one that follows.
@@ -242,10 +240,9 @@ def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> K
             steps.add(last)
         killed = bool(every)
         while killed:
-            file = str(files[(found.further + 1) % 2])
-            after = 1 + found.further * every
-            killed = bool(_carried_out(found.load, file, *where, str(after)))
-            _carried_out(found.load, file, *where, "0")
+            file = files[(found.further + 1) % 2]
+            killed = bool(go(file, 1 + found.further * every))
+            go(file, 0)
             found.load.closing.clear()
             found.further += killed
     found.seconds = time.monotonic() - started
@@ -255,54 +252,15 @@ def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> K
     return found
 
 
-def _carried_out(load: Load, file: str, *arguments: str) -> str:
-    """Run a plan in a process of its own; after which step that was killed, if it was.
-
-    A queue goes only if it has no consumers, who are then seen to.
-    """
-    while True:
-        command = [sys.executable, __file__, "--carry-out", file, *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode == -signal.SIGKILL:
-            return done.stdout
-        if done.returncode == 0:
-            return ""
-        if done.returncode == _IN_USE:
-            load.closing |= {*_QUEUES} - _topology(Path(file).read_text()).queues.keys()
-        elif done.returncode != _NOT_YET:
-            raise SystemExit(done.stderr)
-
-
-def carry_out(file: str, url: str, management: str, kill_after: str) -> int:
-    """Carry a plan out, and be killed after some of its steps; 0 kills nothing."""
-    with opened(url, 10, management) as session:
-        plan = plan_for(_topology(Path(file).read_text()), session)
-
-        def die(_phase: str, done: int, _total: int) -> None:
-            if done == int(kill_after):
-                change = plan.pending[done - 1].change
-                print(sign(change), change, flush=True)
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            deploy(plan, session, die)
-        except Busy:  # the dead one's lock is about to go
-            return _NOT_YET
-        except StillInUse as error:
-            print(error, file=sys.stderr)
-            return _IN_USE
-    return 0
-
-
 def naive(node: RabbitMQ, old: str, new: str) -> Load:
     """Delete what differs, declare and bind again, in this order, under the same publishers."""
     vhost = node.fresh_vhost()
     with opened(node.url(vhost), 10, node.management_url) as session:
-        deploy(plan_for(_topology(old), session), session)
+        deploy(plan_for(topology_of(old), session), session)
     load = Load(node, vhost)
     load.start(())
     until(lambda: len(load.confirmed) > _BACKLOG // 4)
-    was, wanted = _topology(old), _topology(new)
+    was, wanted = topology_of(old), topology_of(new)
     with load.connect() as connection:
         channel = connection.channel()
         for name in was.queues:
@@ -324,15 +282,7 @@ def naive(node: RabbitMQ, old: str, new: str) -> Load:
     return load
 
 
-def _topology(text: str) -> Topology:
-    compilation = compile_text(text)
-    assert compilation.topology is not None, [str(it) for it in compilation.diagnostics]
-    return compilation.topology
-
-
 def main() -> int:
-    if sys.argv[1:2] == ["--carry-out"]:
-        return carry_out(*sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0] if __doc__ else None)
     parser.add_argument("--only", help="the beginning of a kind's name")
     parser.add_argument(

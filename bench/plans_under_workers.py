@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,21 +22,17 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from killed_apply import applied, topology_of
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler import compile_text
 from routewright.compiler.broker.deploy import deploy, plan_for
-from routewright.compiler.broker.errors import Busy
 from routewright.compiler.broker.session import opened
-from routewright.compiler.topology import Topology
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
 
 from private_nodes import RabbitMQ, until
 from project import Project
-
-_NOT_YET = 3  # an exit code: try again
 
 TOPOLOGY = """
 topology: shop
@@ -85,7 +80,7 @@ def measure(node: RabbitMQ, options: tuple[str, str], every: int, *, kill_worker
         vhost = node.fresh_vhost()
         old, new = (TOPOLOGY.format(options=it) for it in options)
         with opened(node.url(vhost), 10, node.management_url) as session:
-            deploy(plan_for(_topology(old), session), session)
+            deploy(plan_for(topology_of(old), session), session)
         project = Project(folder, node.url(vhost), old, CODE)
         files = [folder / "0.yaml", folder / "1.yaml"]
         for file, text in zip(files, (new, old), strict=True):
@@ -95,12 +90,12 @@ def measure(node: RabbitMQ, options: tuple[str, str], every: int, *, kill_worker
             until(lambda: len(project.lines("runs")) > 20)
             kills, killed, slowest = 0, True, 0.0
             while killed or kills % 2:
-                ways = (str(files[kills % 2]), node.url(vhost), node.management_url)
-                killed = _carried_out(*ways, str(1 + kills * every))
+                ways = (files[kills % 2], node.url(vhost), node.management_url)
+                killed = bool(applied(*ways, 1 + kills * every))
                 if kill_workers and kills % 3 == 0:
                     os.kill(project.pids(worker)[kills % 2], signal.SIGKILL)
                 started = time.monotonic()
-                _carried_out(*ways, "0")
+                applied(*ways)
                 slowest = max(slowest, time.monotonic() - started)
                 kills += 1
             sent = sender.stop()
@@ -128,44 +123,7 @@ class _Sender:
         return self._sent
 
 
-def _carried_out(*arguments: str) -> bool:
-    """Run a plan in a process of its own; whether that was killed."""
-    while True:
-        command = [sys.executable, __file__, "--carry-out", *arguments]
-        done = subprocess.run(command, check=False, capture_output=True, text=True)
-        if done.returncode == -signal.SIGKILL:
-            return True
-        if done.returncode == 0:
-            return False
-        if done.returncode != _NOT_YET:
-            raise SystemExit(done.stderr)
-
-
-def carry_out(file: str, url: str, management: str, kill_after: str) -> int:
-    """Carry a plan out, and be killed after some of its steps; 0 kills nothing."""
-    with opened(url, 10, management) as session:
-        plan = plan_for(_topology(Path(file).read_text()), session)
-
-        def die(_phase: str, done: int, _total: int) -> None:
-            if done == int(kill_after):
-                os.kill(os.getpid(), signal.SIGKILL)
-
-        try:
-            deploy(plan, session, die)
-        except Busy:  # the dead one's lock is about to go
-            return _NOT_YET
-    return 0
-
-
-def _topology(text: str) -> Topology:
-    topology = compile_text(text).topology
-    assert topology is not None
-    return topology
-
-
 def main() -> int:
-    if sys.argv[1:2] == ["--carry-out"]:
-        return carry_out(*sys.argv[2:])
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--every", type=int, default=1, help="kill after every so many steps")
     parser.add_argument("--worker-kills", action="store_true", help="and a worker, now and then")
