@@ -39,7 +39,7 @@ from routewright.runtime.route import Group
 from routewright.runtime.settlement import Settlement, Word
 from routewright.runtime.waiting import Waiting
 from routewright.runtime.waker import Waker
-from routewright.runtime.worker_consumer import WorkerConsumer, worker_consumer
+from routewright.runtime.worker_consumer import WorkerConsumer, consumer_of_worker
 
 BACKOFF = (0.5, 30.0)  # seconds; the first pause between two attempts at connecting, and the last
 STEADY = 5.0  # seconds; a connection that lasts as long was a good one, and the pauses start anew
@@ -107,8 +107,8 @@ class Worker:
             post=post,
             events=self._events,
         )
-        self._instead: dict[str, str] = {}  # the group's queue, by what is consumed instead of it
         self._departures = Departures(self._hand_back)
+        self._consumer_of = consumer_of_worker(app.broker, {}, self._departures.tell)
         self._is_replaceable = post is not None
         self.worn = False  # a task that was given up may still take up a thread
 
@@ -163,15 +163,13 @@ class Worker:
     def _connect(self) -> Consumer | None:
         while not self._stopping:
             try:
-                consumer = worker_consumer(
+                consumer = self._consumer_of(
                     self.app.broker,
                     self.group.queues,
                     self._receive,
                     waker=self._waker,
                     prefetch=self.group.prefetch,
                     patient=self._connected_once,
-                    instead=self._instead,
-                    on_order=self._departures.tell,
                 )
             except (BrokerUnreachable, MissingQueue, LinkLost) as error:
                 if isinstance(error, (LoginRefused, MissingQueue)) and not self._connected_once:

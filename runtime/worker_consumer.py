@@ -290,29 +290,10 @@ class WorkerConsumer(Consumer):
                 channel.basic_reject(tag, requeue=requeue)
 
 
-def worker_consumer(
-    broker: Broker,
-    queues: Sequence[str],
-    on_delivery: Callable[[Delivery], None],
-    *,
-    waker: Waker,
-    prefetch: int,
-    patient: bool,
-    instead: dict[str, str],
-    on_order: Callable[[Order], None],
-) -> Consumer:
-    """The consumer of a worker, of the kind its broker needs; arguments as of `WorkerConsumer`."""
+def consumer_of_worker(
+    broker: Broker, instead: dict[str, str], on_order: Callable[[Order], None]
+) -> Callable[..., Consumer]:
+    """What makes the consumer of a worker, of the kind its broker needs; as `Consumer` is made."""
     if broker.is_amqp:
-        return WorkerConsumer(
-            broker,
-            queues,
-            on_delivery,
-            waker=waker,
-            prefetch=prefetch,
-            patient=patient,
-            instead=instead,
-            on_order=on_order,
-        )
-    return PollingConsumer(
-        broker, queues, on_delivery, waker=waker, prefetch=prefetch, patient=patient
-    )
+        return partial(WorkerConsumer, instead=instead, on_order=on_order)
+    return PollingConsumer
