@@ -12,13 +12,13 @@ from typing import Any, Self
 
 import amqp
 import pytest
+from deploying import apply, session
 from private_nodes import Broker, until
 
 from routewright.compiler.broker import consumers
-from routewright.compiler.broker.deploy import deploy, plan_for
+from routewright.compiler.broker.deploy import plan_for
 from routewright.compiler.broker.errors import ConnectionLost, StillInUse
 from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.broker.session import Session, opened
 from routewright.compiler.broker.steps import Release
 from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 from routewright.runtime import App, Group, Route, Router, Worker
@@ -41,18 +41,6 @@ def topology(arguments: dict[str, object]) -> Topology:
         queues={"q": queue, "other": other},
         bindings=(Binding(exchange, queue, "q"), Binding(exchange, other, "other")),
     )
-
-
-@contextmanager
-def session(broker: Broker) -> Iterator[Session]:
-    with opened(broker.url, 10, broker.node.management_url) as found:
-        yield found
-
-
-def apply(arguments: dict[str, object], broker: Broker, **options: Any) -> None:
-    wanted = topology(arguments)
-    with session(broker) as opened_:
-        assert not deploy(plan_for(wanted, opened_), opened_, **options).differs
 
 
 @contextmanager
@@ -122,7 +110,7 @@ class Load:
 
 def test_each_task_runs_once_while_applies_are_killed_under_a_worker(broker: Broker) -> None:
     """Each kill is followed by the same command, which finishes."""
-    apply(CLASSIC, broker)
+    apply(topology(CLASSIC), broker)
     with Load(broker) as load, channel(broker) as look:
         for number, arguments in enumerate((QUORUM, PRIORITIES, QUORUM, CLASSIC)):
             with session(broker) as opened_:
@@ -136,8 +124,8 @@ def test_each_task_runs_once_while_applies_are_killed_under_a_worker(broker: Bro
                     raise ConnectionLost("killed")
 
             with pytest.raises(ConnectionLost):
-                apply(arguments, broker, on_step=cut)
-            apply(arguments, broker)
+                apply(topology(arguments), broker, on_step=cut)
+            apply(topology(arguments), broker)
             before = load.runs.total()
             until(lambda before=before: load.runs.total() > before + 5)  # type: ignore[misc]
         load.finish()
@@ -153,7 +141,7 @@ def test_others_are_named_and_let_go_and_what_they_hold_is_waited_for(
 ) -> None:
     """A message is held by a channel whose consumer was cancelled, and then given back."""
     monkeypatch.setattr(consumers, "STALE", 0.0)  # for the count is waited for beforehand
-    apply(CLASSIC, broker)
+    apply(topology(CLASSIC), broker)
     before = there(broker)
     with channel(broker) as theirs, channel(broker) as look:
         got: list[Any] = []
@@ -161,13 +149,13 @@ def test_others_are_named_and_let_go_and_what_they_hold_is_waited_for(
         look.basic_publish(amqp.Message("m", delivery_mode=2), "e", "q")
         until(lambda: got or theirs.connection.drain_events(timeout=1))
         with pytest.raises(StillInUse, match=r"queue `q` .*0\.2 s, by .*nothing was changed"):
-            apply(QUORUM, broker, wait=0.2)
+            apply(topology(QUORUM), broker, wait=0.2)
         assert there(broker) == before
 
         waiting: list[str] = []
         thread = threading.Thread(
             target=apply,
-            args=(PRIORITIES, broker),
+            args=(topology(PRIORITIES), broker),
             kwargs={"on_wait": lambda _queue, who: waiting.append(who)},
         )
         thread.start()
@@ -196,7 +184,7 @@ def counted(broker: Broker, queue: str) -> int:
 
 
 def test_a_plan_has_the_step_in_its_file(broker: Broker) -> None:
-    apply(CLASSIC, broker)
+    apply(topology(CLASSIC), broker)
     with session(broker) as opened_:
         plan = plan_for(topology(QUORUM), opened_)
     again = from_json("plan.json", to_json(plan).encode())
@@ -255,24 +243,24 @@ def test_a_worker_that_dies_after_it_was_told_gives_its_message_back(
     broker: Broker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(consumers, "STALE", 0.5)
-    apply(CLASSIC, broker)
+    apply(topology(CLASSIC), broker)
     with channel(broker) as look:
         look.basic_publish(amqp.Message("m", delivery_mode=2), "e", "q")
         puppet = Puppet(broker, lambda it, _: it.over.set())
         until(lambda: look.queue_declare("q", passive=True).message_count == 0)
-        apply(PRIORITIES, broker)
+        apply(topology(PRIORITIES), broker)
         puppet.end()
         assert look.basic_get("q", no_ack=True).body == "m"
 
 
 def test_a_worker_that_cannot_move_is_named(broker: Broker) -> None:
-    apply(CLASSIC, broker)
+    apply(topology(CLASSIC), broker)
     puppet = Puppet(broker, lambda it, message: it.answer(message, {"error": "no way"}))
     try:
         with pytest.raises(
             StillInUse, match=r"worker here\.1\.puppet \(no way\).* steps were done"
         ):
-            apply(PRIORITIES, broker, wait=0.5)
+            apply(topology(PRIORITIES), broker, wait=0.5)
     finally:
         puppet.end()
-    apply(PRIORITIES, broker)
+    apply(topology(PRIORITIES), broker)

@@ -1,16 +1,16 @@
 """Plans carried out on a real broker: what is there afterwards, what is not touched, what fails."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from deploying import apply, session
 from kombu.connection import Connection
 from private_nodes import Broker, RabbitMQ
 from random_changes import random_pair
 
-from routewright.compiler.broker.deploy import Deployed, deploy, plan_for
+from routewright.compiler.broker.deploy import deploy, plan_for
 from routewright.compiler.broker.errors import (
     BrokerError,
     Busy,
@@ -25,26 +25,12 @@ from routewright.compiler.broker.errors import (
 from routewright.compiler.broker.live import look
 from routewright.compiler.broker.plan_file import from_json, to_json
 from routewright.compiler.broker.planning import Plan
-from routewright.compiler.broker.session import Session, opened
+from routewright.compiler.broker.session import opened
 from routewright.compiler.definitions import read_definitions
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Policy, Queue, Topology
 
 pytestmark = pytest.mark.broker
-
-
-@contextmanager
-def session(broker: Broker, user: str = "guest", password: str = "guest") -> Iterator[Session]:
-    url = broker.node.url(broker.vhost, user, password)
-    with opened(url, 10, broker.node.management_url) as found:
-        yield found
-
-
-def apply(topology: Topology, broker: Broker, **options: Any) -> Deployed:
-    with session(broker) as opened_:
-        done = deploy(plan_for(topology, opened_, **options), opened_)
-    assert not done.differs
-    return done
 
 
 def plan(topology: Topology, broker: Broker, **options: Any) -> Plan:

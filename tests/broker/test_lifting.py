@@ -2,12 +2,12 @@
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from typing import Self
 
 import amqp
 import pytest
+from deploying import apply, session
 from kombu.connection import Connection
 from private_nodes import Broker, until
 
@@ -15,7 +15,6 @@ from routewright.compiler import compile_text
 from routewright.compiler.broker.deploy import deploy, plan_for
 from routewright.compiler.broker.errors import ConnectionLost
 from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.broker.session import Session, opened
 from routewright.compiler.topology import Topology
 
 pytestmark = pytest.mark.broker
@@ -38,17 +37,6 @@ def topology(kind: str, key: str = "a.x", *, alternate: str | None = None) -> To
     found = compile_text(TEXT % (kind, rest[0], rest[1], key, rest[2]))
     assert found.topology is not None, [str(it) for it in found.diagnostics]
     return found.topology
-
-
-@contextmanager
-def session(broker: Broker) -> Iterator[Session]:
-    with opened(broker.url, 10, broker.node.management_url) as found:
-        yield found
-
-
-def apply(wanted: Topology, broker: Broker, on_step: Callable[..., None] | None = None) -> None:
-    with session(broker) as opened_:
-        assert not deploy(plan_for(wanted, opened_), opened_, on_step).differs
 
 
 class Publisher:
@@ -168,7 +156,7 @@ def test_killed_after_any_step_it_is_finished_by_the_same_command(broker: Broker
                     raise ConnectionLost("killed")
 
             with suppress(ConnectionLost):
-                apply(wanted, broker, cut)
+                apply(wanted, broker, on_step=cut)
             apply(wanted, broker)
             with session(broker) as opened_:
                 assert not plan_for(wanted, opened_).steps

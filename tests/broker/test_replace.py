@@ -1,10 +1,10 @@
 """A queue is replaced by one with other attributes, and nothing that was confirmed is lost."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 
 import pytest
+from deploying import apply, session
 from kombu.connection import Connection
 from private_nodes import Broker
 
@@ -12,7 +12,6 @@ from routewright.compiler.broker.changes import DeclareQueue
 from routewright.compiler.broker.deploy import deploy, plan_for
 from routewright.compiler.broker.errors import ConnectionLost, StillInUse
 from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.broker.session import Session, opened
 from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 pytestmark = pytest.mark.broker
@@ -30,22 +29,6 @@ def topology(arguments: dict[str, object], *, durable: bool = True) -> Topology:
         queues={"q": queue},
         bindings=(Binding(exchange, queue, "a.#"), Binding(exchange, queue, "b")),
     )
-
-
-@contextmanager
-def session(broker: Broker) -> Iterator[Session]:
-    with opened(broker.url, 10, broker.node.management_url) as found:
-        yield found
-
-
-def apply(
-    wanted: Topology,
-    broker: Broker,
-    on_step: Callable[..., None] | None = None,
-    wait: float = 60.0,
-) -> None:
-    with session(broker) as opened_:
-        assert not deploy(plan_for(wanted, opened_), opened_, on_step, wait=wait).differs
 
 
 def publish(broker: Broker, *bodies: str) -> None:
@@ -143,7 +126,10 @@ def test_a_policy_that_would_limit_the_queue_that_stands_in_is_named(broker: Bro
 def test_what_is_rejected_while_another_queue_stands_in_goes_where_it_would_have_gone(
     broker: Broker,
 ) -> None:
-    dead = {"x-dead-letter-exchange": "e", "x-dead-letter-routing-key": "grave"}
+    dead: dict[str, object] = {
+        "x-dead-letter-exchange": "e",
+        "x-dead-letter-routing-key": "grave",
+    }
     apply(topology(dead), broker)
     with session(broker) as opened_:
         plan = plan_for(topology({**dead, "x-max-priority": 2}), opened_)
@@ -162,7 +148,7 @@ def test_a_queue_that_stands_in_of_another_type_is_gone_on_with(broker: Broker) 
             raise ConnectionLost("killed")
 
     with suppress(ConnectionLost):
-        apply(topology(QUORUM), broker, cut)
+        apply(topology(QUORUM), broker, on_step=cut)
     assert any(it["name"].startswith("routewright.standin") for it in broker.queues("name"))
     apply(topology({"x-max-priority": 3}), broker)
     assert [it["name"] for it in broker.queues("name")] == ["q"]
@@ -202,7 +188,7 @@ def test_killed_after_any_step_it_is_finished_by_the_same_command(broker: Broker
                 raise ConnectionLost("killed")
 
         with suppress(ConnectionLost):
-            apply(wanted, broker, cut)
+            apply(wanted, broker, on_step=cut)
         apply(wanted, broker)
         with session(broker) as opened_:
             assert not plan_for(wanted, opened_).steps
