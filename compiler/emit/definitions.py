@@ -10,8 +10,8 @@ importing and then applying makes a second, redundant binding of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from json.encoder import JSONEncoder, encode_basestring_ascii
+import json
+from collections.abc import Mapping
 from typing import Any
 
 from routewright.compiler.emit.stamp import Stamp
@@ -82,38 +82,20 @@ def definitions(topology: Topology, stamp: Stamp) -> str:
         **({"policies": policies} if policies else {}),
         "routewright": str(stamp),
     }
-    return _laid_out(sections) + "\n"
+    return _dumps(sections, indent=2) + "\n"
 
 
 def _order(binding: Mapping[str, Any]) -> tuple[str, ...]:
     ends = (binding["source"], binding["destination_type"], binding["destination"])
-    return (*ends, binding["routing_key"], _encode(binding["arguments"]))
+    return (*ends, binding["routing_key"], _dumps(binding["arguments"]))
 
 
-def _laid_out(value: object, margin: str = "") -> str:
-    """What `json.dumps` makes of a value with `indent=2`, which takes it six times as long."""
-    inner = margin + "  "
-    if isinstance(value, str):
-        return encode_basestring_ascii(value)
-    if isinstance(value, Mapping):
-        opening, closing = "{", "}"
-        items = [
-            f"{inner}{encode_basestring_ascii(name)}: {_laid_out(value[name], inner)}"
-            for name in sorted(value)
-        ]
-    elif isinstance(value, Sequence):
-        opening, closing = "[", "]"
-        items = [f"{inner}{_laid_out(item, inner)}" for item in value]
-    else:
-        return _encode(value)
-    if not items:
-        return opening + closing
-    return "\n".join((opening, ",\n".join(items), margin + closing))
+def _dumps(value: object, indent: int | None = None) -> str:
+    return json.dumps(
+        value, indent=indent, sort_keys=True, ensure_ascii=True, allow_nan=False, default=_plain
+    )
 
 
 def _plain(value: Arguments) -> object:
     """Any mapping or sequence as json's own."""
     return dict(value) if hasattr(value, "keys") else list(value)
-
-
-_encode = JSONEncoder(sort_keys=True, ensure_ascii=True, allow_nan=False, default=_plain).encode
