@@ -101,7 +101,7 @@ class Describe:
                 return f"publishing to `{exchange.name}` fails with 404 while it is made anew"
             case Unbind(binding) if self._codes.of(change):
                 return f"keys that match `{binding.key}` reach no queue from then on"
-            case RemovePolicy(policy):
+            case RemovePolicy(policy) if not _stands_in(change):
                 return f"what it matches loses {', '.join(sorted(policy.definition))}"
             case SetPolicy():
                 queues = sorted(tightened(change, self._live.topology))
