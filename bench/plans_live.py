@@ -81,7 +81,7 @@ class Runs:
             )
 
     def _posted(self, vhost: str, _file: Path, definitions: Path) -> None:
-        data = definitions.read_bytes()
+        data = json.dumps(json.loads(definitions.read_bytes())).encode()  # indented it is too much
         for what in ("import over HTTP", "import over HTTP again"):
             self._note(what, lambda: self._post(vhost, data))
 

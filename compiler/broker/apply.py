@@ -126,10 +126,11 @@ def carry_out(
     """
     marked: set[str] = set()
     before: steps.Change | None = None
-    left = _without_bulk(planned, hands, already)
+    told = on_step or (lambda _phase, _done, _total: None)
+    left = _without_bulk(
+        planned, hands, already, lambda finished: told("apply", finished, len(planned))
+    )
     finished = len(planned) - len(left)
-    if finished and on_step:
-        on_step("apply", finished, len(planned))
     while left:
         change, anew = left[0], made_anew(left)
         done(finished)
@@ -147,13 +148,15 @@ def carry_out(
         before, left = change, left[1 + len(anew) :]
         for _ in (change, *anew):
             finished += 1
-            if on_step:
-                on_step("apply", finished, len(planned))
+            told("apply", finished, len(planned))
     done(finished)
 
 
 def _without_bulk(
-    planned: Sequence[steps.Change], hands: Hands, already: frozenset[str]
+    planned: Sequence[steps.Change],
+    hands: Hands,
+    already: frozenset[str],
+    told: Callable[[int], None],
 ) -> Sequence[steps.Change]:
     """The changes that are left when all that can be created at once is there."""
     if hands.api is None:
@@ -161,9 +164,12 @@ def _without_bulk(
     together = created_at_once(planned, already)
     if not together:
         return planned
+    finished = 0
     try:
-        for part in sections(together, hands.api.where.vhost):
+        for count, part in sections(together, hands.api.where.vhost):
             hands.api.upload(part)
+            finished += count
+            told(finished)
     except PermissionRefused:  # only an administrator may, by this way
         return planned
     made = {id(it) for it in together}

@@ -6,15 +6,18 @@ faster than single declarations, and on all its processors.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import takewhile
-from typing import Any
+from typing import Any, TypeVar
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.ownership import entry, mark
 from routewright.compiler.broker.steps import Change, Own
 from routewright.compiler.topology import Binding, Exchange, Queue
 
+T = TypeVar("T")
+
+AT_ONCE = 4_000  # things in an upload: the broker takes 8 MB, and a thing may have 1 to 2 KB
 WORTH_IT = 50  # changes; fewer are declared one by one, and seen to be
 
 
@@ -42,21 +45,46 @@ def _is_early(change: Change, new: Collection[str]) -> bool:
             return False
 
 
-def sections(changes: Sequence[Change], vhost: str) -> Iterator[dict[str, Any]]:
-    """Definitions that make the changes: first what is owned, then the things themselves."""
+def sections(changes: Sequence[Change], vhost: str) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Definitions that make the changes, in parts, and how many changes each part is.
+
+    What is owned comes first, then the things themselves, then their bindings.
+    """
     owned = [it for it in changes if isinstance(it, Own)]
-    if owned:
-        yield {
-            "exchanges": [_exchange(mark(owner), vhost) for owner in {it.topology for it in owned}],
-            "queues": [],
-            "bindings": [_binding(entry(it.topology, it.kind, it.name), vhost) for it in owned],
-        }
-    yield {
-        "exchanges": [
-            _exchange(it.exchange, vhost) for it in changes if isinstance(it, DeclareExchange)
-        ],
-        "queues": [_queue(it.queue, vhost) for it in changes if isinstance(it, DeclareQueue)],
-        "bindings": [_binding(it.binding, vhost) for it in changes if isinstance(it, Bind)],
+    exchanges = [it.exchange for it in changes if isinstance(it, DeclareExchange)]
+    queues = [it.queue for it in changes if isinstance(it, DeclareQueue)]
+    bindings = [it.binding for it in changes if isinstance(it, Bind)]
+    for some in _parts(owned):
+        marks = {it.topology: mark(it.topology) for it in some}
+        yield (
+            len(some),
+            _section(
+                vhost, marks.values(), (), (entry(it.topology, it.kind, it.name) for it in some)
+            ),
+        )
+    for few in _parts(exchanges):
+        yield len(few), _section(vhost, few)
+    for each in _parts(queues):
+        yield len(each), _section(vhost, (), each)
+    for bound in _parts(bindings):
+        yield len(bound), _section(vhost, (), (), bound)
+
+
+def _parts(things: Sequence[T]) -> Iterator[Sequence[T]]:
+    for first in range(0, len(things), AT_ONCE):
+        yield things[first : first + AT_ONCE]
+
+
+def _section(
+    vhost: str,
+    exchanges: Iterable[Exchange] = (),
+    queues: Iterable[Queue] = (),
+    bindings: Iterable[Binding] = (),
+) -> dict[str, Any]:
+    return {
+        "exchanges": [_exchange(it, vhost) for it in exchanges],
+        "queues": [_queue(it, vhost) for it in queues],
+        "bindings": [_binding(it, vhost) for it in bindings],
     }
 
 

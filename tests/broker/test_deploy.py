@@ -10,6 +10,7 @@ from kombu.connection import Connection
 from private_nodes import Broker, RabbitMQ
 from random_changes import random_pair
 
+from routewright.compiler.broker import bulk
 from routewright.compiler.broker.deploy import deploy, plan_for
 from routewright.compiler.broker.errors import (
     BrokerError,
@@ -75,7 +76,12 @@ def test_after_an_apply_a_second_plan_is_empty(broker: Broker, seed: int) -> Non
         assert there.queues.keys() == topology.queues.keys()
 
 
-def test_many_things_are_created_at_once_and_are_what_was_declared(broker: Broker) -> None:
+@pytest.mark.parametrize("at_once", [4_000, 25])
+def test_many_things_are_created_at_once_and_are_what_was_declared(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    monkeypatch.setattr(bulk, "AT_ONCE", at_once)
+    seen: list[int] = []
     exchange = Exchange("e", "topic", arguments={"alternate-exchange": "lost"})
     lost = Exchange("lost", "headers")
     queues = {f"q{n}": Queue(f"q{n}", arguments={"x-message-ttl": n + 1}) for n in range(60)}
@@ -88,9 +94,12 @@ def test_many_things_are_created_at_once_and_are_what_was_declared(broker: Broke
             Binding(lost, queues["q0"], "", {"x-match": "all", "size": 1}),
         ),
     )
-    apply(topology, broker)
+    apply(topology, broker, on_step=lambda _phase, done, _total: seen.append(done))
     assert not plan(topology, broker).steps
     assert len(bindings(broker)) == 61
+    assert seen[0] == min(at_once, 62)  # that it is owned comes first, of each thing
+    assert seen == sorted(seen)
+    assert seen[-1] == 62 + 62 + 61
     assert len(plan(Topology("many"), broker).steps) > 120
 
 
