@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from time import sleep
 from typing import Any, assert_never
@@ -11,7 +12,7 @@ from amqp import spec
 from amqp.exceptions import PreconditionFailed
 
 from routewright.compiler.broker import steps
-from routewright.compiler.broker.bulk import created_at_once, sections
+from routewright.compiler.broker.bulk import Early, created_at_once, rounds
 from routewright.compiler.broker.changes import (
     Applied,
     Bind,
@@ -32,6 +33,7 @@ from routewright.compiler.broker.errors import BrokerError, PermissionRefused, S
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.move import move
 from routewright.compiler.broker.ownership import entry, mark
+from routewright.compiler.broker.side_by_side import SideBySide
 from routewright.compiler.broker.standins import PREFIX as STANDS_IN
 from routewright.compiler.broker.steps import made_anew
 from routewright.compiler.topology import Binding, Queue
@@ -73,14 +75,14 @@ def apply(
     return Applied(tuple(created), tuple(repeated))
 
 
-def _carry_out(change: Change, channel: Any) -> None:
+def _carry_out(change: Change, channel: Any, *, nowait: bool = False) -> None:
     match change:
         case DeclareExchange(exchange):
-            declare_exchange(channel, exchange)
+            declare_exchange(channel, exchange, nowait=nowait)
         case DeclareQueue(queue):
-            declare_queue(channel, queue)
+            declare_queue(channel, queue, nowait=nowait)
         case Bind(binding):
-            bind(channel, binding)
+            bind(channel, binding, nowait=nowait)
         case _:
             assert_never(change)
 
@@ -94,13 +96,15 @@ _LAG = 0.1  # seconds until that is done, where there was nothing to empty it of
 class Hands:
     """What a plan is carried out with.
 
-    `release` has a queue left by its consumers, and says whether there were any.
+    `release` has a queue left by its consumers, and says whether there were any. `another` opens
+    one more connection to the same broker.
     """
 
     channel: Any
     api: Management | None
     errors: tuple[type[Exception], ...]
     release: Callable[[steps.Release], bool] = lambda _: False
+    another: Callable[[], AbstractContextManager[Any]] | None = None
 
 
 def carry_out(
@@ -112,7 +116,7 @@ def carry_out(
 ) -> None:
     """Carry the changes of a plan out in their order, each confirmed before the next.
 
-    Where many things are created that nothing leads to yet, the broker gets them at once.
+    Where many things are created that nothing leads to yet, the broker makes many at a time.
 
     Args:
         planned: as `order` gives them.
@@ -158,22 +162,30 @@ def _without_bulk(
     already: frozenset[str],
     told: Callable[[int], None],
 ) -> Sequence[steps.Change]:
-    """The changes that are left when all that can be created at once is there."""
-    if hands.api is None:
-        return planned
+    """The changes that are left when what can be created at once is there.
+
+    What goes wrong on the way there comes again, and is said, when what is left is done one by one.
+    """
     together = created_at_once(planned, already)
-    if not together:
+    if not together or hands.another is None:
         return planned
-    finished = 0
-    try:
-        for count, part in sections(together, hands.api.where.vhost):
-            hands.api.upload(part)
-            finished += count
-            told(finished)
-    except PermissionRefused:  # only an administrator may, by this way
-        return planned
-    made = {id(it) for it in together}
+    made: set[int] = set()
+    with suppress(BrokerError, *hands.errors), hands.another() as connection:
+        for topology in {it.topology for it in together if isinstance(it, steps.Own)}:
+            declare_exchange(hands.channel, mark(topology))
+        side_by_side = SideBySide(connection)
+        for some in rounds(together):
+            side_by_side.each(some, _begin)
+            made.update(id(it) for it in some)
+            told(len(made))
     return [it for it in planned if id(it) not in made]
+
+
+def _begin(change: Early, channel: Any) -> None:
+    if isinstance(change, steps.Own):
+        bind(channel, entry(change.topology, change.kind, change.name), nowait=True)
+    else:
+        _carry_out(change, channel, nowait=True)
 
 
 def _explained(

@@ -44,13 +44,14 @@ def declare_exchange(channel: Any, exchange: Exchange, *, nowait: bool = False) 
     )
 
 
-def declare_queue(channel: Any, queue: Queue) -> None:
+def declare_queue(channel: Any, queue: Queue, *, nowait: bool = False) -> None:
     """Create a queue, or have the broker compare it with the one that is there."""
     channel.queue_declare(
         queue.name,
         durable=queue.durable,
         auto_delete=queue.auto_delete,
         arguments=table(queue.arguments),
+        nowait=nowait,
     )
 
 

@@ -96,7 +96,7 @@ def deploy(
         _need_policymaker(api)
     consumers = Consumers(session.channel, api, wait, on_wait)
     consumers.wait_for_others([it.queue for it in pending if isinstance(it, Release)])
-    hands = Hands(session.channel, api, ERRORS, consumers.release)
+    hands = Hands(session.channel, api, ERRORS, consumers.release, session.another)
     finished = 0
 
     def note(done: int) -> None:

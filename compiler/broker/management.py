@@ -118,10 +118,6 @@ class Management:
         """Remove a thing from the virtual host, if it is there."""
         self._ask("DELETE", self._path(kind, *names), absent_is_fine=True)
 
-    def upload(self, sections: Any) -> None:
-        """Create what definitions say, all of it; it takes as long as it takes."""
-        self._ask("POST", self._path("definitions"), sections, timeout=None)
-
     def _path(self, kind: str, *names: str) -> str:
         return "/".join((kind, *(quote(it, safe="") for it in (self.where.vhost, *names))))
 
@@ -133,15 +129,14 @@ class Management:
         query: Any = None,
         *,
         absent_is_fine: bool = False,
-        timeout: float | None = -1,
     ) -> Any:
-        limit = self._timeout if timeout == -1 else timeout
         try:
             answer = self._client.request(
-                method, f"{self.where.url}/api/{path}", json=body, params=query, timeout=limit
+                method, f"{self.where.url}/api/{path}", json=body, params=query
             )
         except httpx.TimeoutException:
-            raise Unreachable(f"{self.where} does not answer within {limit:g} s") from None
+            message = f"{self.where} does not answer within {self._timeout:g} s"
+            raise Unreachable(message) from None
         except httpx.ConnectError as error:
             raise Unreachable(f"{self.where} cannot be reached: {_reason(error)}") from None
         except httpx.HTTPError as error:

@@ -6,7 +6,6 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from routewright.compiler.broker.bulk import plain
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.fingerprint import Concerns
 from routewright.compiler.broker.plan_text import verdict
@@ -208,7 +207,7 @@ def _read_change(row: Mapping[str, Any]) -> Change:
 
 def _exchange(it: Exchange) -> dict[str, Any]:
     flags = {"durable": it.durable, "auto_delete": it.auto_delete, "internal": it.internal}
-    return {"name": it.name, "type": it.type, **flags, "arguments": plain(it.arguments)}
+    return {"name": it.name, "type": it.type, **flags, "arguments": _plain(it.arguments)}
 
 
 def _read_exchange(row: Mapping[str, Any]) -> Exchange:
@@ -218,7 +217,7 @@ def _read_exchange(row: Mapping[str, Any]) -> Exchange:
 
 def _queue(it: Queue) -> dict[str, Any]:
     flags = {"durable": it.durable, "auto_delete": it.auto_delete}
-    return {"name": it.name, **flags, "arguments": plain(it.arguments)}
+    return {"name": it.name, **flags, "arguments": _plain(it.arguments)}
 
 
 def _read_queue(row: Mapping[str, Any]) -> Queue:
@@ -228,7 +227,7 @@ def _read_queue(row: Mapping[str, Any]) -> Queue:
 def _binding(it: Binding) -> dict[str, Any]:
     kind = "queue" if isinstance(it.destination, Queue) else "exchange"
     ends = {"source": it.source.name, "destination": it.destination.name, "destination_type": kind}
-    return {**ends, "routing_key": it.key, "arguments": plain(it.arguments)}
+    return {**ends, "routing_key": it.key, "arguments": _plain(it.arguments)}
 
 
 def _read_binding(row: Mapping[str, Any]) -> Binding:
@@ -242,7 +241,7 @@ def _policy(it: Policy) -> dict[str, Any]:
     return {
         "name": it.name,
         "pattern": it.pattern,
-        "definition": plain(it.definition),
+        "definition": _plain(it.definition),
         "priority": it.priority,
         "apply_to": it.apply_to,
     }
@@ -251,3 +250,12 @@ def _policy(it: Policy) -> dict[str, Any]:
 def _read_policy(row: Mapping[str, Any]) -> Policy:
     known = (row["name"], row["pattern"], row["definition"], row["priority"], row["apply_to"])
     return Policy(*known)
+
+
+def _plain(value: Any) -> Any:
+    """Any mapping or sequence as one that json can write."""
+    if hasattr(value, "keys"):
+        return {name: _plain(value[name]) for name in value}
+    if isinstance(value, (list, tuple)):
+        return [_plain(it) for it in value]
+    return value

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from amqp.exceptions import AMQPError
+from kombu.connection import Connection
 
 from routewright.compiler.broker.changes import OnStep
 from routewright.compiler.broker.connect import connect, is_amqp
@@ -28,11 +30,15 @@ _BLIND = (
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """An open channel to a broker, and its management API where that can be asked."""
+    """An open channel to a broker, and its management API where that can be asked.
+
+    `another` opens one more connection to the broker.
+    """
 
     channel: Any
     vhost: str
     api: Management | None
+    another: Callable[[], AbstractContextManager[Connection]]
     without_api: str = ""  # why there is none, if one was expected
 
     def look(self, wanted: Topology, on_step: OnStep | None = None) -> Live:
@@ -116,7 +122,8 @@ def opened(
             channel = connection.channel()
         except ERRORS as error:
             raise refusal(error, "opening a channel") from error
-        yield Session(channel, connection.virtual_host, api, why)
+        another = partial(connect, url, timeout, vhost)
+        yield Session(channel, connection.virtual_host, api, another, why)
 
 
 def _check(api: Management, connection: Any) -> None:

@@ -76,11 +76,11 @@ def test_after_an_apply_a_second_plan_is_empty(broker: Broker, seed: int) -> Non
         assert there.queues.keys() == topology.queues.keys()
 
 
-@pytest.mark.parametrize("at_once", [4_000, 25])
+@pytest.mark.parametrize("size", [4_000, 25, 3])
 def test_many_things_are_created_at_once_and_are_what_was_declared(
-    broker: Broker, monkeypatch: pytest.MonkeyPatch, at_once: int
+    broker: Broker, monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(bulk, "AT_ONCE", at_once)
+    monkeypatch.setattr(bulk, "AT_ONCE", size)
     seen: list[int] = []
     exchange = Exchange("e", "topic", arguments={"alternate-exchange": "lost"})
     lost = Exchange("lost", "headers")
@@ -97,10 +97,45 @@ def test_many_things_are_created_at_once_and_are_what_was_declared(
     apply(topology, broker, on_step=lambda _phase, done, _total: seen.append(done))
     assert not plan(topology, broker).steps
     assert len(bindings(broker)) == 61
-    assert seen[0] == min(at_once, 62)  # that it is owned comes first, of each thing
+    assert seen[0] == min(size, 62)  # that it is owned comes first, of each thing
     assert seen == sorted(seen)
     assert seen[-1] == 62 + 62 + 61
     assert len(plan(Topology("many"), broker).steps) > 120
+
+
+def many_queues() -> Topology:
+    exchange, queues = Exchange("e", "topic"), {f"q{n}": Queue(f"q{n}") for n in range(60)}
+    bindings = tuple(Binding(exchange, it, f"{name}.#") for name, it in queues.items())
+    return Topology("many", exchanges={"e": exchange}, queues=queues, bindings=bindings)
+
+
+@pytest.mark.parametrize("limits", [{"max-channels": 4}, {"max-connections": 1}])
+def test_where_there_may_not_be_many_channels_things_are_created_one_by_one(
+    broker: Broker, limits: dict[str, int]
+) -> None:
+    everything = {"configure": ".*", "write": ".*", "read": ".*"}
+    broker.node.api("PUT", "/users/few", {"password": "secret", "tags": "management"})
+    broker.node.api("PUT", f"/permissions/{broker.vhost}/few", everything)
+    broker.node.ctl("set_user_limits", "few", json.dumps(limits))
+    seen: list[int] = []
+    with session(broker, "few", "secret") as opened_:
+        made = plan_for(many_queues(), opened_)
+        done = deploy(made, opened_, lambda _phase, done, _total: seen.append(done))
+    assert not done.differs
+    assert seen == [*range(1, len(made.pending) + 1)]
+
+
+def test_what_is_refused_of_many_things_is_named(broker: Broker) -> None:
+    permissions = {"configure": "^(routewright|e|q[^3]|q3[^3])", "write": ".*", "read": ".*"}
+    broker.node.api("PUT", "/users/all-but-one", {"password": "secret", "tags": "management"})
+    broker.node.api("PUT", f"/permissions/{broker.vhost}/all-but-one", permissions)
+    with session(broker, "all-but-one", "secret") as opened_:
+        made = plan_for(many_queues(), opened_)
+        with pytest.raises(PermissionRefused, match=r"for queue `q3`.*planning again goes on"):
+            deploy(made, opened_)
+    assert not bindings(broker)
+    apply(many_queues(), broker)
+    assert not plan(many_queues(), broker).steps
 
 
 def test_what_others_have_on_the_virtual_host_is_never_touched(broker: Broker) -> None:
@@ -379,7 +414,7 @@ class TestTheBrokerSaysNo:
         assert isinstance(error, (PermissionRefused, CredentialsRefused))
         assert "planplain" in str(error)
 
-    def test_a_user_who_is_no_administrator_declares_one_by_one(self, broker: Broker) -> None:
+    def test_a_user_who_is_no_administrator_creates_many_things(self, broker: Broker) -> None:
         everything = {"configure": ".*", "write": ".*", "read": ".*"}
         broker.node.api("PUT", "/users/planner", {"password": "secret", "tags": "management"})
         broker.node.api("PUT", f"/permissions/{broker.vhost}/planner", everything)
