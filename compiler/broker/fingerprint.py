@@ -32,7 +32,8 @@ def concerns_of(wanted: Topology, live: Live) -> Concerns:
 
 def fingerprint(live: Live, owner: str, concerns: Concerns) -> str:
     """A hash of all that a plan depends on: things with these names, and what is bound to them."""
-    return "sha256:" + sha256(json.dumps(seen(live, owner, concerns)).encode()).hexdigest()
+    lines = [seen(live, owner, concerns), sorted(_shared(live, owner, concerns))]
+    return "sha256:" + sha256(json.dumps(lines).encode()).hexdigest()
 
 
 def seen(live: Live, owner: str, concerns: Concerns) -> list[str]:
@@ -40,6 +41,17 @@ def seen(live: Live, owner: str, concerns: Concerns) -> list[str]:
     lines = [*_things(live.topology, concerns)]
     lines += [f"owned {kind} `{name}`" for kind, name in live.owned_by(owner).names]
     return sorted(lines)
+
+
+def _shared(live: Live, owner: str, concerns: Concerns) -> Iterator[str]:
+    """What others own too, and is therefore not removed."""
+    names = {"exchange": concerns.exchanges, "queue": concerns.queues}
+    names["policy"] = live.owned_by(owner).of_kind("policy")
+    for other, owned in live.owned.items():
+        if other != owner:
+            for kind, name in owned.names:
+                if name in names[kind]:
+                    yield f"owned by `{other}`: {kind} `{name}`"
 
 
 def _things(topology: Topology, concerns: Concerns) -> Iterator[str]:
