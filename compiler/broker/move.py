@@ -41,7 +41,7 @@ class _Mover:
         self._channel, self._change = channel, change
         self._published = 0
         self._unconfirmed: set[int] = set()
-        self._refused = False
+        self._refused: set[int] = set()
         channel.confirm_select()
         channel.events["basic_ack"].add(self._on_ack)
         channel.events["basic_nack"].add(self._on_nack)
@@ -53,43 +53,43 @@ class _Mover:
         return moved
 
     def _batch(self) -> int:
-        last, count = None, 0
-        while count < _AT_A_TIME:
+        tags: dict[int, int] = {}  # of deliveries, by the numbers of what was published
+        while len(tags) < _AT_A_TIME:
             message = self._channel.basic_get(self._change.source.name, no_ack=False)
             if message is None:
                 break
             self._published += 1
             self._unconfirmed.add(self._published)
+            tags[self._published] = message.delivery_tag
             self._channel.basic_publish(
                 _copy(message),
                 exchange="",
                 routing_key=self._change.destination.name,
                 mandatory=True,
             )
-            last, count = message.delivery_tag, count + 1
         while self._unconfirmed:
             self._channel.connection.drain_events(timeout=None)
         if self._refused:
+            for number in tags.keys() - self._refused:
+                self._channel.basic_ack(tags[number])
             raise StillInUse(
                 f"queue `{self._change.destination.name}` takes no more messages: those of "
                 f"`{self._change.source.name}` stay there"
             )
-        if last is not None:
-            self._channel.basic_ack(last, multiple=True)
-        return count
+        if tags:
+            self._channel.basic_ack(tags[self._published], multiple=True)
+        return len(tags)
 
     def _on_ack(self, tag: int, multiple: bool) -> None:
-        self._settle(tag, multiple)
+        self._unconfirmed -= self._up_to(tag, multiple)
 
     def _on_nack(self, tag: int, multiple: bool) -> None:
-        self._refused = True
-        self._settle(tag, multiple)
+        refused = self._up_to(tag, multiple)
+        self._refused |= refused
+        self._unconfirmed -= refused
 
-    def _settle(self, tag: int, multiple: bool) -> None:
-        if multiple:
-            self._unconfirmed = {it for it in self._unconfirmed if it > tag}
-        else:
-            self._unconfirmed.discard(tag)
+    def _up_to(self, tag: int, multiple: bool) -> set[int]:
+        return {it for it in self._unconfirmed if it == tag or (multiple and it < tag)}
 
 
 def _copy(message: Any) -> Message:
