@@ -10,7 +10,7 @@ from functools import cache
 from routewright.compiler.assemble import MalformedDefinitions, Parts, assemble
 from routewright.compiler.broker import rows
 from routewright.compiler.broker.changes import Conflict
-from routewright.compiler.broker.errors import NotABroker
+from routewright.compiler.broker.errors import NotABroker, Unsupported
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.ownership import Owned, is_mark, read
 from routewright.compiler.topology import Topology
@@ -87,12 +87,15 @@ def look(api: Management) -> Live:
             live=True,
         )
         topology = assemble(parts, str(api.where), api.where.vhost)
-    except (MalformedDefinitions, rows.MalformedRow, AttributeError, TypeError) as error:
+    except MalformedDefinitions as error:
+        raise Unsupported(str(error)) from None
+    except (rows.MalformedRow, AttributeError, TypeError) as error:
         raise NotABroker(f"{api.where} does not answer as RabbitMQ does: {error}") from None
     return Live(
         topology,
         read(
-            (it.name for it in found), ((it.source, it.key) for it in bound if is_mark(it.source))
+            (it.name for it in found),
+            ((it.source, it.key, it.arguments) for it in bound if is_mark(it.source)),
         ),
         cache(lambda: _counts(api)),
         cache(lambda: _tags(api)),
