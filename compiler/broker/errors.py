@@ -59,7 +59,7 @@ class ConnectionLost(BrokerError):
 
 
 class Busy(BrokerError):
-    """Another apply of the same topology is at work on the virtual host."""
+    """Another apply is at work on the virtual host."""
 
 
 class Outdated(BrokerError):

@@ -66,26 +66,36 @@ class Session:
         return Live(there, conflicts=present.conflicts, unseen=(why + _BLIND,))
 
     def lock(self, topology: str) -> None:
-        """Keep other applies of a topology away for as long as the connection lasts.
+        """Keep other applies to the virtual host away for as long as the connection lasts.
+
+        Those of other topologies too: they may share an exchange, and what is proved of the moments
+        between holds only if nobody else changes what is bound to it.
 
         Raises:
             Busy: there is one already.
         """
-        try:
-            self.channel.queue_declare(f"routewright.lock.{topology}", exclusive=True)
-        except ERRORS as error:
-            if getattr(error, "reply_code", None) == RESOURCE_LOCKED:
-                raise Busy(
-                    f"another apply of `{topology}` is at work on virtual host `{self.vhost}`"
-                ) from None
-            raise refusal(error, f"lock `routewright.lock.{topology}`") from error
+        whose = (f"another apply of `{topology}`", "an apply of another topology")
+        for lock, other in zip(_locks(topology), whose, strict=True):
+            try:
+                self.channel.queue_declare(lock, exclusive=True)
+            except ERRORS as error:
+                if getattr(error, "reply_code", None) == RESOURCE_LOCKED:
+                    said = f"{other} is at work on virtual host `{self.vhost}`: nothing was changed"
+                    raise Busy(said) from None
+                raise refusal(error, f"lock `{lock}`") from error
 
     def unlock(self, topology: str) -> None:
         """Let others apply before the connection ends."""
-        try:
-            self.channel.queue_delete(f"routewright.lock.{topology}")
-        except ERRORS as error:
-            raise refusal(error, f"lock `routewright.lock.{topology}`") from error
+        for lock in _locks(topology):
+            try:
+                self.channel.queue_delete(lock)
+            except ERRORS as error:
+                raise refusal(error, f"lock `{lock}`") from error
+
+
+def _locks(topology: str) -> tuple[str, str]:
+    """The exclusive queues that an apply holds: of its topology, and of the virtual host."""
+    return f"routewright.lock.{topology}", "routewright.lock"
 
 
 @contextmanager
