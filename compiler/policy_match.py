@@ -24,6 +24,24 @@ Item = TypeVar("Item", Exchange, Queue)
 _NOT_PCRE = re.compile(r"\{,|\\[uUN]|\\Z|\(\?[a-zA-Z-]*[aLu]")
 
 
+# What stands for characters within a set, as a part of one: `[[:digit:]]`. With Erlang's tables
+# for PCRE, these are of Latin-1.
+_LOWER, _UPPER = "a-z\xaa\xb5\xba\xdf-\xf6\xf8-\xff", "A-Z\xc0-\xd6\xd8-\xde"
+_CLASSES = {
+    "alnum": f"0-9{_UPPER}{_LOWER}",
+    "alpha": f"{_UPPER}{_LOWER}",
+    "blank": r"\t ",
+    "digit": "0-9",
+    "lower": _LOWER,
+    "space": r"\t-\r ",
+    "upper": _UPPER,
+    "word": f"0-9_{_UPPER}{_LOWER}",
+    "xdigit": "0-9A-Fa-f",
+}
+_CLASS = re.compile(r"\[:(?P<name>\w+):\]")
+_SET = re.compile(r"\\.|\[\^?\]?(?:\[:\^?\w+:\]|\\.|[^\]\\])*\]", re.DOTALL)
+
+
 class MalformedPattern(ValueError):
     """The pattern of a policy is no regular expression that PCRE and Python read alike."""
 
@@ -43,9 +61,17 @@ def regular_expression(pattern: str) -> re.Pattern[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")
-            return re.compile(_as_bytes(pattern))
+            return re.compile(_SET.sub(_without_classes, _as_bytes(pattern)))
     except (re.error, Warning, OverflowError, RecursionError) as error:
         raise MalformedPattern(str(error)) from None
+
+
+def _without_classes(found: re.Match[str]) -> str:
+    """A set with the members of its classes; another escaped character as it is."""
+    text = found[0]
+    if _CLASS.fullmatch(text):
+        raise MalformedPattern(f"`{text}` belongs in a set, as in `[{text}]`")
+    return text[0] + _CLASS.sub(lambda it: _CLASSES.get(it["name"], it[0]), text[1:])
 
 
 def _as_bytes(text: str) -> str:

@@ -96,10 +96,30 @@ policies:
     }
 
 
-@pytest.mark.parametrize("pattern", ["(", "q{,3}", r"\Qa\E", "[[:alpha:]]", r"(?u)a", r"\u0061"])
+@pytest.mark.parametrize(
+    "pattern", ["(", "q{,3}", r"\Qa\E", "[[:^alpha:]]", "[:alpha:]", r"(?u)a", r"\u0061"]
+)
 def test_a_pattern_that_perl_and_python_may_read_differently_is_refused(pattern: str) -> None:
     with pytest.raises(MalformedPattern):
         regular_expression(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "name", "matched"),
+    [
+        ("^[[:alpha:]]+$", "ab", True),
+        ("^[[:alpha:]]+$", "a1", False),
+        ("^[[:alpha:][:digit:]._-]+$", "a-1.b", True),
+        ("^[^[:upper:]]+$", "aB", False),
+        (r"^[\][:digit:]]+$", "]1", True),
+        (r"^\[[[:lower:]]+$", "[ab", True),
+        ("^[[:xdigit:]]{2}[[:blank:]]$", "f0 ", True),
+    ],
+)
+def test_classes_of_characters_in_a_set_are_those_of_perl(
+    pattern: str, name: str, matched: bool
+) -> None:
+    assert (regular_expression(pattern).search(name) is not None) is matched
 
 
 def test_definitions_carry_policies_and_are_read_back(tmp_path: Path) -> None:
