@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from hashlib import sha256
 from typing import Any
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
@@ -35,63 +36,73 @@ class MalformedPlan(ValueError):
 
 
 def to_json(plan: Plan) -> str:
-    """The plan for a file, and for programs."""
-    return json.dumps(
-        {
-            "format": FORMAT,
-            "topology": plan.topology,
-            "vhost": plan.vhost,
-            "verdict": verdict(plan),
-            "fingerprint": plan.fingerprint,
-            "needs": list(plan.codes),
-            "steps": [_step(it) for it in plan.steps],
-            **({"held": [_step(it) for it in plan.held]} if plan.held else {}),
-            "differences": [
-                {
-                    "exchange": it.exchange,
-                    "witness": it.witness,
-                    "kind": it.kind,
-                    "before": list(it.before),
-                    "after": list(it.after),
-                    **({"headers": printed(it.headers)} if it.headers else {}),
-                }
-                for it in plan.differences
-            ],
-            "violations": [
-                {
-                    "harm": it.harm,
-                    "exchange": it.exchange,
-                    "witness": it.witness,
-                    "before": it.before,
-                    "meanwhile": it.meanwhile,
-                    "after": it.after,
-                    **({"headers": printed(it.headers)} if it.headers else {}),
-                }
-                for it in plan.violations
-            ],
-            "conflicts": [str(it) for it in plan.conflicts],
-            "foreign": list(plan.foreign),
-            "in_use": list(plan.in_use),
-            "undecided": list(plan.undecided),
-            "notes": list(plan.notes),
-            "concerns": {
-                "exchanges": sorted(plan.concerns.exchanges),
-                "queues": sorted(plan.concerns.queues),
-            },
+    """The plan for a file, and for programs.
+
+    It ends with a digest of all the rest, by which a file that was changed since is known.
+    """
+    found = _told(plan)
+    return json.dumps({**found, "digest": _digest(found)}, indent=2)
+
+
+def _digest(found: Mapping[str, Any]) -> str:
+    rest = {name: it for name, it in found.items() if name != "digest"}
+    return "sha256:" + sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _told(plan: Plan) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "topology": plan.topology,
+        "vhost": plan.vhost,
+        "verdict": verdict(plan),
+        "fingerprint": plan.fingerprint,
+        "needs": list(plan.codes),
+        "steps": [_step(it) for it in plan.steps],
+        **({"held": [_step(it) for it in plan.held]} if plan.held else {}),
+        "differences": [
+            {
+                "exchange": it.exchange,
+                "witness": it.witness,
+                "kind": it.kind,
+                "before": list(it.before),
+                "after": list(it.after),
+                **({"headers": printed(it.headers)} if it.headers else {}),
+            }
+            for it in plan.differences
+        ],
+        "violations": [
+            {
+                "harm": it.harm,
+                "exchange": it.exchange,
+                "witness": it.witness,
+                "before": it.before,
+                "meanwhile": it.meanwhile,
+                "after": it.after,
+                **({"headers": printed(it.headers)} if it.headers else {}),
+            }
+            for it in plan.violations
+        ],
+        "conflicts": [str(it) for it in plan.conflicts],
+        "foreign": list(plan.foreign),
+        "in_use": list(plan.in_use),
+        "undecided": list(plan.undecided),
+        "notes": list(plan.notes),
+        "concerns": {
+            "exchanges": sorted(plan.concerns.exchanges),
+            "queues": sorted(plan.concerns.queues),
         },
-        indent=2,
-    )
+    }
 
 
 def from_json(name: str, data: bytes) -> Plan:
     """The plan in a file: what an apply needs of it.
 
     Raises:
-        MalformedPlan: it is none, or of a format that is not known here.
+        MalformedPlan: it is none, of a format that is not known here, or not as it was made.
     """
     try:
         found = json.loads(data)
-        _need_format(found, name)
+        _need_whole(found, name)
         return Plan(
             str(found["topology"]),
             str(found["vhost"]),
@@ -109,7 +120,7 @@ def from_json(name: str, data: bytes) -> Plan:
         raise MalformedPlan(f"{name} is no plan of routewright's: {error}") from None
 
 
-def _need_format(found: Any, name: str) -> None:
+def _need_whole(found: Any, name: str) -> None:
     if not isinstance(found, dict) or "format" not in found:
         raise MalformedPlan(f"{name} is no plan of routewright's")
     if found["format"] != FORMAT:
@@ -117,6 +128,10 @@ def _need_format(found: Any, name: str) -> None:
             f"{name} is a plan of format {found['format']}, and this release reads {FORMAT}: "
             "make a new plan"
         )
+    if "digest" not in found:
+        raise MalformedPlan(f"{name} is no plan of routewright's: it has no digest")
+    if found["digest"] != _digest(found):
+        raise MalformedPlan(f"{name} was changed after the plan was made: make a new plan")
 
 
 def _step(step: Step) -> dict[str, Any]:

@@ -179,6 +179,19 @@ def test_a_file_that_is_no_plan_is_one_line(text: str, said: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
+def test_a_plan_that_was_changed_since_is_refused_in_one_line() -> None:
+    run("plan", "-o", "plan.json")
+    text = Path("plan.json").read_text()
+    assert '"image"' in text
+    Path("plan.json").write_text(text.replace('"image"', "7"))
+    result = run("apply", "plan.json")
+    assert result.returncode == 2
+    assert result.stderr.endswith(
+        "plan.json was changed after the plan was made: make a new plan\n"
+    )
+    assert result.stderr.count("\n") == 1
+
+
 @pytest.mark.parametrize("command", [["plan"], ["compile", "--apply"]])
 def test_a_management_api_that_is_off_is_one_line(command: list[str]) -> None:
     result = run(*command, "--management", "http://ops:secret@127.0.0.1:1")
