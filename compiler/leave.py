@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal, TypeAlias, get_args
 
 Code: TypeAlias = Literal[
-    "drop-messages",  # a policy's limit gets lower, and the broker drops what is over it
+    "drop-messages",  # a limit gets lower, and the broker drops what is over it
     "lose-keys",  # a binding goes by which keys are delivered that nothing delivers then
     "name-gap",  # what is sent to a thing by its name while it is made anew
     "remove-exchange",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
 from routewright.compiler.broker.by_name import senders
@@ -14,6 +14,7 @@ from routewright.compiler.broker.standins import PREFIX as STANDS_IN
 from routewright.compiler.broker.state import Identity
 from routewright.compiler.broker.steps import (
     Change,
+    Move,
     RemoveExchange,
     RemovePolicy,
     RemoveQueue,
@@ -23,7 +24,7 @@ from routewright.compiler.broker.steps import (
 )
 from routewright.compiler.leave import Code
 from routewright.compiler.policy_match import with_policy
-from routewright.compiler.topology import Exchange, Queue, Topology
+from routewright.compiler.topology import Arguments, Exchange, Queue, Topology
 
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires")
 
@@ -31,8 +32,14 @@ _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires")
 class Codes:
     """What steps may take away."""
 
-    def __init__(self, live: Live, wanted: Topology, changes: Iterable[Change]) -> None:
-        self._live, self._wanted = live, wanted
+    def __init__(
+        self,
+        live: Live,
+        wanted: Topology,
+        changes: Iterable[Change],
+        lowered: Collection[str] = (),  # queues that are made anew with a lower limit
+    ) -> None:
+        self._live, self._wanted, self._lowered = live, wanted, lowered
         changes = [*changes]
         removing = any(isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) for it in changes)
         self._lossy: frozenset[Identity] = (
@@ -65,6 +72,8 @@ class Codes:
                 return "replace-queue"
             case Replace(_, Exchange()):
                 return "replace-exchange"
+            case Move(queue):
+                return "drop-messages" if queue.name in self._lowered else None
             case SetPolicy():
                 return "drop-messages" if any(tightened(change, self._live.topology)) else None
             case _:
@@ -82,9 +91,29 @@ def tightened(change: SetPolicy, topology: Topology) -> Iterator[str]:
     after = {**topology.policies, change.policy.name: change.policy}.values()
     for name, found in topology.queues.items():
         queue = replace(found, policy=None)
-        was, is_ = with_policy(queue, before).effective, with_policy(queue, after).effective
-        for limit in _LIMITS:
-            old, new = was.get(limit), is_.get(limit)
-            if new != old and isinstance(new, int) and (not isinstance(old, int) or new < old):
-                yield name
-                break
+        if _is_lower(with_policy(queue, before).effective, with_policy(queue, after).effective):
+            yield name
+
+
+def lowered(change: Replace, live: Live, wanted: Topology) -> bool:
+    """Whether a queue is made anew with a lower limit, over which what is moved there is dropped.
+
+    Not with one over which nothing is taken: then the move ends, and the messages stay.
+    """
+    old, new = change.old, change.new
+    if not isinstance(old, Queue) or not isinstance(new, Queue):
+        return False
+    policies = {**live.topology.policies, **wanted.policies}.values()
+    is_ = dict(with_policy(new, policies).effective)
+    if str(is_.get("x-overflow", "")).startswith("reject-publish"):
+        is_ = {name: value for name, value in is_.items() if not name.startswith("x-max-length")}
+    return _is_lower(old.effective, is_)
+
+
+def _is_lower(was: Arguments, is_: Arguments) -> bool:
+    """Whether messages that may wait under some limits may not under others."""
+    for limit in _LIMITS:
+        old, new = was.get(limit), is_.get(limit)
+        if new != old and isinstance(new, int) and (not isinstance(old, int) or new < old):
+            return True
+    return False

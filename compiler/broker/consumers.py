@@ -20,6 +20,7 @@ from amqp.exceptions import AMQPError
 from routewright.compiler.broker.declare import NOT_FOUND, refusal
 from routewright.compiler.broker.errors import StillInUse
 from routewright.compiler.broker.management import Management
+from routewright.compiler.broker.replacement import GOES_WITH_CONSUMERS
 from routewright.compiler.broker.steps import Release
 from routewright.compiler.topology import Queue
 from routewright.runtime.orders import WORKER, Order, worker_of
@@ -63,9 +64,12 @@ class Consumers:
         deadline = monotonic() + self._wait
         for queue in queues:
             try:
+                self._need_lasting(queue, ": nothing was changed")
                 while others := self._others(queue):
                     self._unaccounted[queue.name] = monotonic()
                     self._need_time(deadline, queue.name, others, ": nothing was changed")
+                    for it in queues:
+                        self._count(it.name)  # which keeps one with `x-expires` from expiring
             except (AMQPError, OSError) as error:
                 raise refusal(error, f"the consumers of queue `{queue.name}`") from error
 
@@ -79,6 +83,7 @@ class Consumers:
         """
         name, deadline = change.queue.name, monotonic() + self._wait
         was_used, puzzled = False, False
+        self._need_lasting(change.queue)
         while self._count(name) is not None:
             told, problems = self._tell(change, deadline)
             count = self._count(name) or 0
@@ -154,6 +159,7 @@ class Consumers:
         deadline = max(fresh, monotonic()) + self._wait
         while True:
             left = self._unacknowledged(name)
+            self._count(name)  # which keeps a queue with `x-expires` from expiring
             if monotonic() >= fresh:
                 if not left:
                     break
@@ -179,6 +185,11 @@ class Consumers:
         if pause:
             self._post.listen(pause)
 
+    def _need_lasting(self, queue: Queue, end: str = "") -> None:
+        """See that a queue does not go with its consumers."""
+        if queue.auto_delete and self._count(queue.name):
+            raise StillInUse(f"queue `{queue.name}` stays{end}; {GOES_WITH_CONSUMERS}")
+
     def _count(self, queue: str) -> int | None:
         """How many consumers a queue has at this moment; None where it is not there."""
         try:
@@ -192,7 +203,8 @@ class Consumers:
         """The consumers that the API lists and that are no workers, each by a name."""
         for it in self._api.of_vhost("consumers"):
             if it["queue"]["name"] == queue and worker_of(it["consumer_tag"]) is None:
-                connection = it["channel_details"].get("connection_name") or "a connection"
+                details = it["channel_details"] or {}  # an empty list, where there are none
+                connection = details.get("connection_name") or "a connection"
                 yield f"{connection} (consumer `{it['consumer_tag']}`)"
 
     def _workers(self) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from routewright.compiler.broker.by_name import senders
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
@@ -104,11 +104,15 @@ class Describe:
             case RemovePolicy(policy) if not _stands_in(change):
                 return f"what it matches loses {', '.join(sorted(policy.definition))}"
             case SetPolicy():
-                queues = sorted(tightened(change, self._live.topology))
-                counts = (f"`{it}` has {self._live.counts_of(it).messages}" for it in queues[:5])
-                return f"messages over the new limit: {', '.join(counts)}" if queues else ""
+                return self._over_limit(sorted(tightened(change, self._live.topology)))
+            case Move(queue) if self._codes.of(change):
+                return self._over_limit([queue.name])
             case _:
                 return ""
+
+    def _over_limit(self, queues: Sequence[str]) -> str:
+        counts = (f"`{it}` has {self._first.counts_of(it).messages}" for it in queues[:5])
+        return f"messages over the new limit: {', '.join(counts)}" if queues else ""
 
     def _counts(self, queue: Queue) -> str:
         counts = self._first.counts_of(queue.name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from routewright.compiler.broker.by_name import senders
 from routewright.compiler.broker.changes import Bind, Conflict
-from routewright.compiler.broker.codes import Codes
+from routewright.compiler.broker.codes import Codes, lowered
 from routewright.compiler.broker.describe import Describe, notes
 from routewright.compiler.broker.diff import Differences, differences
 from routewright.compiler.broker.fingerprint import Concerns, concerns_of, fingerprint
@@ -103,14 +103,18 @@ def make_plan(
         parts.append(_Part(live, Ordered(tuple(kept)), Codes(live, wanted, ()), ()))
     concerns = concerns_of(wanted, live)
     described = [(it, Describe(it.live, live, wanted, it.codes)) for it in parts]
-    held = [describe.step(it) for part, describe in described for it in part.held]
+    held = [
+        replace(describe.step(it), code=code)
+        for part, describe in described
+        for it, code in part.held
+    ]
     return Plan(
         wanted.name,
         live.topology.vhost or "/",
         fingerprint(live, wanted.name, concerns),
         concerns,
         tuple(describe.step(it) for part, describe in described for it in part.ordered.changes),
-        tuple({str(it.change): it for it in held}.values()),
+        tuple({(str(it.change), it.code): it for it in held}.values()),
         tuple(it for part in parts for it in part.ordered.differences),
         tuple(it for part in parts for it in violating(part.ordered)),
         tuple({name: None for part in parts for name in part.ordered.undecided}),
@@ -124,12 +128,12 @@ def make_plan(
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A stretch of a plan: what it begins with, its changes, and those left out."""
+    """A stretch of a plan: what it begins with, its changes, and those left out for a code."""
 
     live: Live
     ordered: Ordered
     codes: Codes
-    held: tuple[Change, ...]
+    held: tuple[tuple[Change, Code], ...]
 
 
 def _replacements(
@@ -140,14 +144,25 @@ def _replacements(
     possible = [it for it in replacing if obstacle(it, live, wanted) is None]
     kept = [it for it in replacing if it not in possible]
     with_leave = [
-        it for it in possible if allowed is None or _codes_of(it, live, wanted).issubset(allowed)
+        it for it in possible if allowed is None or _replacing(it, live, wanted).issubset(allowed)
     ]
     return with_leave, kept
 
 
-def _codes_of(change: Replace, live: Live, wanted: Topology) -> set[Code]:
+def _codes_of(change: Change, codes: Codes, live: Live, wanted: Topology) -> set[Code]:
+    if isinstance(change, Replace):
+        return _replacing(change, live, wanted)
+    code = codes.of(change)
+    return {code} if code else set()
+
+
+def _replacing(change: Replace, live: Live, wanted: Topology) -> set[Code]:
     codes: set[Code] = {"replace-queue" if isinstance(change.old, Queue) else "replace-exchange"}
-    return codes | ({"name-gap"} if senders(change.old, live.topology, wanted) else set())
+    if senders(change.old, live.topology, wanted):
+        codes.add("name-gap")
+    if lowered(change, live, wanted):
+        codes.add("drop-messages")
+    return codes
 
 
 def _parts(
@@ -173,21 +188,31 @@ def _parts(
         yield _part(wanted, live, adopt=adopt, allowed=allowed)
         return
     halfway = meanwhile(wanted, replaced, live)
-    first = _part(halfway, live, adopt=adopt, allowed=allowed)
+    lower = {it.old.name for it in replaced if lowered(it, live, wanted)}
+    first = _part(halfway, live, adopt=adopt, allowed=allowed, lower=lower)
     changes = [*first.ordered.changes, *emptied(replaced, live)]
     yield replace(first, ordered=replace(first.ordered, changes=tuple(changes)))
     gone = after(live, changes, wanted.name)
     yield _part(wanted, gone, adopt=adopt, allowed=allowed)
 
 
-def _part(wanted: Topology, live: Live, *, adopt: bool, allowed: Collection[Code] | None) -> _Part:
+def _part(
+    wanted: Topology,
+    live: Live,
+    *,
+    adopt: bool,
+    allowed: Collection[Code] | None,
+    lower: Collection[str] = (),
+) -> _Part:
     """The changes between two states, which go on with what an earlier apply has begun."""
     for left in unfinished(live, wanted.name):
-        part = _stretch(wanted, left.picture, left.number, adopt=adopt, allowed=allowed)
+        part = _stretch(
+            wanted, left.picture, left.number, adopt=adopt, allowed=allowed, lower=lower
+        )
         ordered = gone_on_with(part.ordered, left, live, wanted.name)
         if ordered is not None:
             return replace(part, live=live, ordered=ordered)
-    return _stretch(wanted, live, None, adopt=adopt, allowed=allowed)
+    return _stretch(wanted, live, None, adopt=adopt, allowed=allowed, lower=lower)
 
 
 def _stretch(
@@ -197,14 +222,18 @@ def _stretch(
     *,
     adopt: bool,
     allowed: Collection[Code] | None,
+    lower: Collection[str],
 ) -> _Part:
     found = differences(wanted, live, adopt=adopt)
     changes = [it for it in found.changes if not _is_kept(it, live, wanted)]
-    codes = Codes(live, wanted, changes)
+    codes = Codes(live, wanted, changes, lower)
     held = [
-        it for it in changes if allowed is not None and (codes.of(it) or "") not in ("", *allowed)
+        (it, code)
+        for it in changes
+        for code in sorted(_codes_of(it, codes, live, wanted))
+        if allowed is not None and code not in allowed
     ]
-    changes = [*with_moves(_without(changes, held), wanted)]
+    changes = [*with_moves(_without(changes, [it for it, _ in held]), wanted)]
     return _Part(live, order(live.topology, changes, wanted.name, number), codes, tuple(held))
 
 

@@ -31,6 +31,10 @@ _KEPT = (
     "x-max-priority",
     "x-single-active-consumer",
 )
+GOES_WITH_CONSUMERS = (
+    "it is deleted with its last consumer (`auto_delete`), and what waits in it with it; have it "
+    "emptied and left by its consumers first"
+)
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
 
@@ -54,6 +58,8 @@ def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
         return "a stream keeps what was read, and cannot be emptied"
     if len(new.name.encode()) > _LONGEST:
         return "its name leaves no room for that of a queue to stand in"
+    if old.auto_delete and live.counts_of(old.name).consumers:
+        return GOES_WITH_CONSUMERS
     wanted = {it.source.name for it in declared.bindings if it.destination.name == new.name}
     owned = live.owned_by(declared.name)
     for it in live.topology.bindings:

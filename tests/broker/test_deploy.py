@@ -22,6 +22,7 @@ from routewright.compiler.broker.errors import (
     PermissionRefused,
     StillInUse,
     Unreachable,
+    Unsupported,
 )
 from routewright.compiler.broker.live import look
 from routewright.compiler.broker.plan_file import from_json, to_json
@@ -316,6 +317,15 @@ def test_a_plan_is_for_the_broker_it_was_made_for(broker: Broker) -> None:
     assert names(broker) == {"q"}
 
 
+def test_a_plan_is_outdated_once_another_topology_owns_what_it_removes(broker: Broker) -> None:
+    apply(one_queue(), broker)
+    made = plan(Topology("t"), broker)
+    apply(Topology("other", queues={"q": Queue("q")}), broker, adopt=True)
+    with session(broker) as opened_, pytest.raises(Outdated):
+        deploy(made, opened_)
+    assert names(broker) == {"q"}
+
+
 def test_what_others_do_elsewhere_does_not_make_a_plan_outdated(broker: Broker) -> None:
     made = plan(one_queue(), broker)
     with Connection(broker.url) as connection:
@@ -332,6 +342,43 @@ def test_of_two_applies_at_once_the_second_fails_by_name(broker: Broker) -> None
             deploy(made, second)
     assert names(broker) == set()
     apply(one_queue(), broker)  # the lock went with its connection
+
+
+def test_applies_of_two_topologies_at_once_are_not_proved_together(broker: Broker) -> None:
+    made = plan(one_queue(), broker)
+    with session(broker) as first, session(broker) as second:
+        first.lock("other")
+        with pytest.raises(Busy, match=r"an apply of another topology .* nothing was changed"):
+            deploy(made, second)
+        first.unlock("other")
+    apply(one_queue(), broker)
+
+
+@pytest.mark.parametrize("name", ["q" * 249, "q" * 255, "ü" * 127])
+def test_of_the_longest_names_it_is_known_who_owns_them(broker: Broker, name: str) -> None:
+    longest = Topology(
+        "long", exchanges={name: Exchange(name, "topic")}, queues={name: Queue(name)}
+    )
+    apply(longest, broker)
+    assert not plan(longest, broker).steps
+    assert not plan(longest, broker).notes
+    apply(Topology("long"), broker)
+    assert names(broker) == set()
+    with session(broker) as opened_:
+        assert opened_.api
+        assert look(opened_.api).owned_by("long").names == frozenset()
+
+
+def test_policies_of_others_are_read_as_the_broker_does(broker: Broker) -> None:
+    classes = {"pattern": "^[[:alpha:]]$", "definition": {"max-length": 7}, "apply-to": "queues"}
+    broker.node.api("PUT", f"/policies/{broker.vhost}/theirs", classes)
+    apply(one_queue(), broker)
+    with session(broker) as opened_:
+        assert opened_.api
+        assert look(opened_.api).topology.queues["q"].effective["x-max-length"] == 7
+    broker.node.api("PUT", f"/policies/{broker.vhost}/theirs", {**classes, "pattern": "\\Aq\\Z"})
+    with pytest.raises(Unsupported, match=r"has a policy that cannot be judged: `\\Z` means"):
+        plan(one_queue(), broker)
 
 
 @pytest.mark.parametrize("after", range(0, 21, 2))

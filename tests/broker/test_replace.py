@@ -2,17 +2,18 @@
 
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from deploying import apply, session
 from kombu.connection import Connection
-from private_nodes import Broker
+from private_nodes import Broker, until
 
 from routewright.compiler.broker.changes import DeclareQueue
 from routewright.compiler.broker.deploy import deploy, plan_for
 from routewright.compiler.broker.errors import ConnectionLost, StillInUse
 from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
 
 pytestmark = pytest.mark.broker
 
@@ -194,3 +195,110 @@ def test_killed_after_any_step_it_is_finished_by_the_same_command(broker: Broker
             assert not plan_for(wanted, opened_).steps
     assert [it["name"] for it in broker.queues("name")] == ["q"]
     assert waiting(broker) == Counter({f"m{n}": 1 for n in range(published)})
+
+
+def auto_deleted(arguments: dict[str, object]) -> Topology:
+    it = topology(arguments)
+    queue = replace(it.queues["q"], auto_delete=True)
+    bound = tuple(replace(found, destination=queue) for found in it.bindings)
+    return replace(it, queues={"q": queue}, bindings=bound)
+
+
+def test_a_queue_that_would_go_with_its_consumers_is_not_replaced_while_it_has_any(
+    broker: Broker,
+) -> None:
+    apply(auto_deleted({}), broker)
+    publish(broker, "m0", "m1")
+    wanted = auto_deleted({"x-max-priority": 3})
+    with session(broker) as opened_:
+        plan = plan_for(wanted, opened_)
+    with Connection(broker.url) as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 1, a_global=False)
+        channel.basic_consume("q", callback=lambda _: None)
+        with (
+            session(broker) as opened_,
+            pytest.raises(StillInUse, match="queue `q` stays: nothing was changed; it is deleted"),
+        ):
+            deploy(plan, opened_)
+        with session(broker) as opened_:  # which the API counts a little later
+            until(lambda: plan_for(wanted, opened_).replacements)
+            (withheld,) = plan_for(wanted, opened_).replacements
+        assert "deleted with its last consumer" in withheld.why
+
+
+def test_a_queue_that_would_go_with_its_consumers_is_replaced_before_it_has_any(
+    broker: Broker,
+) -> None:
+    apply(auto_deleted({}), broker)
+    publish(broker, "m0", "m1")
+    apply(auto_deleted({"x-max-priority": 3}), broker)
+    assert waiting(broker) == Counter({"m0": 1, "m1": 1})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "drops"),
+    [
+        ({}, {"x-max-length": 3}, True),
+        ({"x-max-length": 9}, {"x-max-length": 3}, True),
+        ({"x-max-length": 3}, {"x-max-length": 9}, False),
+        ({"x-message-ttl": 600_000}, {}, False),
+        ({}, {"x-message-ttl": 600_000}, True),
+        ({}, {"x-max-length": 3, "x-overflow": "reject-publish"}, False),
+    ],
+)
+def test_a_lower_limit_needs_leave_to_drop_messages(
+    broker: Broker, old: dict[str, object], new: dict[str, object], drops: bool
+) -> None:
+    apply(topology(old), broker)
+    publish(broker, "m0")
+    with session(broker) as opened_:
+        plan = plan_for(topology(new), opened_)
+        assert plan.codes == (("drop-messages",) if drops else ()) + ("replace-queue",)
+        held = plan_for(topology(new), opened_, allowed=["replace-queue"])
+        assert bool(held.pending) is not drops
+        assert [it.code for it in held.held] == (["drop-messages"] if drops else [])
+    said = [it.destroys for it in plan.steps if it.code == "drop-messages"]
+    assert len(said) == drops
+    assert all(it.startswith("messages over the new limit: `q` has ") for it in said)
+
+
+def test_a_limit_by_a_policy_counts_when_a_queue_is_replaced(broker: Broker) -> None:
+    apply(topology({}), broker)
+    policies = {"few": Policy("few", "^q$", {"max-length": 3}, 1, "queues")}
+    wanted = replace(topology({"x-max-priority": 3}), policies=policies)
+    with session(broker) as opened_:
+        assert "drop-messages" in plan_for(wanted, opened_).codes
+
+
+def test_what_a_queue_took_before_it_took_no_more_is_not_left_where_it_was(broker: Broker) -> None:
+    sent = [f"m{n}" for n in range(10)]
+    few = {"x-max-length": 3, "x-overflow": "reject-publish"}
+    apply(topology({}), broker)
+    publish(broker, *sent)
+    with pytest.raises(StillInUse, match="queue `q` takes no more messages"):
+        apply(topology(few), broker)
+    first = waiting(broker)
+    assert 3 <= first.total() < len(sent)  # a queue counts what it has a little late
+    found = first + waiting(broker, "routewright.standin.queue.q")
+    assert found == Counter(dict.fromkeys(sent, 1))
+
+
+def test_a_queue_does_not_expire_while_its_last_consumers_are_waited_for(broker: Broker) -> None:
+    apply(topology({"x-expires": 1000}), broker)
+    publish(broker, "m0", "m1")
+    gone: list[str] = []
+    with Connection(broker.url) as connection:
+        channel = connection.channel()
+        channel.basic_qos(0, 1, a_global=False)
+        channel.basic_consume("q", "theirs", callback=lambda _: None)
+
+        def leave(_queue: str, _who: str) -> None:
+            if not gone:
+                gone.append("theirs")
+                channel.basic_cancel("theirs")
+                connection.close()
+
+        apply(topology({"x-expires": 600_000}), broker, on_wait=leave)
+    assert gone
+    assert waiting(broker) == Counter({"m0": 1, "m1": 1})
