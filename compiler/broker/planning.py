@@ -30,7 +30,7 @@ from routewright.compiler.broker.steps import (
     Step,
 )
 from routewright.compiler.compare import Difference
-from routewright.compiler.leave import Code
+from routewright.compiler.leave import CODES, Code
 from routewright.compiler.topology import Exchange, Queue, Topology
 
 
@@ -230,8 +230,10 @@ def _stretch(
     held = [
         (it, code)
         for it in changes
-        for code in sorted(_codes_of(it, codes, live, wanted))
-        if allowed is not None and code not in allowed
+        for code in CODES
+        if allowed is not None
+        and code not in allowed
+        and code in _codes_of(it, codes, live, wanted)
     ]
     changes = [*with_moves(_without(changes, [it for it, _ in held]), wanted)]
     return _Part(live, order(live.topology, changes, wanted.name, number), codes, tuple(held))
