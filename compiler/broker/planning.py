@@ -227,7 +227,7 @@ def _stretch(
     found = differences(wanted, live, adopt=adopt)
     changes = [it for it in found.changes if not _is_kept(it, live, wanted)]
     codes = Codes(live, wanted, changes, lower)
-    held = [
+    held: list[tuple[Change, Code]] = [
         (it, code)
         for it in changes
         for code in CODES
