@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from brute_force import BruteForce
-from random_changes import random_pair
+from random_changes import edited, random_pair
 from random_topologies import WORDS, random_headers
 from rich.console import Console
 from rich.table import Table
@@ -24,6 +24,7 @@ from routewright.compiler.broker.planning import Plan, make_plan
 from routewright.compiler.broker.state import State
 from routewright.compiler.broker.steps import RemoveExchange, RemoveQueue, Step, Unbind
 from routewright.compiler.topology import Topology
+from routewright.runtime.orders import STAND_IN
 
 Message = tuple[str, str, dict[str, object]]
 
@@ -138,6 +139,50 @@ def examine_killed(seed: int, examined: Examined, messages: int = 60) -> None:
                 break
 
 
+def examine_changed_mind(seed: int, examined: Examined, messages: int = 60) -> None:
+    """The same pair by an apply that is killed at some step, after which something else is wanted.
+
+    That is the old topology again, or a third one. What is found half-way is the state before.
+    """
+    old, new = random_pair(seed)
+    randomly = random.Random(seed)
+    steps = [it.change for it in make_plan(new, owning(old)).pending]
+    for killed_after in randomly.sample(range(len(steps)), min(3, len(steps))):
+        found = after(owning(old), steps[:killed_after], new.name)
+        for wanted in (old, edited(new, randomly)):
+            plan = make_plan(wanted, found)
+            changes = [it.change for it in plan.pending]
+            examined.met["plans after another was killed half-way"] += 1
+            state, states = State(found.topology), [BruteForce(found.topology)]
+            for change in changes:
+                state.take(change)
+                states.append(BruteForce(state.topology()))
+            where = f"pair {seed}, killed after step {killed_after} for something else"
+            if not plan.obstacles and make_plan(wanted, after(found, changes, wanted.name)).steps:
+                examined.wrong.append(f"{where}: a second plan is not empty")
+            excused = {it.exchange for it in plan.violations} | {*plan.undecided}
+            for exchange, key, headers in _messages(old, plan, randomly, messages):
+                if exchange in excused or not (
+                    exchange in old.exchanges and exchange in wanted.exchanges
+                ):
+                    continue
+                examined.looked_at += 1
+                reached = [_as_declared(_queues(it, exchange, key, headers)) for it in states]
+                before, last = reached[0] or set(), reached[-1] or set()
+                for place, now in enumerate(reached):
+                    if now is not None and not _right(before, now, last):
+                        examined.wrong.append(
+                            f"{where}: `{key}` {headers} on `{exchange}` after step {place}: "
+                            f"{before} before, {now} then, {last} after"
+                        )
+                        break
+
+
+def _as_declared(queues: set[str] | None) -> set[str] | None:
+    """Queues, where each that stands in is the one that it stands in for."""
+    return queues and {it.removeprefix(STAND_IN) for it in queues}
+
+
 def naive(seed: int, examined: Examined, messages: int = 60) -> None:
     """The same pair by orders without thought, so that the examination is seen to see.
 
@@ -204,6 +249,9 @@ def main() -> int:
     parser.add_argument("--pairs", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--killed", type=int, default=200, help="pairs killed after every step")
+    parser.add_argument(
+        "--changed", type=int, default=200, help="pairs killed, and then something else wanted"
+    )
     arguments = parser.parse_args()
     examined, started = Examined(), time.monotonic()
     for number in range(arguments.pairs):
@@ -211,6 +259,8 @@ def main() -> int:
         naive(arguments.seed * 1_000_000 + number, examined)
     for number in range(arguments.killed):
         examine_killed(arguments.seed * 1_000_000 + number, examined)
+    for number in range(arguments.changed):
+        examine_changed_mind(arguments.seed * 1_000_000 + number, examined)
     table = Table("what", "count", title=f"{examined.plans:,} random pairs")
     table.add_row("states simulated", f"{examined.states:,}")
     table.add_row("applies killed after one step, and started again", f"{examined.starts:,}")

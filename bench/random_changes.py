@@ -15,10 +15,11 @@ def random_pair(seed: int) -> tuple[Topology, Topology]:
     """A topology, and what became of it by a few edits; both have the same name."""
     randomly = random.Random(seed)
     old = _with_policies(random_topology(randomly, "t"), randomly)
-    return old, _edited(old, randomly)
+    return old, edited(old, randomly)
 
 
-def _edited(old: Topology, randomly: random.Random) -> Topology:
+def edited(old: Topology, randomly: random.Random) -> Topology:
+    """What becomes of a topology by a few edits."""
     new = old
     for _ in range(randomly.randint(1, 4)):
         edit = randomly.choice(

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from plans import Examined, examine, examine_killed, naive, owning
+from plans import Examined, examine, examine_changed_mind, examine_killed, naive, owning
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker.changes import Bind
@@ -179,6 +179,14 @@ def test_applies_that_are_killed_after_every_step_come_to_an_end(seed: int) -> N
     examine_killed(seed, examined)
     assert not examined.wrong
     assert examined.starts > 20
+
+
+def test_a_changed_mind_between_random_topologies_loses_and_doubles_nothing() -> None:
+    examined = Examined()
+    for seed in range(7_300, 7_308):
+        examine_changed_mind(seed, examined)
+    assert not examined.wrong
+    assert examined.looked_at > 300
 
 
 def test_a_changed_mind_amid_stand_ins_leaves_nothing_behind() -> None:
