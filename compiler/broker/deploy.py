@@ -19,6 +19,7 @@ from routewright.compiler.broker.live import Live, look
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.ownership import Owned
 from routewright.compiler.broker.planning import Plan, expected, make_plan
+from routewright.compiler.broker.rehearse import rehearse
 from routewright.compiler.broker.session import ERRORS, Session
 from routewright.compiler.broker.steps import Disown, Own, Release, RemovePolicy, SetPolicy
 from routewright.compiler.collector import collector_paused
@@ -94,6 +95,7 @@ def deploy(
         return Deployed(plan)
     if any(isinstance(it, (SetPolicy, RemovePolicy)) for it in pending):
         _need_policymaker(api)
+    rehearse(pending, session.another, ERRORS)
     consumers = Consumers(session.channel, api, wait, on_wait)
     consumers.wait_for_others([it.queue for it in pending if isinstance(it, Release)])
     hands = Hands(session.channel, api, ERRORS, consumers.release, session.another)

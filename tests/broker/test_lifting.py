@@ -13,7 +13,7 @@ from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker.deploy import deploy, plan_for
-from routewright.compiler.broker.errors import ConnectionLost
+from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused
 from routewright.compiler.broker.plan_file import from_json, to_json
 from routewright.compiler.topology import Topology
 
@@ -182,3 +182,18 @@ queues: {a: {exchange: e, binding_key: a}, b: {exchange: rest%s}}
     with session(broker) as opened_:
         plan = plan_for(found[1], opened_)
     assert [(it.harm, it.exchange) for it in plan.violations] == [("unroutable", "e")]
+
+
+def test_what_the_broker_would_not_take_is_said_before_the_old_exchange_goes(
+    broker: Broker,
+) -> None:
+    apply(topology("direct"), broker)
+    before = broker.bindings()
+    permissions = {"configure": ".*", "write": "^(?!secret)", "read": ".*"}
+    broker.node.api("PUT", "/users/lifter", {"password": "secret", "tags": "policymaker"})
+    broker.node.api("PUT", f"/permissions/{broker.vhost}/lifter", permissions)
+    with session(broker, "lifter", "secret") as opened_:
+        plan = plan_for(topology("topic", alternate="secret"), opened_)
+        with pytest.raises(PermissionRefused, match=r"exchange `e`: .*secret.*nothing was changed"):
+            deploy(plan, opened_)
+    assert broker.bindings() == before

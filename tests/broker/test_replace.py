@@ -11,7 +11,7 @@ from private_nodes import Broker, until
 
 from routewright.compiler.broker.changes import DeclareQueue
 from routewright.compiler.broker.deploy import deploy, plan_for
-from routewright.compiler.broker.errors import ConnectionLost, StillInUse
+from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused, StillInUse
 from routewright.compiler.broker.plan_file import from_json, to_json
 from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
 
@@ -302,3 +302,17 @@ def test_a_queue_does_not_expire_while_its_last_consumers_are_waited_for(broker:
         apply(topology({"x-expires": 600_000}), broker, on_wait=leave)
     assert gone
     assert waiting(broker) == Counter({"m0": 1, "m1": 1})
+
+
+def test_what_the_broker_would_not_take_is_said_before_the_old_queue_goes(broker: Broker) -> None:
+    apply(topology({}), broker)
+    before = broker.bindings()
+    everything = {"configure": ".*", "write": "^(?!secret)", "read": ".*"}
+    broker.node.api("PUT", "/users/replacer", {"password": "secret", "tags": "policymaker"})
+    broker.node.api("PUT", f"/permissions/{broker.vhost}/replacer", everything)
+    with session(broker, "replacer", "secret") as opened_:
+        plan = plan_for(topology({"x-dead-letter-exchange": "secret-exchange"}), opened_)
+        with pytest.raises(PermissionRefused, match=r"queue `q`: .*secret-exchange.*nothing was"):
+            deploy(plan, opened_)
+    assert broker.bindings() == before
+    assert [it["name"] for it in broker.queues("name")] == ["q"]
