@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 
+from routewright.compiler.ahead import begun
 from routewright.compiler.assemble import MalformedDefinitions, Parts, assemble
 from routewright.compiler.broker import rows
 from routewright.compiler.broker.changes import Conflict
@@ -71,13 +72,13 @@ def look(api: Management) -> Live:
         BrokerError: the API cannot be asked, or does not say.
     """
     # Not in pages: for each, the broker would list all queues again.
+    listed = begun(lambda: api.of_vhost("bindings", columns=_ENDS))  # the longest of the lists
     queues = api.of_vhost("queues", **_QUEUES)
     exchanges = api.of_vhost("exchanges")
-    bindings = api.of_vhost("bindings", columns=_ENDS)
     policies, operator_policies = api.of_vhost("policies"), api.of_vhost("operator-policies")
     try:
         found = [rows.exchange(it) for it in exchanges]
-        bound = [rows.binding(it) for it in bindings]
+        bound = [rows.binding(it) for it in listed()]
         parts = Parts(
             [it for it in found if not it.name.startswith(_THE_BROKERS) and not is_mark(it.name)],
             [rows.queue(it) for it in queues],

@@ -138,7 +138,8 @@ def opened(
 
 def _check(api: Management, connection: Any) -> None:
     """See that the API may be asked about the virtual host, and is this broker's."""
-    theirs = api.get("overview").get("cluster_name")
+    answer = api.get("cluster-name")
+    theirs = answer.get("name") if isinstance(answer, dict) else None
     ours = connection.connection.server_properties.get("cluster_name")
     if ours is not None and theirs != ours:
         raise NotABroker(f"{api.where} is that of another broker: `{theirs}` and not `{ours}`")
