@@ -10,7 +10,7 @@ from kombu.connection import Connection
 from private_nodes import Broker, RabbitMQ
 from random_changes import random_pair
 
-from routewright.compiler.broker import bulk
+from routewright.compiler.broker import bulk, live
 from routewright.compiler.broker.deploy import deploy, plan_for
 from routewright.compiler.broker.errors import (
     BrokerError,
@@ -137,6 +137,27 @@ def test_what_is_refused_of_many_things_is_named(broker: Broker) -> None:
     assert not bindings(broker)
     apply(many_queues(), broker)
     assert not plan(many_queues(), broker).steps
+
+
+def test_bindings_are_seen_alike_in_one_list_and_by_exchange(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, topology = random_pair(3)
+    apply(topology, broker)
+    with Connection(broker.url) as connection:
+        channel = connection.channel()
+        channel.exchange_declare("a/b c", "topic", durable=True, auto_delete=False)
+        channel.exchange_bind("a/b c", "amq.topic", "k", arguments={"n": 1})
+    with session(broker) as opened_:
+        assert opened_.api
+        before = look(opened_.api)
+        monkeypatch.setattr(live, "_MANY_QUEUES", 0)
+        now = look(opened_.api)
+    assert len(now.topology.bindings) > 1
+    assert {it.identity for it in now.topology.bindings} == {
+        it.identity for it in before.topology.bindings
+    }
+    assert now.owned == before.owned
 
 
 def test_what_others_have_on_the_virtual_host_is_never_touched(broker: Broker) -> None:
