@@ -149,11 +149,12 @@ def _replacements(
     return with_leave, kept
 
 
-def _codes_of(change: Change, codes: Codes, live: Live, wanted: Topology) -> set[Code]:
+def _codes_of(change: Change, codes: Codes, live: Live, wanted: Topology) -> Collection[Code]:
     if isinstance(change, Replace):
-        return _replacing(change, live, wanted)
+        needed = _replacing(change, live, wanted)
+        return [it for it in CODES if it in needed]
     code = codes.of(change)
-    return {code} if code else set()
+    return [code] if code else []
 
 
 def _replacing(change: Replace, live: Live, wanted: Topology) -> set[Code]:
@@ -230,10 +231,8 @@ def _stretch(
     held: list[tuple[Change, Code]] = [
         (it, code)
         for it in changes
-        for code in CODES
-        if allowed is not None
-        and code not in allowed
-        and code in _codes_of(it, codes, live, wanted)
+        for code in _codes_of(it, codes, live, wanted)
+        if allowed is not None and code not in allowed
     ]
     changes = [*with_moves(_without(changes, [it for it, _ in held]), wanted)]
     return _Part(live, order(live.topology, changes, wanted.name, number), codes, tuple(held))
