@@ -7,8 +7,9 @@ import random
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from brute_force import BruteForce
 from random_changes import edited, random_pair
@@ -124,17 +125,29 @@ def examine_killed(seed: int, examined: Examined, messages: int = 60) -> None:
         plan = make_plan(new, live)
     examined.starts += starts
     examined.met["plans killed after every step"] += 1
-    for exchange, key, headers in _messages(old, first, random.Random(seed), messages):
-        if exchange in excused or not (exchange in old.exchanges and exchange in new.exchanges):
-            continue
+    sent = _messages(old, first, random.Random(seed), messages)
+    public = (old.exchanges.keys() & new.exchanges.keys()) - excused
+    where = f"pair {seed}, killed after every step"
+    _publish(where, (it for it in sent if it[0] in public), states, examined, _queues)
+
+
+def _publish(
+    where: str,
+    sent: Iterable[Message],
+    states: Sequence[BruteForce],
+    examined: Examined,
+    queues: Callable[..., set[str] | None],
+) -> None:
+    """Publish messages to every state, and note which go wrong on the way to the last."""
+    for exchange, key, headers in sent:
         examined.looked_at += 1
-        reached = [_queues(it, exchange, key, headers) for it in states]
+        reached = [queues(it, exchange, key, headers) for it in states]
         before, last = reached[0] or set(), reached[-1] or set()
         for place, now in enumerate(reached):
             if now is not None and not _right(before, now, last):
                 examined.wrong.append(
-                    f"pair {seed}, killed after every step: `{key}` {headers} on `{exchange}` "
-                    f"after step {place}: {before} before, {now} then, {last} after"
+                    f"{where}: `{key}` {headers} on `{exchange}` after step {place}: "
+                    f"{before} before, {now} then, {last} after"
                 )
                 break
 
@@ -161,26 +174,15 @@ def examine_changed_mind(seed: int, examined: Examined, messages: int = 60) -> N
             if not plan.obstacles and make_plan(wanted, after(found, changes, wanted.name)).steps:
                 examined.wrong.append(f"{where}: a second plan is not empty")
             excused = {it.exchange for it in plan.violations} | {*plan.undecided}
-            for exchange, key, headers in _messages(old, plan, randomly, messages):
-                if exchange in excused or not (
-                    exchange in old.exchanges and exchange in wanted.exchanges
-                ):
-                    continue
-                examined.looked_at += 1
-                reached = [_as_declared(_queues(it, exchange, key, headers)) for it in states]
-                before, last = reached[0] or set(), reached[-1] or set()
-                for place, now in enumerate(reached):
-                    if now is not None and not _right(before, now, last):
-                        examined.wrong.append(
-                            f"{where}: `{key}` {headers} on `{exchange}` after step {place}: "
-                            f"{before} before, {now} then, {last} after"
-                        )
-                        break
+            sent = _messages(old, plan, randomly, messages)
+            public = (old.exchanges.keys() & wanted.exchanges.keys()) - excused
+            _publish(where, (it for it in sent if it[0] in public), states, examined, _as_declared)
 
 
-def _as_declared(queues: set[str] | None) -> set[str] | None:
-    """Queues, where each that stands in is the one that it stands in for."""
-    return queues and {it.removeprefix(STAND_IN) for it in queues}
+def _as_declared(state: BruteForce, *message: Any) -> set[str] | None:
+    """What a message reaches, where a queue that stands in is the one that it stands in for."""
+    reached = _queues(state, *message)
+    return reached and {it.removeprefix(STAND_IN) for it in reached}
 
 
 def naive(seed: int, examined: Examined, messages: int = 60) -> None:
