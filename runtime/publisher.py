@@ -43,6 +43,7 @@ class Publisher:
         self._free = threading.BoundedSemaphore(self._limit)
         self._idle: deque[Link] = deque()  # the last in is the first out, and the likeliest alive
         self._links: set[Link] = set()
+        self._closings = 0
         self._pulse = Pulse(self._beat)
 
     def take(self, connect_timeout: float | None = None) -> Link:
@@ -76,6 +77,7 @@ class Publisher:
 
     def _beat(self) -> bool:
         """Keep the idle links alive, and drop those that are dead; whether there is any link."""
+        closings = self._closings
         for _ in range(len(self._idle)):
             if not self._free.acquire(blocking=False):
                 break  # all of them are in use by now
@@ -86,6 +88,8 @@ class Publisher:
                 break
             link.pulse()
             self.give(link)
+        if self._closings != closings:  # `close` did not see the link that was in our hands
+            self.close()
         return bool(self._links)
 
     def _fresh(self) -> Link | None:
@@ -117,6 +121,7 @@ class Publisher:
 
     def close(self) -> None:
         """Close the idle connections; a later send opens new ones."""
+        self._closings += 1
         self._pulse.stop()
         for link in self._take_idle():
             link.close()

@@ -22,28 +22,32 @@ class Pulse:
     def __init__(self, beat: Callable[[], bool]) -> None:
         self._beat = WeakMethod(beat)
         self._lock = threading.Lock()
-        self._beating = False
-        self._stopped = threading.Event()
+        self._stopped: threading.Event | None = None  # of the thread that beats
 
     def start(self) -> None:
         """Begin, unless it has begun."""
-        if self._beating:
+        if self._stopped is not None:
             return
         with self._lock:
-            if not self._beating:
-                self._beating = True
-                self._stopped.clear()
-                threading.Thread(target=self._run, name="routewright-pulse", daemon=True).start()
+            if self._stopped is None:
+                self._stopped = stopped = threading.Event()
+                threading.Thread(
+                    target=self._run, args=(stopped,), name="routewright-pulse", daemon=True
+                ).start()
 
     def stop(self) -> None:
-        """End, before the next call of `beat`."""
-        self._stopped.set()
+        """End, before the next call of `beat`; one that is under way goes on."""
+        with self._lock:
+            if self._stopped is not None:
+                self._stopped.set()
+                self._stopped = None
 
-    def _run(self) -> None:
-        while not self._stopped.wait(INTERVAL):
+    def _run(self, stopped: threading.Event) -> None:
+        while not stopped.wait(INTERVAL):
             beat = self._beat()
             if beat is None or not beat():
                 break
             del beat  # or the object lives as long as the thread
         with self._lock:
-            self._beating = False
+            if self._stopped is stopped:
+                self._stopped = None

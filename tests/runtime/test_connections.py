@@ -250,6 +250,33 @@ def test_an_idle_connection_that_was_cut_is_not_sent_on(
     assert cable.made == 2
 
 
+@pytest.mark.broker
+def test_a_connection_that_is_being_kept_alive_is_closed_with_the_others(
+    rabbit: Any, broker: Any, eventually: Eventually, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pulse, "INTERVAL", 0.01)
+    beating, closed = threading.Event(), threading.Event()
+    keep_alive = confirming.ConfirmingLink.pulse
+
+    def slowly(link: confirming.ConfirmingLink) -> None:
+        beating.set()
+        assert closed.wait(20)
+        keep_alive(link)
+
+    monkeypatch.setattr(confirming.ConfirmingLink, "pulse", slowly)
+    app = rabbit.app("t")
+    app.send_task("t", ignore_result=True)
+    assert beating.wait(20)
+    app.close()
+    assert open_connections(broker)
+    closed.set()
+    eventually(lambda: not open_connections(broker))
+    app.send_task("t", ignore_result=True)
+    assert open_connections(broker)
+    app.close()
+    eventually(lambda: not open_connections(broker))
+
+
 def test_a_send_waits_for_a_broker_that_comes_back_within_the_budget(
     private_rabbitmq: Callable[..., Any], memory: Any
 ) -> None:
