@@ -42,11 +42,12 @@ workers:
 
 CODE = """
 import os
+from pathlib import Path
 from routewright.runtime import App
 from shop_routing import router
 
 app = App(router, retry_budget=%d)
-file = os.open("ran", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+file = os.open(Path(__file__).with_name("ran"), os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
 @app.task(name="crash.task", bind=True)
 def task(self):
