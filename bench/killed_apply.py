@@ -10,9 +10,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker.deploy import deploy, plan_for
+from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.errors import Busy, StillInUse
-from routewright.compiler.broker.session import opened
+from routewright.compiler.broker.opening import opened
+from routewright.compiler.broker.planning import plan_for
 from routewright.compiler.broker.steps import sign
 from routewright.compiler.topology import Topology
 

@@ -21,7 +21,8 @@ from routewright.compiler.broker.changes import DeclareExchange
 from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.ownership import Owned
-from routewright.compiler.broker.planning import Plan, make_plan
+from routewright.compiler.broker.plan import Plan
+from routewright.compiler.broker.planning import make_plan
 from routewright.compiler.broker.state import State
 from routewright.compiler.broker.steps import RemoveExchange, RemoveQueue, Step, Unbind
 from routewright.compiler.topology import Topology

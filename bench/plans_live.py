@@ -18,8 +18,9 @@ from random_changes import random_pair
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler.broker.deploy import deploy, plan_for
-from routewright.compiler.broker.session import opened
+from routewright.compiler.broker.deploy import deploy
+from routewright.compiler.broker.opening import opened
+from routewright.compiler.broker.planning import plan_for
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
 

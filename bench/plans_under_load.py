@@ -28,8 +28,9 @@ from rich.console import Console
 from rich.table import Table
 
 from routewright.compiler.broker.declare import bind, declare_exchange, declare_queue
-from routewright.compiler.broker.deploy import deploy, plan_for
-from routewright.compiler.broker.session import opened
+from routewright.compiler.broker.deploy import deploy
+from routewright.compiler.broker.opening import opened
+from routewright.compiler.broker.planning import plan_for
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.consumer import Delivery
 from routewright.runtime.departures import Departures

@@ -11,6 +11,7 @@ import sys
 import click
 
 from routewright import __version__
+from routewright.compiler.collector import collector_paused
 from routewright.compiler.commands.apply import apply_command
 from routewright.compiler.commands.check import check_command
 from routewright.compiler.commands.compile import compile_command
@@ -23,7 +24,8 @@ from routewright.compiler.commands.worker import worker_command
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="routewright")
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Compile a declared message topology into a router that an application can trust.
 
     \b
@@ -36,6 +38,8 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a narrow encoding is no reason for a traceback
             stream.reconfigure(errors="backslashreplace")
+    if context.invoked_subcommand not in ("worker", "parked"):  # which may run for long
+        context.with_resource(collector_paused())
 
 
 for command in (

@@ -34,7 +34,7 @@ from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.move import move
 from routewright.compiler.broker.ownership import entry, mark
 from routewright.compiler.broker.side_by_side import SideBySide
-from routewright.compiler.broker.standins import PREFIX as STANDS_IN
+from routewright.compiler.broker.standin_names import PREFIX as STANDS_IN
 from routewright.compiler.broker.steps import made_anew
 from routewright.compiler.topology import Binding, Queue
 

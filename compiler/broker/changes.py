@@ -13,6 +13,11 @@ Phase: TypeAlias = Literal["inspect", "apply"]
 OnStep: TypeAlias = Callable[[Phase, int, int], None]
 """Called after each step of long work with the phase, the steps done and all there are."""
 
+OnWait: TypeAlias = Callable[[str, str], None]
+"""Told, time and again, of the queue that is waited for, and of whom that is about."""
+
+WAIT = 60.0  # seconds that somebody is waited for, unless others are asked for
+
 
 @dataclass(frozen=True, slots=True)
 class DeclareExchange:

@@ -10,7 +10,7 @@ from routewright.compiler.broker.changes import DeclareExchange, DeclareQueue
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.replacement import is_stand_in
 from routewright.compiler.broker.simulate import Simulation
-from routewright.compiler.broker.standins import PREFIX as STANDS_IN
+from routewright.compiler.broker.standin_names import PREFIX as STANDS_IN
 from routewright.compiler.broker.state import Identity
 from routewright.compiler.broker.steps import (
     Change,

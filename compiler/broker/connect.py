@@ -48,6 +48,16 @@ def connect(url: str, timeout: float, vhost: str | None = None) -> Iterator[Conn
     Raises:
         BrokerError: with a message of one line, which never holds the password.
     """
+    with opened(parsed(url, timeout, vhost), timeout) as connection:
+        yield connection
+
+
+def parsed(url: str, timeout: float, vhost: str | None = None) -> Connection:
+    """A connection that is not opened yet; arguments as of `connect`.
+
+    Raises:
+        BrokerError: the URL cannot be read, or is not that of the virtual host.
+    """
     connection = _parse(url, timeout)
     if vhost is not None and is_amqp(connection) and connection.virtual_host != vhost:
         message = (
@@ -55,6 +65,16 @@ def connect(url: str, timeout: float, vhost: str | None = None) -> Iterator[Conn
             f"and the broker URL `{connection.virtual_host}`"
         )
         raise VhostMismatch(message)
+    return connection
+
+
+@contextmanager
+def opened(connection: Connection, timeout: float) -> Iterator[Connection]:
+    """Open a connection, and close it afterwards.
+
+    Raises:
+        BrokerError: it cannot be opened in time.
+    """
     _open(connection, timeout)
     try:
         yield connection

@@ -8,15 +8,16 @@ the API's statistics tell, which are as old. Workers therefore answer for themse
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from time import monotonic, sleep
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import uuid4
 
 from amqp import Message
 from amqp.exceptions import AMQPError
 
+from routewright.compiler.broker.changes import WAIT, OnWait
 from routewright.compiler.broker.declare import NOT_FOUND, refusal
 from routewright.compiler.broker.errors import StillInUse
 from routewright.compiler.broker.management import Management
@@ -25,15 +26,11 @@ from routewright.compiler.broker.steps import Release
 from routewright.compiler.topology import Queue
 from routewright.runtime.orders import WORKER, Order, worker_of
 
-WAIT = 60.0  # seconds, unless others are asked for
 STALE = 6.0  # seconds after which a statistic is of a time that is past by now
 _LOOK = 0.3  # seconds between two looks
 _SLICE = 0.05  # seconds for which an answer is listened for at a time
 _ASK = 5.0  # seconds that a worker has to say what it consumes
 _MOST_NAMED = 5
-
-OnWait: TypeAlias = Callable[[str, str], None]
-"""Told, time and again, of the queue that is waited for, and of whom that is about."""
 
 
 class Consumers:

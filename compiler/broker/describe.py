@@ -11,7 +11,7 @@ from routewright.compiler.broker.diff import Differences, conflicts_between
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.obstacle import obstacle
 from routewright.compiler.broker.order import Ordered
-from routewright.compiler.broker.standins import PREFIX as STANDS_IN
+from routewright.compiler.broker.standin_names import PREFIX as STANDS_IN
 from routewright.compiler.broker.steps import (
     Change,
     Disown,

@@ -9,9 +9,9 @@ from typing import Any
 from routewright.compiler.broker.canonical import canonical, canonical_policy
 from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.live import Live
+from routewright.compiler.broker.missing import alternates_first
 from routewright.compiler.broker.ownership import Kind, Owned
-from routewright.compiler.broker.plan import alternates_first
-from routewright.compiler.broker.standins import PREFIX as STANDS_IN
+from routewright.compiler.broker.standin_names import PREFIX as STANDS_IN
 from routewright.compiler.broker.steps import (
     Change,
     Disown,

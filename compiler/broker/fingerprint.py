@@ -6,11 +6,14 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 from routewright.compiler.broker.canonical import canonical, canonical_policy
 from routewright.compiler.broker.changes import Bind
-from routewright.compiler.broker.live import Live
 from routewright.compiler.topology import Exchange, Topology
+
+if TYPE_CHECKING:
+    from routewright.compiler.broker.live import Live
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,13 +31,8 @@ from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.order import Ordered, judged
 from routewright.compiler.broker.ownership import Kind
 from routewright.compiler.broker.simulate import Violation, harm
-from routewright.compiler.broker.standins import (
-    COPIED_TYPES,
-    PREFIX,
-    catching_all,
-    leading_to,
-    shown,
-)
+from routewright.compiler.broker.standin_names import PREFIX, shown
+from routewright.compiler.broker.standins import COPIED_TYPES, catching_all, leading_to
 from routewright.compiler.broker.steps import (
     Change,
     Own,

@@ -1,58 +1,62 @@
-"""Which changes make a broker match a topology, and in which order; nothing here touches one."""
+"""What would be done to a broker; `planning` makes it and `deploy` carries it out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from routewright.compiler.broker.changes import Bind, Change, DeclareExchange, DeclareQueue
-from routewright.compiler.broker.inspect import Present
-from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Queue, Topology
+from routewright.compiler.broker.changes import Bind, Conflict
+from routewright.compiler.broker.fingerprint import Concerns
+from routewright.compiler.broker.steps import Step
 
-_End: TypeAlias = tuple[type[Exchange | Queue], str]
-
-
-def plan(topology: Topology, present: Present) -> tuple[Change, ...]:
-    """The changes, in an order in which nothing refers to what is not there yet.
-
-    Exchanges come first, each after its alternate exchange; then queues, whose dead-letter
-    exchanges are there by now; then the bindings of queues; and last those of exchanges, so that no
-    message is let into an exchange before it leads anywhere.
-    """
-    exchanges = [
-        exchange for exchange in alternates_first(topology) if exchange.name not in PREDECLARED
-    ]
-    absent_exchanges = [it for it in exchanges if it.name not in present.exchanges]
-    absent_queues = [
-        queue for name, queue in sorted(topology.queues.items()) if name not in present.queues
-    ]
-    new: set[_End] = {(Exchange, exchange.name) for exchange in absent_exchanges}
-    new |= {(Queue, queue.name) for queue in absent_queues}
-    bindings = [binding for binding in topology.bindings if binding.source.name]
-    bindings.sort(key=lambda binding: isinstance(binding.destination, Exchange))
-    return (
-        *(DeclareExchange(exchange) for exchange in absent_exchanges),
-        *(DeclareQueue(queue) for queue in absent_queues),
-        *(Bind(binding, new=not new.isdisjoint(_ends(binding))) for binding in bindings),
-    )
+if TYPE_CHECKING:  # a plan that is read from a file has none of these
+    from routewright.compiler.broker.simulate import Violation
+    from routewright.compiler.compare import Difference
+    from routewright.compiler.leave import Code
 
 
-def _ends(binding: Binding) -> set[_End]:
-    return {(type(end), end.name) for end in (binding.source, binding.destination)}
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done to a broker, and what was seen of it when that was decided."""
 
+    topology: str
+    vhost: str
+    fingerprint: str
+    concerns: Concerns
+    steps: tuple[Step, ...] = ()
+    held: tuple[Step, ...] = ()  # left out, for want of leave
+    differences: tuple[Difference, ...] = ()
+    violations: tuple[Violation, ...] = ()  # the first of each kind
+    undecided: tuple[str, ...] = ()
+    carried_over: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    foreign: tuple[str, ...] = ()
+    in_use: tuple[str, ...] = ()  # what stays for others' sake, a sentence for each
+    notes: tuple[str, ...] = ()
 
-def alternates_first(topology: Topology) -> Iterator[Exchange]:
-    """The exchanges by name, but each after its alternate; a circle starts anywhere."""
-    seen: set[str] = set()
+    @property
+    def pending(self) -> tuple[Step, ...]:
+        """The steps that an apply carries out."""
+        return tuple(it for it in self.steps if not it.withheld)
 
-    def visit(name: str) -> Iterator[Exchange]:
-        if name in seen or name not in topology.exchanges:
-            return
-        seen.add(name)
-        exchange = topology.exchanges[name]
-        if exchange.alternate_exchange is not None:
-            yield from visit(exchange.alternate_exchange)
-        yield exchange
+    @property
+    def changing(self) -> tuple[Step, ...]:
+        """The steps that change something, or would; bindings made once more do not."""
+        return tuple(
+            it for it in self.steps if not (isinstance(it.change, Bind) and not it.change.new)
+        )
 
-    for name in sorted(topology.exchanges):
-        yield from visit(name)
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """What has to be allowed for all of it."""
+        return tuple(sorted({it.code for it in self.pending if it.code}))
+
+    @property
+    def replacements(self) -> tuple[Step, ...]:
+        """What cannot be changed, and is not carried out."""
+        return tuple(it for it in self.steps if it.withheld)
+
+    @property
+    def obstacles(self) -> bool:
+        """Whether something is left that no apply of this plan does, or does without harm."""
+        return bool(self.replacements or self.foreign or self.in_use or self.violations)

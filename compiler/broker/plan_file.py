@@ -9,8 +9,8 @@ from typing import Any
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.fingerprint import Concerns
+from routewright.compiler.broker.plan import Plan
 from routewright.compiler.broker.plan_text import verdict
-from routewright.compiler.broker.planning import Plan
 from routewright.compiler.broker.steps import (
     Change,
     Disown,

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from routewright.compiler import compare
 from routewright.compiler.broker.changes import Bind
-from routewright.compiler.broker.planning import Plan
+from routewright.compiler.broker.plan import Plan
 from routewright.compiler.broker.steps import Disown, Own, Step, sign
 
 MOST_SHOWN = 100  # steps; a file has them all
@@ -92,6 +91,8 @@ def _marks(count: int) -> str:
 def _differences(plan: Plan) -> str:
     if not plan.differences:
         return ""
+    from routewright.compiler import compare  # noqa: PLC0415  most often nothing is to be told
+
     text = compare.as_text(compare.Comparison(plan.differences[:MOST_SHOWN]))
     more = len(plan.differences) - MOST_SHOWN
     lines = [f"  {line}" for line in text.splitlines()]

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from routewright.compiler.broker.by_name import senders
-from routewright.compiler.broker.changes import Bind, Conflict
 from routewright.compiler.broker.codes import Codes, lowered
 from routewright.compiler.broker.describe import Describe, notes
 from routewright.compiler.broker.diff import Differences, differences
-from routewright.compiler.broker.fingerprint import Concerns, concerns_of, fingerprint
+from routewright.compiler.broker.fingerprint import concerns_of, fingerprint
 from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.lifting import begun, lift
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.obstacle import obstacle
 from routewright.compiler.broker.order import Ordered, order, violating
+from routewright.compiler.broker.plan import Plan
 from routewright.compiler.broker.replacement import emptied, meanwhile, with_moves
 from routewright.compiler.broker.resume import gone_on_with, unfinished
-from routewright.compiler.broker.simulate import Violation
-from routewright.compiler.broker.state import State
 from routewright.compiler.broker.steps import (
     Change,
     Disown,
@@ -27,58 +26,33 @@ from routewright.compiler.broker.steps import (
     RemovePolicy,
     RemoveQueue,
     Replace,
-    Step,
 )
-from routewright.compiler.compare import Difference
+from routewright.compiler.collector import collector_paused
+from routewright.compiler.delays import with_delays
 from routewright.compiler.leave import CODES, Code
 from routewright.compiler.topology import Exchange, Queue, Topology
 
+if TYPE_CHECKING:
+    from routewright.compiler.broker.changes import OnStep
+    from routewright.compiler.broker.session import Session
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What would be done to a broker, and what was seen of it when that was decided."""
 
-    topology: str
-    vhost: str
-    fingerprint: str
-    concerns: Concerns
-    steps: tuple[Step, ...] = ()
-    held: tuple[Step, ...] = ()  # left out, for want of leave
-    differences: tuple[Difference, ...] = ()
-    violations: tuple[Violation, ...] = ()  # the first of each kind
-    undecided: tuple[str, ...] = ()
-    carried_over: tuple[str, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()
-    foreign: tuple[str, ...] = ()
-    in_use: tuple[str, ...] = ()  # what stays for others' sake, a sentence for each
-    notes: tuple[str, ...] = ()
+@collector_paused()
+def plan_for(
+    topology: Topology,
+    session: Session,
+    *,
+    adopt: bool = False,
+    allowed: Collection[Code] | None = None,
+    on_step: OnStep | None = None,
+) -> Plan:
+    """The plan from what a broker has to a topology.
 
-    @property
-    def pending(self) -> tuple[Step, ...]:
-        """The steps that an apply carries out."""
-        return tuple(it for it in self.steps if not it.withheld)
-
-    @property
-    def changing(self) -> tuple[Step, ...]:
-        """The steps that change something, or would; bindings made once more do not."""
-        return tuple(
-            it for it in self.steps if not (isinstance(it.change, Bind) and not it.change.new)
-        )
-
-    @property
-    def codes(self) -> tuple[Code, ...]:
-        """What has to be allowed for all of it."""
-        return tuple(sorted({it.code for it in self.pending if it.code}))
-
-    @property
-    def replacements(self) -> tuple[Step, ...]:
-        """What cannot be changed, and is not carried out."""
-        return tuple(it for it in self.steps if it.withheld)
-
-    @property
-    def obstacles(self) -> bool:
-        """Whether something is left that no apply of this plan does, or does without harm."""
-        return bool(self.replacements or self.foreign or self.in_use or self.violations)
+    Raises:
+        BrokerError: the broker cannot be looked at.
+    """
+    wanted = with_delays(topology)
+    return make_plan(wanted, session.look(wanted, on_step), adopt=adopt, allowed=allowed)
 
 
 def make_plan(
@@ -240,14 +214,6 @@ def _stretch(
 
 def _is_kept(change: Change, live: Live, wanted: Topology) -> bool:
     return isinstance(change, Replace) and obstacle(change, live, wanted) is not None
-
-
-def expected(plan: Plan, live: Live) -> Topology:
-    """What the broker has once a plan was carried out on what it was made for."""
-    state = State(live.topology)
-    for step in plan.pending:
-        state.take(step.change)
-    return state.topology()
 
 
 def _without(changes: Iterable[Change], refused: Iterable[Change]) -> list[Change]:

@@ -16,7 +16,7 @@ from uuid import uuid4
 from routewright.compiler.broker.changes import DeclareExchange, DeclareQueue
 from routewright.compiler.broker.declare import declare_exchange, declare_queue, refusal
 from routewright.compiler.broker.errors import BrokerError
-from routewright.compiler.broker.standins import PREFIX as EXCHANGE
+from routewright.compiler.broker.standin_names import PREFIX as EXCHANGE
 from routewright.compiler.broker.steps import Change, made_anew
 from routewright.compiler.topology import Exchange, Queue
 from routewright.runtime.orders import STAND_IN as QUEUE

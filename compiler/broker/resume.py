@@ -18,7 +18,7 @@ from routewright.compiler.broker.foresee import remaining
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.order import Ordered, judged
 from routewright.compiler.broker.ownership import Owned
-from routewright.compiler.broker.standins import copy_name, read_name
+from routewright.compiler.broker.standin_names import copy_name, read_name
 from routewright.compiler.broker.state import State
 from routewright.compiler.broker.steps import Change, Disown, RemoveExchange, Unbind
 from routewright.compiler.topology import Binding, Exchange, Topology

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from amqp.exceptions import AMQPError
 from kombu.connection import Connection
 
 from routewright.compiler.broker.changes import OnStep
-from routewright.compiler.broker.connect import connect, is_amqp
 from routewright.compiler.broker.declare import RESOURCE_LOCKED, refusal
-from routewright.compiler.broker.errors import BrokerError, Busy, NotABroker, Unsupported
+from routewright.compiler.broker.errors import Busy
 from routewright.compiler.broker.inspect import inspect
 from routewright.compiler.broker.live import Live, look
-from routewright.compiler.broker.management import Management, address
+from routewright.compiler.broker.management import Management
 from routewright.compiler.topology import Topology
 
 ERRORS = (AMQPError, OSError)
@@ -40,11 +38,12 @@ class Session:
     api: Management | None
     another: Callable[[], AbstractContextManager[Connection]]
     without_api: str = ""  # why there is none, if one was expected
+    begun: list[Callable[[], Live]] = field(default_factory=list)  # a look that is under way
 
     def look(self, wanted: Topology, on_step: OnStep | None = None) -> Live:
         """What is there: everything, or what AMQP can tell of a topology."""
         if self.api is not None:
-            return look(self.api)
+            return self.look_at_all(self.api)
         present = inspect(wanted, self.channel, on_step)
         conflicting = {(it.kind, it.name) for it in present.conflicts}
         there = replace(
@@ -64,6 +63,10 @@ class Session:
         )
         why = f"{self.without_api}; " if self.without_api else ""
         return Live(there, conflicts=present.conflicts, unseen=(why + _BLIND,))
+
+    def look_at_all(self, api: Management) -> Live:
+        """Everything that is there; at the first call, what was begun as the session opened."""
+        return self.begun.pop()() if self.begun else look(api)
 
     def lock(self, topology: str) -> None:
         """Keep other applies to the virtual host away for as long as the connection lasts.
@@ -98,49 +101,20 @@ def _locks(topology: str) -> tuple[str, str]:
     return f"routewright.lock.{topology}", "routewright.lock"
 
 
-@contextmanager
-def opened(
-    url: str, timeout: float, management: str | None = None, vhost: str | None = None
-) -> Iterator[Session]:
-    """A session with a broker that speaks AMQP.
-
-    Args:
-        url: the broker's.
-        timeout: seconds to connect in, and to wait for each answer.
-        management: the URL of its management API; guessed from the broker's unless given.
-        vhost: the virtual host that the broker's URL must name, if any.
+def session(
+    connection: Connection,
+    another: Callable[[], AbstractContextManager[Connection]],
+    api: Management | None = None,
+    looks: list[Callable[[], Live]] | None = None,
+    without_api: str = "",
+) -> Session:
+    """A session on an open connection; what is not told here is as of `Session`.
 
     Raises:
-        BrokerError: it cannot be reached; or its management API cannot, and was given.
+        BrokerError: there is no channel to be had.
     """
-    with ExitStack() as stack:
-        connection = stack.enter_context(connect(url, timeout, vhost))
-        if not is_amqp(connection):
-            raise Unsupported(f"the transport `{connection.transport_cls}` cannot be planned for")
-        where = address(url, connection.virtual_host, management)
-        api, why = None, "no management API is known (--management URL)"
-        if where is not None:
-            asked = stack.enter_context(Management(where, timeout))
-            try:
-                _check(asked, connection)
-                api, why = asked, ""
-            except BrokerError as error:
-                if not where.guessed:
-                    raise
-                why = str(error)
-        try:
-            channel = connection.channel()
-        except ERRORS as error:
-            raise refusal(error, "opening a channel") from error
-        another = partial(connect, url, timeout, vhost)
-        yield Session(channel, connection.virtual_host, api, another, why)
-
-
-def _check(api: Management, connection: Any) -> None:
-    """See that the API may be asked about the virtual host, and is this broker's."""
-    answer = api.get("cluster-name")
-    theirs = answer.get("name") if isinstance(answer, dict) else None
-    ours = connection.connection.server_properties.get("cluster_name")
-    if ours is not None and theirs != ours:
-        raise NotABroker(f"{api.where} is that of another broker: `{theirs}` and not `{ours}`")
-    api.of_vhost("policies")
+    try:
+        channel = connection.channel()
+    except ERRORS as error:
+        raise refusal(error, "opening a channel") from error
+    return Session(channel, connection.virtual_host, api, another, without_api, looks or [])

@@ -14,16 +14,15 @@ that every exchange that messages are published to is switched in one step of it
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from itertools import count
 from typing import Any
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange
 from routewright.compiler.broker.simulate import Simulation
+from routewright.compiler.broker.standin_names import copy_name, read_name
 from routewright.compiler.broker.steps import (
     Change,
     Disown,
@@ -36,11 +35,7 @@ from routewright.compiler.broker.steps import (
 from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE
 from routewright.compiler.topology import Binding, Exchange, Topology
 
-PREFIX = "routewright.standin."
-
 COPIED_TYPES = ("direct", "topic", "fanout", "headers")
-_NAME = re.compile(re.escape(PREFIX) + r"(\d+)\.(old|new|switch)\.(.*)", re.DOTALL)
-_LONGEST = 150  # bytes of a name that are shown as they are
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +73,6 @@ def carry_over(
     return _Standins(now, last, concerned, owner, number).carried_over(waiting)
 
 
-@dataclass(frozen=True, slots=True)
-class Name:
-    """The name of an exchange that stands in, read back; `shown` is of what it stands in for."""
-
-    number: int
-    role: str  # old, new, switch
-    shown: str
-
-
-def read_name(name: str) -> Name | None:
-    """What the name of an exchange says, if it is one that stands in while bindings change."""
-    found = _NAME.match(name)
-    return Name(int(found[1]), found[2], found[3]) if found else None
-
-
-def copy_name(number: int, role: str, exchange: str) -> str:
-    """The name of what stands in for an exchange."""
-    return f"{PREFIX}{number}.{role}.{shown(exchange)}"
-
-
 def catching_all(source: Exchange, destination: Exchange) -> Binding | None:
     """The binding that passes on all that comes to an exchange; a direct one has none such."""
     match source.type:
@@ -109,13 +84,6 @@ def catching_all(source: Exchange, destination: Exchange) -> Binding | None:
             return Binding(source, destination, "", {"x-match": "all"})
         case _:
             return None
-
-
-def shown(exchange: str) -> str:
-    """The name of an exchange as it stands within another one, which may not get too long."""
-    if len(exchange.encode()) > _LONGEST:
-        return sha256(exchange.encode()).hexdigest()[:20]
-    return exchange
 
 
 class _Standins:

@@ -20,7 +20,7 @@ from routewright.compiler.leave import CODES
 
 if TYPE_CHECKING:
     from routewright.compiler.broker.deploy import Deployed
-    from routewright.compiler.broker.planning import Plan
+    from routewright.compiler.broker.plan import Plan
 
 
 _MOMENT = 1.0  # seconds of waiting that nobody is told of
@@ -76,13 +76,17 @@ def carry_out(
     plan: Plan, broker: str, management: str | None, timeout: float, wait: float
 ) -> Deployed:
     """Carry a plan out; where that does not work, the command ends."""
-    from routewright.compiler.broker.deploy import deploy
     from routewright.compiler.broker.errors import BrokerError, Busy, Outdated, StillInUse
-    from routewright.compiler.broker.session import opened
+    from routewright.compiler.broker.opening import opened
     from routewright.compiler.progress import progress
 
     try:
-        with opened(broker, timeout, management, plan.vhost) as session, progress() as on_step:
+        with (
+            opened(broker, timeout, management, plan.vhost, looking=not plan.pending) as session,
+            progress() as on_step,
+        ):
+            from routewright.compiler.broker.deploy import deploy
+
             return deploy(plan, session, on_step, wait=wait, on_wait=_Notice(wait))
     except (Busy, Outdated, StillInUse) as error:
         print_lines(f"routewright: {error}", err=True)

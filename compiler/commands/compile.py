@@ -26,7 +26,7 @@ from routewright.compiler.commands.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from routewright.compiler.broker.planning import Plan
+    from routewright.compiler.broker.plan import Plan
     from routewright.compiler.pipeline import Compilation
     from routewright.compiler.topology import Topology
 
@@ -142,13 +142,15 @@ def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
     """What gives the plan that is being made; none where the broker has no management API."""
     from routewright.compiler.ahead import begun
     from routewright.compiler.broker.connect import speaks_amqp
-    from routewright.compiler.broker.deploy import plan_for
-    from routewright.compiler.broker.session import opened
+    from routewright.compiler.broker.opening import opened
+    from routewright.compiler.broker.planning import plan_for
 
     def plan() -> Plan | None:
         if not speaks_amqp(way.broker):
             return None
-        with opened(way.broker, way.timeout, way.management, topology.vhost) as session:
+        with opened(
+            way.broker, way.timeout, way.management, topology.vhost, looking=True
+        ) as session:
             return plan_for(topology, session, allowed=()) if session.api is not None else None
 
     return begun(plan)

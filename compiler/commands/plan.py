@@ -58,11 +58,11 @@ def plan_command(
         routewright plan shop.yaml --broker amqp://ops:...@rabbit.example//shop -o plan.json
         routewright plan --exit-code        for cron: has the broker drifted?
     """
-    from routewright.compiler.broker.deploy import plan_for
     from routewright.compiler.broker.errors import BrokerError
+    from routewright.compiler.broker.opening import opened
     from routewright.compiler.broker.plan_file import to_json
     from routewright.compiler.broker.plan_text import as_text
-    from routewright.compiler.broker.session import opened
+    from routewright.compiler.broker.planning import plan_for
     from routewright.compiler.diagnostics import has_errors
     from routewright.compiler.progress import progress
 
@@ -72,7 +72,10 @@ def plan_command(
         print_diagnostics(compilation)
         sys.exit(FINDINGS)
     try:
-        with opened(broker, timeout, management, topology.vhost) as session, progress() as on_step:
+        with (
+            opened(broker, timeout, management, topology.vhost, looking=True) as session,
+            progress() as on_step,
+        ):
             plan = plan_for(topology, session, adopt=adopt, on_step=on_step)
     except BrokerError as error:
         give_up(str(error))

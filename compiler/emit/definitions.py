@@ -82,20 +82,21 @@ def definitions(topology: Topology, stamp: Stamp) -> str:
         **({"policies": policies} if policies else {}),
         "routewright": str(stamp),
     }
-    return _dumps(sections, indent=2) + "\n"
+    return _encoder(indent=2).encode(sections) + "\n"
 
 
 def _order(binding: Mapping[str, Any]) -> tuple[str, ...]:
     ends = (binding["source"], binding["destination_type"], binding["destination"])
-    return (*ends, binding["routing_key"], _dumps(binding["arguments"]))
-
-
-def _dumps(value: object, indent: int | None = None) -> str:
-    return json.dumps(
-        value, indent=indent, sort_keys=True, ensure_ascii=True, allow_nan=False, default=_plain
-    )
+    return (*ends, binding["routing_key"], _ON_ONE_LINE.encode(binding["arguments"]))
 
 
 def _plain(value: Arguments) -> object:
     """Any mapping or sequence as json's own."""
     return dict(value) if hasattr(value, "keys") else list(value)
+
+
+def _encoder(indent: int | None = None) -> json.JSONEncoder:
+    return json.JSONEncoder(indent=indent, sort_keys=True, allow_nan=False, default=_plain)
+
+
+_ON_ONE_LINE = _encoder()

@@ -16,9 +16,9 @@ from deploying import apply, session
 from private_nodes import Broker, until
 
 from routewright.compiler.broker import consumers
-from routewright.compiler.broker.deploy import plan_for
 from routewright.compiler.broker.errors import ConnectionLost, StillInUse
 from routewright.compiler.broker.plan_file import from_json, to_json
+from routewright.compiler.broker.planning import plan_for
 from routewright.compiler.broker.steps import Release
 from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 from routewright.runtime import App, Group, Route, Router, Worker

@@ -11,7 +11,7 @@ from private_nodes import Broker, RabbitMQ
 from random_changes import random_pair
 
 from routewright.compiler.broker import bulk, live
-from routewright.compiler.broker.deploy import deploy, plan_for
+from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.errors import (
     BrokerError,
     Busy,
@@ -25,9 +25,10 @@ from routewright.compiler.broker.errors import (
     Unsupported,
 )
 from routewright.compiler.broker.live import look
+from routewright.compiler.broker.opening import opened
+from routewright.compiler.broker.plan import Plan
 from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.broker.planning import Plan
-from routewright.compiler.broker.session import opened
+from routewright.compiler.broker.planning import plan_for
 from routewright.compiler.definitions import read_definitions
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Policy, Queue, Topology

@@ -12,9 +12,10 @@ from kombu.connection import Connection
 from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker.deploy import deploy, plan_for
+from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused
 from routewright.compiler.broker.plan_file import from_json, to_json
+from routewright.compiler.broker.planning import plan_for
 from routewright.compiler.topology import Topology
 
 pytestmark = pytest.mark.broker

@@ -9,8 +9,9 @@ from routewright.compiler import compile_text
 from routewright.compiler.broker.changes import Bind
 from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.live import Live
+from routewright.compiler.broker.plan import Plan
 from routewright.compiler.broker.plan_text import as_text
-from routewright.compiler.broker.planning import Plan, make_plan
+from routewright.compiler.broker.planning import make_plan
 from routewright.compiler.broker.state import State
 from routewright.compiler.broker.steps import RemoveExchange, Unbind
 from routewright.compiler.delays import with_delays

@@ -10,9 +10,10 @@ from kombu.connection import Connection
 from private_nodes import Broker, until
 
 from routewright.compiler.broker.changes import DeclareQueue
-from routewright.compiler.broker.deploy import deploy, plan_for
+from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused, StillInUse
 from routewright.compiler.broker.plan_file import from_json, to_json
+from routewright.compiler.broker.planning import plan_for
 from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
 
 pytestmark = pytest.mark.broker

@@ -8,8 +8,10 @@ from typing import Any
 
 from private_nodes import Broker
 
-from routewright.compiler.broker.deploy import Deployed, deploy, plan_for
-from routewright.compiler.broker.session import Session, opened
+from routewright.compiler.broker.deploy import Deployed, deploy
+from routewright.compiler.broker.opening import opened
+from routewright.compiler.broker.planning import plan_for
+from routewright.compiler.broker.session import Session
 from routewright.compiler.topology import Topology
 
 

@@ -1,4 +1,4 @@
-"""A plan never refers to what is not there yet; it is made without a broker."""
+"""What is created never refers to what is not there yet."""
 
 from collections.abc import Callable
 
@@ -6,7 +6,7 @@ import pytest
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.inspect import Present
-from routewright.compiler.broker.plan import plan
+from routewright.compiler.broker.missing import missing
 from routewright.compiler.topology import (
     PREDECLARED,
     Binding,
@@ -22,7 +22,7 @@ def test_everything_is_there_before_it_is_referred_to(
 ) -> None:
     topology = random_topology(seed)
     exchanges, queues = {*PREDECLARED}, set[str]()
-    for change in plan(topology, Present()):
+    for change in missing(topology, Present()):
         match change:
             case DeclareExchange(exchange):
                 exchanges.add(exchange.name)
@@ -44,7 +44,7 @@ def test_an_alternate_exchange_comes_before_its_user() -> None:
     two = Exchange("b", arguments={"alternate-exchange": "c"})
     three = Exchange("c", arguments={"alternate-exchange": "of nobody"})
     topology = Topology("t", exchanges={"a": one, "b": two, "c": three})
-    assert plan(topology, Present()) == tuple(map(DeclareExchange, (three, two, one)))
+    assert missing(topology, Present()) == tuple(map(DeclareExchange, (three, two, one)))
 
 
 def test_an_exchange_is_bound_last_so_that_it_leads_somewhere_by_then() -> None:
@@ -53,7 +53,7 @@ def test_an_exchange_is_bound_last_so_that_it_leads_somewhere_by_then() -> None:
     topology = Topology(
         "t", exchanges={"front": front, "back": back}, queues={"q": queue}, bindings=(into, out)
     )
-    assert plan(topology, Present())[-2:] == (Bind(out), Bind(into))
+    assert missing(topology, Present())[-2:] == (Bind(out), Bind(into))
 
 
 def test_only_what_is_missing_is_declared_and_every_binding_repeated() -> None:
@@ -66,7 +66,7 @@ def test_only_what_is_missing_is_declared_and_every_binding_repeated() -> None:
         bindings=(to_video, to_image),
     )
     present = Present(frozenset({"tasks"}), frozenset({"video"}))
-    assert plan(topology, present) == (
+    assert missing(topology, present) == (
         DeclareQueue(image),
         Bind(to_video, new=False),
         Bind(to_image, new=True),
