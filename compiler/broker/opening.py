@@ -59,7 +59,7 @@ def opened(
         why = "no management API is known (--management URL)"
         if asked is not None:
             try:
-                _check(asked, connection.connection.server_properties.get("cluster_name"))
+                _check(asked, connection)
             except BrokerError as error:
                 if not asked.api.where.guessed:
                     raise
@@ -92,12 +92,12 @@ def _asked(
     return _Asked(api, cluster, begun(partial(api.of_vhost, "policies")), looks)
 
 
-def _check(asked: _Asked, cluster: str | None) -> None:
+def _check(asked: _Asked, connection: Any) -> None:
     """See that the API is the broker's, and may be asked about the virtual host."""
     answer = asked.cluster()
     theirs = answer.get("name") if isinstance(answer, dict) else None
-    if cluster is not None and theirs != cluster:
-        raise NotABroker(
-            f"{asked.api.where} is that of another broker: `{theirs}` and not `{cluster}`"
-        )
+    ours = connection.connection.server_properties.get("cluster_name")
+    if ours is not None and theirs != ours:
+        where = asked.api.where
+        raise NotABroker(f"{where} is that of another broker: `{theirs}` and not `{ours}`")
     asked.policies()
