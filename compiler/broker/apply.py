@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from time import sleep
@@ -29,6 +29,7 @@ from routewright.compiler.broker.declare import (
     refusal,
     unbind,
 )
+from routewright.compiler.broker.draining import removed
 from routewright.compiler.broker.errors import BrokerError, PermissionRefused, StillInUse
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.move import move
@@ -129,6 +130,7 @@ def carry_out(
         BrokerError: a change was refused, or the connection lost.
     """
     marked: set[str] = set()
+    going = removed(planned)
     before: steps.Change | None = None
     told = on_step or (lambda _phase, _done, _total: None)
     left = _without_bulk(
@@ -142,6 +144,9 @@ def carry_out(
             if isinstance(before, steps.Move) and isinstance(change, steps.RemoveQueue):
                 _empty_and_remove(before, change, hands, anew)
             elif isinstance(change, steps.RemoveQueue):
+                if change.queue.name in going:
+                    _see_empty(going.values(), hands.channel)
+                    going = {}
                 _remove(change.queue, hands.channel, anew)
             elif isinstance(change, steps.RemoveExchange):
                 _remove_exchange(change, hands, anew)
@@ -254,6 +259,24 @@ def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
             assert_never(change)
 
 
+def _see_empty(queues: Iterable[Queue], channel: Any) -> None:
+    """See that queues are empty and unused before the first of them is removed.
+
+    The messages of one may be on their way through another, and come back.
+    """
+    found = [channel.queue_declare(it.name, passive=True) for it in queues]
+    staying = [_stays(it) for it in found if it.message_count or it.consumer_count]
+    if staying:
+        raise StillInUse("; ".join(staying))
+
+
+def _stays(found: Any) -> str:
+    return (
+        f"queue `{found.queue}` stays: it has {found.message_count} messages "
+        f"and {found.consumer_count} consumers"
+    )
+
+
 def _remove(queue: Queue, channel: Any, anew: Sequence[steps.Change]) -> None:
     """Remove a queue that is empty and unused, and perhaps make it anew in the same breath.
 
@@ -264,10 +287,7 @@ def _remove(queue: Queue, channel: Any, anew: Sequence[steps.Change]) -> None:
     if not classic:
         found = channel.queue_declare(queue.name, passive=True)
         if found.message_count or found.consumer_count:
-            raise StillInUse(
-                f"queue `{queue.name}` stays: it has {found.message_count} messages "
-                f"and {found.consumer_count} consumers"
-            )
+            raise StillInUse(_stays(found))
     channel.queue_delete(queue.name, if_unused=classic, if_empty=classic, nowait=bool(anew))
     for change in anew:
         if isinstance(change, DeclareQueue):

@@ -46,13 +46,17 @@ class Codes:
             Simulation(live.topology, changes).lossy() if removing else frozenset()
         )
         self._removed = {it.binding.identity for it in changes if isinstance(it, Unbind)}
+        self._going = {it.exchange.name for it in changes if isinstance(it, RemoveExchange)}
 
     def of(self, change: Change) -> Code | None:
         """The code that a change needs, if it needs one."""
         match change:
             case Unbind(binding):
-                stale = binding.identity in self._removed  # unlike what is bound again later
-                return "lose-keys" if stale and binding.identity in self._lossy else None
+                if binding.identity not in self._removed:  # it is bound again later
+                    return None
+                if self._goes_for_good(binding.source.name):  # and is not proved to keep its keys
+                    return "remove-exchange"
+                return "lose-keys" if binding.identity in self._lossy else None
             case RemoveQueue(queue):
                 if is_stand_in(queue.name):
                     return None
@@ -78,6 +82,10 @@ class Codes:
                 return "drop-messages" if any(tightened(change, self._live.topology)) else None
             case _:
                 return None
+
+    def _goes_for_good(self, exchange: str) -> bool:
+        is_ours = not exchange.startswith(STANDS_IN)
+        return is_ours and exchange in self._going and exchange not in self._wanted.exchanges
 
     def _of_new(self, before: Exchange | Queue | None) -> Code | None:
         """What making a thing anew takes, if one of its name was there before."""

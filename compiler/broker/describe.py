@@ -99,6 +99,9 @@ class Describe:
                 return self._counts(queue)
             case Replace(Exchange() as exchange, _):
                 return f"publishing to `{exchange.name}` fails with 404 while it is made anew"
+            case Unbind(binding) if self._codes.of(change) == "remove-exchange":
+                name = binding.destination.name
+                return f"what is still published to `{binding.source.name}` misses `{name}`"
             case Unbind(binding) if self._codes.of(change):
                 return f"keys that match `{binding.key}` reach no queue from then on"
             case RemovePolicy(policy) if not _stands_in(change):

@@ -1,10 +1,11 @@
 """An order of changes in which no key is lost or doubled on the way, or where there is none.
 
 Make comes before break: what is new is created and bound, what is bound to what was there already
-follows, and removing comes last. Every change of the routing is tried on the routing core first.
-One that would send a key wrong waits until others have made it harmless; what still waits in the
-end is carried over by exchanges that stand in (standins.py), in one step for each exchange that
-messages are published to. The whole sequence is then walked through from its beginning.
+follows, and removing comes last, of a queue before the ways that its messages may still take. Every
+change of the routing is tried on the routing core first. One that would send a key wrong waits
+until others have made it harmless; what still waits in the end is carried over by exchanges that
+stand in (standins.py), in one step for each exchange that messages are published to. The whole
+sequence is then walked through from its beginning.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
+from routewright.compiler.broker.draining import Draining, draining
 from routewright.compiler.broker.simulate import Simulation, Violation
 from routewright.compiler.broker.standins import carry_over
 from routewright.compiler.broker.state import Identity
@@ -66,8 +68,9 @@ def order(
     if not changes:
         return Ordered(())
     created = {it.exchange.name for it in changes if isinstance(it, DeclareExchange)}
-    natural = sorted(changes, key=lambda it: _rank(it, created))
-    done, waiting, simulation = _greedily(before, natural)
+    drained = draining(before, changes)
+    natural = sorted(changes, key=lambda it: _rank(it, created, drained))
+    done, waiting, simulation = _greedily(before, natural, drained.late)
     carried: tuple[str, ...] = ()
     used: int | None = None
     if waiting:
@@ -76,20 +79,23 @@ def order(
             carried, used = flip.exchanges, flip.number
             settled = {id(it) for it in flip.settled}
             rest = [it for it in waiting if id(it) not in settled]
-            done, waiting, _ = _greedily(before, rest, after=[*done, *flip.changes])
+            done, waiting, _ = _greedily(before, rest, drained.late, after=[*done, *flip.changes])
     return replace(judged(before, [*done, *waiting], carried), number=used)
 
 
 def _greedily(
-    before: Topology, changes: Sequence[Change], after: Sequence[Change] = ()
+    before: Topology,
+    changes: Sequence[Change],
+    late: Collection[int],
+    after: Sequence[Change] = (),
 ) -> tuple[list[Change], list[Change], Simulation]:
     """Take every change that sends no key wrong, in passes until none is left or none can be."""
     simulation = Simulation(before, [*after, *changes])
     done = [*after]
     for change in after:
         simulation.take(change)
-    ends = [it for it in changes if _is_last(it)]
-    waiting = [it for it in changes if not _is_last(it)]
+    ends = [it for it in changes if _is_last(it) or id(it) in late]
+    waiting = [it for it in changes if not (_is_last(it) or id(it) in late)]
     while waiting:
         left: list[Change] = []
         for change in waiting:
@@ -127,8 +133,10 @@ def _is_last(change: Change) -> bool:
     return isinstance(change, (RemoveQueue, RemoveExchange, Disown, Replace, Move, Release))
 
 
-def _rank(change: Change, created: Collection[str]) -> tuple[int, int]:
+def _rank(change: Change, created: Collection[str], drained: Draining) -> tuple[int, int]:
     """Where a change stands in the order that comes first to mind."""
+    if id(change) in drained.late:
+        return 11, 0
     match change:
         case Own():
             return 0, 0
@@ -147,12 +155,14 @@ def _rank(change: Change, created: Collection[str]) -> tuple[int, int]:
             return 8, 0
         case Replace():
             return 9, 0
+        case RemoveQueue(queue) if queue.name in drained.places:
+            return 10, 1 + drained.places[queue.name]
         case Release() | Move() | RemoveQueue():  # of one queue, in the order given
             return 10, 0
         case RemoveExchange():
-            return 11, 0
-        case Disown():
             return 12, 0
+        case Disown():
+            return 13, 0
 
 
 def violating(sequence: Ordered) -> Iterator[Violation]:

@@ -156,6 +156,13 @@ class Simulation:
         lost = (it for it in self.classes if () in it.after and () not in it.before)
         return frozenset(identity for it in lost for identity in it.matched)
 
+    def is_lossy(self, binding: Binding) -> bool:
+        """Whether nothing that comes through a binding is delivered in the end."""
+        if binding.source.name in self.undecided:
+            return False
+        through = (self.classes[it] for it in self._by_binding.get(binding.identity, ()))
+        return all(() in it.after for it in through)
+
     def differences(self) -> Iterator[Difference]:
         """The keys that go elsewhere in the end, the smallest of each kind."""
         seen: set[tuple[str, Reach, Reach]] = set()

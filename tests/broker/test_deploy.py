@@ -248,7 +248,7 @@ def test_a_queue_with_a_consumer_is_not_removed(broker: Broker) -> None:
     apply(one_queue(), broker)
     with Connection(broker.url) as connection:
         connection.channel().basic_consume("q", callback=lambda _: None)
-        with pytest.raises(StillInUse, match=r"queue `q` stays.*in use"):
+        with pytest.raises(StillInUse, match="queue `q` stays: it has 0 messages and 1 consumers"):
             apply(Topology("t"), broker)
     assert names(broker) == {"q"}
 

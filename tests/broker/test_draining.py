@@ -1,0 +1,206 @@
+"""What waits in queues that are removed goes its way first, and nothing takes that way from it."""
+
+import random
+from dataclasses import replace
+
+import pytest
+from deploying import apply, session
+from kombu import Connection
+from plans import owning
+from private_nodes import Broker, until
+from random_topologies import random_topology
+
+from routewright.compiler import compile_text
+from routewright.compiler.broker.deploy import deploy
+from routewright.compiler.broker.errors import StillInUse
+from routewright.compiler.broker.planning import make_plan, plan_for
+from routewright.compiler.broker.steps import Disown, RemoveExchange, RemoveQueue, Unbind
+from routewright.compiler.policy_match import with_policy
+from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
+
+CHAIN = """
+exchanges: {in: {type: topic}, second: {type: topic}, out: {type: topic}}
+queues:
+  a_last: {exchange: in, binding_key: "#", message_ttl: 2s, dead_letter: {exchange: second}}
+  b: {exchange: second, binding_key: "#", message_ttl: 1s, dead_letter: {exchange: out}}
+  work: {exchange: out, binding_key: "#"}
+"""
+NOTHING_BUT_WORK = """
+exchanges: {out: {type: topic}}
+queues:
+  work: {exchange: out, binding_key: "#"}
+"""
+
+
+def topology(text: str) -> Topology:
+    compilation = compile_text(f"topology: t\n{text}")
+    assert compilation.topology, compilation.diagnostics
+    return compilation.topology
+
+
+def publish(broker: Broker, exchange: str, count: int = 1) -> None:
+    with Connection(broker.url, transport_options={"confirm_publish": True}) as connection:
+        for _ in range(count):
+            connection.Producer().publish("x", exchange=exchange, routing_key="k")
+
+
+def waiting(broker: Broker) -> dict[str, int]:
+    with Connection(broker.url) as connection:
+        channel = connection.channel()
+        return {
+            it["name"]: channel.queue_declare(it["name"], passive=True).message_count
+            for it in broker.queues("name")
+        }
+
+
+def test_what_waits_in_a_chain_of_queues_arrives_though_all_of_it_is_removed(
+    broker: Broker,
+) -> None:
+    apply(topology(CHAIN), broker)
+    publish(broker, "in", 3)
+    wanted = topology(NOTHING_BUT_WORK)
+    with session(broker) as opened, pytest.raises(StillInUse, match="`a_last` stays: it has 3"):
+        deploy(plan_for(wanted, opened), opened)
+    until(lambda: waiting(broker)["work"] == 3)
+    apply(wanted, broker)
+    assert waiting(broker) == {"work": 3}
+    with session(broker) as opened:
+        assert not plan_for(wanted, opened).steps
+
+
+def test_none_of_the_queues_that_lead_to_each_other_goes_before_all_are_empty(
+    broker: Broker,
+) -> None:
+    ring = """
+exchanges: {tasks: {type: topic}, retry: {type: topic}}
+queues:
+  work: {exchange: tasks, binding_key: "#", dead_letter: {exchange: retry}}
+  wait: {exchange: retry, binding_key: "#", message_ttl: 60s, dead_letter: {exchange: tasks}}
+"""
+    apply(topology(ring), broker)
+    publish(broker, "retry")
+    with pytest.raises(StillInUse, match="queue `wait` stays: it has 1 messages"):
+        apply(Topology("t"), broker)
+    assert waiting(broker) == {"work": 0, "wait": 1}
+
+
+def test_without_leave_to_remove_an_exchange_it_keeps_its_bindings(broker: Broker) -> None:
+    apply(topology(CHAIN), broker)
+    before = broker.bindings()
+    with session(broker) as opened:
+        plan = plan_for(topology(NOTHING_BUT_WORK), opened, allowed=())
+        assert not plan.pending
+        held = {it.code for it in plan.held if isinstance(it.change, Unbind)}
+        assert held == {"remove-exchange"}
+        deploy(plan, opened)
+    assert broker.bindings() == before
+
+
+def test_an_exchange_whose_queue_stays_keeps_its_binding_without_leave() -> None:
+    old = topology("""
+exchanges: {tasks: {type: topic}, extra: {type: topic}}
+queues: {work: {exchange: extra, binding_key: "#"}}
+""")
+    new = topology("""
+exchanges: {tasks: {type: topic}}
+queues: {work: {exchange: tasks, binding_key: "#"}}
+""")
+    plan = make_plan(new, owning(old), allowed=())
+    assert [str(it.change) for it in plan.steps] == [
+        "binding of queue `work` to exchange `tasks` with key `#`"
+    ]
+    assert {it.code for it in plan.held} == {"remove-exchange"}
+
+
+def test_a_binding_that_takes_no_other_key_away_stays_until_what_leads_to_it_is_empty() -> None:
+    text = """
+exchanges: {tasks: {type: topic}, dead: {type: direct}}
+queues:
+  work: {exchange: tasks, binding_key: "#"}
+  old: {exchange: tasks, binding_key: old, dead_letter: {exchange: dead, routing_key: old}}
+  dead: {exchange: dead, binding_key: other}
+  kept: {exchange: dead, binding_key: old}
+"""
+    new = """
+exchanges: {tasks: {type: topic}, dead: {type: direct}}
+queues:
+  work: {exchange: tasks, binding_key: "#"}
+  dead: {exchange: dead, binding_key: other}
+"""
+    plan = make_plan(topology(new), owning(topology(text)))
+    order = [str(it.change) for it in plan.steps]
+    way = "binding of queue `kept` to exchange `dead` with key `old`"
+    assert order.index("queue `old`") < order.index("queue `kept`") < order.index(way)
+    assert order.index("binding of queue `old` to exchange `tasks` with key `old`") == 0
+
+
+def test_a_policy_of_dead_letters_stays_until_the_queue_is_empty() -> None:
+    queue, dead = Queue("q"), Exchange("dead", "fanout")
+    policy = Policy("p", "^q$", {"dead-letter-exchange": "dead"}, apply_to="queues")
+    old = Topology(
+        "t",
+        exchanges={"dead": dead},
+        queues={"q": with_policy(queue, [policy]), "end": Queue("end")},
+        bindings=(Binding(dead, Queue("end"), ""),),
+        policies={"p": policy},
+    )
+    plan = make_plan(Topology("t"), owning(old))
+    order = [str(it.change) for it in plan.steps if not isinstance(it.change, Disown)]
+    assert order == [
+        "queue `q`",
+        "queue `end`",
+        "binding of queue `end` to exchange `dead` with key ``",
+        "policy `p`",
+        "exchange `dead`",
+    ]
+
+
+def with_dead_letters(found: Topology, randomly: random.Random) -> Topology:
+    exchanges = sorted(found.exchanges)
+    return replace(
+        found,
+        queues={
+            name: replace(it, arguments={"x-dead-letter-exchange": randomly.choice(exchanges)})
+            for name, it in found.queues.items()
+        },
+    )
+
+
+def some_of(found: Topology, randomly: random.Random) -> Topology:
+    """A topology without about half of its exchanges and queues, and what is bound to these."""
+    exchanges = {name: it for name, it in found.exchanges.items() if randomly.random() < 0.5}
+    queues = {name: it for name, it in found.queues.items() if randomly.random() < 0.5}
+    left = {*exchanges, *queues, *found.predeclared}
+    return replace(
+        found,
+        exchanges=exchanges,
+        queues=queues,
+        bindings=tuple(
+            it for it in found.bindings if {it.source.name, it.destination.name} <= left
+        ),
+    )
+
+
+@pytest.mark.parametrize("block", range(4))
+def test_at_no_moment_of_a_random_plan_does_a_queue_that_goes_lose_its_way(block: int) -> None:
+    seen = 0
+    for seed in range(block * 25, block * 25 + 25):
+        randomly = random.Random(seed)
+        old = with_dead_letters(random_topology(randomly, "t"), randomly)
+        plan = make_plan(some_of(old, randomly), owning(old))
+        names = {
+            it.change.exchange.name for it in plan.steps if isinstance(it.change, RemoveExchange)
+        }
+        unbound = set[str]()
+        for step in plan.steps:
+            match step.change:
+                case Unbind(binding) if binding.source.name in names:
+                    unbound.add(binding.source.name)
+                case RemoveExchange(exchange):
+                    unbound.add(exchange.name)
+                case RemoveQueue(queue) if queue.name in old.queues:
+                    seen += queue.dead_letter_exchange in names
+                    assert queue.dead_letter_exchange not in unbound, (seed, queue.name)
+                case _:
+                    pass
+    assert seen
