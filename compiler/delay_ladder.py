@@ -12,12 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from routewright.compiler.arguments import QUORUM
+from routewright.compiler.delay_names import holds_safely, ladder_names
 from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE
-from routewright.compiler.targets import SINCE, release
 from routewright.compiler.topology import Arguments, Binding, Delays, Exchange, Queue
-
-LOST = "lost"
-_NEEDED = ("x-message-ttl on a quorum queue", "x-dead-letter-strategy: at-least-once")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +31,14 @@ class Ladder:
     bindings: tuple[Binding, ...]
 
 
-def prefix(topology: str) -> str:
-    """What the names of all objects begin with that delay the messages of a topology."""
-    return f"{topology}.delay"
-
-
 def ladder(topology: str, delays: Delays, target: str) -> Ladder:
     """The ladder for the delays of a topology."""
+    names = ladder_names(topology, delays, target)
     numbers = range(delays.bits - 1, -1, -1)
-    levels = tuple(Exchange(f"{prefix(topology)}.{number}", "topic") for number in numbers)
-    lost = Exchange(f"{prefix(topology)}.{LOST}", "fanout")
-    last_stop = Exchange(
-        f"{prefix(topology)}ed", "topic", arguments={ALTERNATE_EXCHANGE: lost.name}
-    )
-    keeping = Queue(lost.name, arguments={"x-queue-type": QUORUM} if _is_safe(target) else {})
+    levels = tuple(Exchange(names.level(number), "topic") for number in numbers)
+    lost = Exchange(names.lost, "fanout")
+    last_stop = Exchange(names.last_stop, "topic", arguments={ALTERNATE_EXCHANGE: lost.name})
+    keeping = Queue(lost.name, arguments={"x-queue-type": QUORUM} if holds_safely(target) else {})
     queues, bindings = [keeping], [Binding(lost, keeping)]
     for place, (level, number) in enumerate(zip(levels, numbers, strict=True)):
         below = (*levels, last_stop)[place + 1]
@@ -66,7 +57,7 @@ def _holding(time: int, below: Exchange, target: str) -> Arguments:
     for; nothing is ever rejected, for there is no limit.
     """
     arguments: Arguments = {"x-message-ttl": time, "x-dead-letter-exchange": below.name}
-    if not _is_safe(target):
+    if not holds_safely(target):
         return arguments
     return {
         **arguments,
@@ -74,9 +65,3 @@ def _holding(time: int, below: Exchange, target: str) -> Arguments:
         "x-dead-letter-strategy": "at-least-once",
         "x-overflow": "reject-publish",
     }
-
-
-def _is_safe(target: str) -> bool:
-    """Whether quorum queues of the target can hold messages for a time and pass them on safely."""
-    known = release(target)
-    return known is not None and known >= max(SINCE[it] for it in _NEEDED)

@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, replace
 
-from routewright.compiler.delay_ladder import prefix
 from routewright.compiler.patterns import has_wildcard
 from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE
 from routewright.compiler.topology import Binding, Exchange, Queue, Topology
@@ -42,7 +41,7 @@ def anchor(bits: int, source: str) -> str:
 
 def land(topology: Topology, bits: int, last_stop: Exchange, lost: Exchange) -> Landing:
     """The bindings that lead delayed messages from the last stop to where others would go."""
-    building = _Building(with_default_bindings(topology), bits, lost)
+    building = _Building(with_default_bindings(topology), bits, last_stop, lost)
     for source in sources(topology):
         before = anchor(bits, source.name)
         if source.type != "headers" and source.alternate_exchange is None:
@@ -60,8 +59,8 @@ def land(topology: Topology, bits: int, last_stop: Exchange, lost: Exchange) -> 
 class _Building:
     """The mirrors that are needed so far, and the bindings made."""
 
-    def __init__(self, topology: Topology, bits: int, lost: Exchange) -> None:
-        self._topology = topology
+    def __init__(self, topology: Topology, bits: int, last_stop: Exchange, lost: Exchange) -> None:
+        self._topology, self._last_stop = topology, last_stop
         self._lost = lost
         ends = [binding.destination for binding in topology.bindings]
         self._bound_to_others = {end.name for end in ends if isinstance(end, Exchange)}
@@ -113,7 +112,7 @@ class _Building:
             )
 
     def _name(self, exchange: Exchange) -> str:
-        return f"{prefix(self._topology.name)}ed.{exchange.name}"
+        return f"{self._last_stop.name}.{exchange.name}"
 
 
 def with_default_bindings(topology: Topology) -> Topology:

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from routewright.compiler.delay_ladder import LOST, prefix
 from routewright.compiler.delay_landing import sources, with_default_bindings
+from routewright.compiler.delay_names import ladder_names
 from routewright.compiler.delays import with_delays
 from routewright.compiler.headers import all_headers
 from routewright.compiler.keyspace import EVERY_KEY, key_classes
 from routewright.compiler.patterns import Pattern, Wild, words
 from routewright.compiler.routing import Delivery, Routing
 from routewright.compiler.table import PatternTable
-from routewright.compiler.topology import Arguments, Binding, Exchange, Topology
+from routewright.compiler.topology import Arguments, Binding, Delays, Exchange, Topology
 from routewright.runtime.delays import source_word
 
 
@@ -35,7 +35,7 @@ class Astray:
     headers: Mapping[str, Any] = field(default_factory=dict)
 
 
-def astray(topology: Topology, bits: int) -> Iterator[Astray]:
+def astray(topology: Topology, delays: Delays) -> Iterator[Astray]:
     """For each exchange that delayed messages are meant for, a key that goes elsewhere, if any.
 
     Raises:
@@ -43,10 +43,10 @@ def astray(topology: Topology, bits: int) -> Iterator[Astray]:
         Undecidable: there are more combinations of headers than are looked at.
     """
     before = Routing(with_default_bindings(topology))
-    after = _Landed(topology)
+    after = _Landed(topology, delays)
     for source in sources(topology):
         for headers in all_headers(_looked_at(topology, source)):
-            found = _astray(source.name, before, after, bits, headers)
+            found = _astray(source.name, before, after, delays.bits, headers)
             if found is not None:
                 yield found
                 break
@@ -73,11 +73,12 @@ def _looked_at(topology: Topology, first: Exchange) -> list[Arguments]:
 class _Landed:
     """What lies behind the last stop."""
 
-    def __init__(self, topology: Topology) -> None:
+    def __init__(self, topology: Topology, delays: Delays) -> None:
+        names = ladder_names(topology.name, delays, topology.target)
         self._routing = Routing(with_delays(topology))
-        self._last_stop = f"{prefix(topology.name)}ed"
+        self._last_stop = names.last_stop
         self._cones: dict[str, list[tuple[Pattern, Binding]]] = {}
-        self.kept = (f"{prefix(topology.name)}.{LOST}",)
+        self.kept = (names.lost,)
 
     def bindings(
         self, ahead: Pattern, headers: Mapping[str, Any]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import replace
 
-from routewright.compiler.delay_ladder import ladder, prefix
+from routewright.compiler.delay_ladder import ladder
 from routewright.compiler.delay_landing import land, sources
+from routewright.compiler.delay_names import belongs, ladder_names, prefix, prefixes
 from routewright.compiler.targets import VIRTUAL
 from routewright.compiler.topology import Exchange, Queue, Topology
 from routewright.runtime.delays import DelayLadder
@@ -38,10 +39,10 @@ def without_delays(topology: Topology) -> Topology:
     What they do is proved where they are made, and their keys fall into too many classes to compare
     them again.
     """
-    prefixes = [*delay_prefixes(topology)]
+    begin = {*prefixes(topology)}
 
     def stays(item: Exchange | Queue) -> bool:
-        return not any(belongs(item.name, it) for it in prefixes)
+        return not any(belongs(item.name, it) for it in begin)
 
     return replace(
         topology,
@@ -53,25 +54,13 @@ def without_delays(topology: Topology) -> Topology:
     )
 
 
-def delay_prefixes(topology: Topology) -> Iterator[str]:
-    """What the names begin with of the objects that delays have become on a broker."""
-    for name in topology.queues:
-        if name.endswith(".delay.0") and f"{name.removesuffix('.0')}ed" in topology.exchanges:
-            yield name.removesuffix(".0")
-
-
-def belongs(name: str, begins: str) -> bool:
-    """Whether a name is one of those that delays take."""
-    return name == f"{begins}ed" or name.startswith((f"{begins}.", f"{begins}ed."))
-
-
 def entry(topology: Topology) -> DelayLadder | None:
     """What the runtime needs to know to send a message later."""
     delays = topology.delays
     if delays is None:
         return None
     return DelayLadder(
-        f"{prefix(topology.name)}.{delays.bits - 1}",
+        ladder_names(topology.name, delays, topology.target).level(delays.bits - 1),
         bits=delays.bits,
         resolution=delays.resolution,
         max=delays.max,

@@ -27,7 +27,7 @@ from routewright.compiler.broker.steps import (
     Unbind,
 )
 from routewright.compiler.compare import Difference
-from routewright.compiler.delays import belongs, delay_prefixes
+from routewright.compiler.delay_names import belongs, prefixes
 from routewright.compiler.delivery import Outcome, Reach, listed
 from routewright.compiler.headers import Undecidable, all_headers, printed
 from routewright.compiler.keyspace import key_classes
@@ -135,9 +135,9 @@ class Simulation:
             return
         self._routing, self._rebound = self._epoch(self._state)
         last_routing, last_rebound = self._epoch(after)
-        prefixes = {*delay_prefixes(before), *delay_prefixes(after.topology())}
+        begin = {*prefixes(before), *prefixes(after.topology())}
         for exchange, cone in concerned.items():
-            delays = next((it for it in prefixes if belongs(exchange, it)), None)
+            delays = next((it for it in begin if belongs(exchange, it)), None)
             if delays is not None:  # proved where they are made; their keys are too many to walk
                 self.undecided = sorted({*self.undecided, f"{delays}.*"})
                 continue

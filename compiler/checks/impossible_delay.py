@@ -33,7 +33,7 @@ def impossible_delay(topology: Topology, _routing: Routing) -> Iterator[Diagnost
     if found:
         return
     try:
-        for one in astray(topology, delays.bits):
+        for one in astray(topology, delays):
             yield _elsewhere(one, delays)
     except (Undecided, Undecidable) as error:
         yield _impossible(delays, f"where delayed tasks go cannot be proved: {error}")

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.delay_ladder import prefix
+from routewright.compiler.delay_names import prefix
 from routewright.compiler.delays import taken_names, with_delays
 from routewright.compiler.diagnostics import Diagnostic
 from routewright.compiler.policy_match import matches
@@ -13,9 +13,9 @@ from routewright.compiler.topology import Exchange, Queue, Topology
 def name_taken_by_delays(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
     """An exchange or a queue has a name that `delays` need, or a policy applies to such a name.
 
-    The exchanges and queues that delay messages are named after the topology, as `media.delay.3`
-    and `media.delayed`. A policy that applies to one of them would change when its messages come
-    out, or delete it with them.
+    The exchanges and queues that delay messages are named after the topology, as
+    `media.delay.25x100ms.3` and `media.delayed.25x100ms`. A policy that applies to one of them
+    would change when its messages come out, or delete it with them.
     """
     if topology.delays is None:
         return

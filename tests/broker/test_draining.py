@@ -1,11 +1,13 @@
 """What waits in queues that are removed goes its way first, and nothing takes that way from it."""
 
 import random
+import time
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from deploying import apply, session
-from kombu import Connection
+from kombu.connection import Connection
 from plans import owning
 from private_nodes import Broker, until
 from random_topologies import random_topology
@@ -15,6 +17,7 @@ from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.errors import StillInUse
 from routewright.compiler.broker.planning import make_plan, plan_for
 from routewright.compiler.broker.steps import Disown, RemoveExchange, RemoveQueue, Unbind
+from routewright.compiler.delays import entry
 from routewright.compiler.policy_match import with_policy
 from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
 
@@ -66,6 +69,32 @@ def test_what_waits_in_a_chain_of_queues_arrives_though_all_of_it_is_removed(
     assert waiting(broker) == {"work": 3}
     with session(broker) as opened:
         assert not plan_for(wanted, opened).steps
+
+
+def test_what_is_delayed_already_arrives_when_it_should_though_delays_change(
+    broker: Broker,
+) -> None:
+    text = "delays: {resolution: %s, max: %s}\ntarget: rabbitmq-3.10\n" + NOTHING_BUT_WORK
+    old, new, without = text % ("100ms", "10s"), text % ("7s", "7d"), NOTHING_BUT_WORK
+    apply(topology(old), broker)
+    ladder = entry(topology(old))
+    assert ladder
+    with Connection(broker.url, transport_options={"confirm_publish": True}) as connection:
+        for delay in (0.5, 2.1, 2.5):
+            exchange, key = ladder.address("", "work", timedelta(seconds=delay))
+            connection.Producer().publish("x", exchange=exchange, routing_key=key)
+    started = time.monotonic()
+    with session(broker) as opened:
+        plan = plan_for(topology(new), opened, allowed=())
+        assert {it.code for it in plan.held} == {"remove-queue", "remove-exchange"}
+        deploy(plan, opened)
+    for wanted in (topology(new), topology(without)):
+        with pytest.raises(StillInUse, match=r"queue `t\.delay\.7x100ms\.\d` stays"):
+            apply(wanted, broker)
+    until(lambda: waiting(broker)["work"] == 3)
+    assert 2 < time.monotonic() - started < 6
+    apply(topology(without), broker)
+    assert waiting(broker) == {"work": 3}
 
 
 def test_none_of_the_queues_that_lead_to_each_other_goes_before_all_are_empty(

@@ -247,10 +247,10 @@ def test_what_delays_became_is_not_walked_again_and_that_is_said() -> None:
     text = """
 topology: shop
 exchanges: {tasks: {type: topic}}
-queues: {video: {exchange: tasks, binding_key: "video.#"}}
-delays: {resolution: 1s, max: %s}
+queues: {%s: {exchange: tasks, binding_key: "video.#"}}
+delays: {resolution: 1s, max: 30d}
 """
-    old, new = (with_delays(named(compile_text(text % it).topology)) for it in ("30d", "1d"))
+    old, new = (with_delays(named(compile_text(text % it).topology)) for it in ("video", "films"))
     plan = make_plan(new, owning(old))
     assert plan.undecided == ("shop.delay.*",)
     assert not plan.violations

@@ -19,13 +19,15 @@ from routewright.compiler.delays import entry, with_delays, without_delays
 from routewright.compiler.patterns import covers, intersects, topic
 from routewright.compiler.pipeline import Compilation
 from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Binding, Topology
+from routewright.compiler.topology import Binding, Delays, Topology
 from routewright.runtime import InvalidOption
 from routewright.runtime.delays import source_word
 
 EVERYTHING = (Path(__file__).parent / "delays.yaml").read_text(encoding="utf-8")
 
 LOST = "media.delay.lost"
+LAST_STOP = "media.delayed.25x100ms"
+HUNDRED_MS = Delays(100, 30 * 24 * 3600 * 1000)
 WORDS = ("", "image", "crop", "video", "rest", "kept", "other", "x", "0", "1", "%")
 
 
@@ -91,8 +93,8 @@ def test_each_level_reads_just_its_own_digit() -> None:
     routing = Routing(lowered)
     digits = 25
     for place in range(digits):
-        name = f"media.delay.{digits - 1 - place}"
-        below = f"media.delay.{digits - 2 - place}" if place < digits - 1 else "media.delayed"
+        name = f"media.delay.25x100ms.{digits - 1 - place}"
+        below = f"media.delay.25x100ms.{digits - 2 - place}" if place < digits - 1 else LAST_STOP
         hold, skip = sorted(
             routing.bindings_from(name), key=lambda it: it.destination.name == below
         )
@@ -109,21 +111,21 @@ def test_a_binding_that_is_lost_or_too_many_is_found_with_the_smallest_key(
     source: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     _, topology = compiled(EVERYTHING)
-    assert list(astray(topology, 25)) == []
+    assert list(astray(topology, HUNDRED_MS)) == []
     after = with_delays(topology)
     anchored = f".{source_word(source)}"
-    ours = [it for it in after.bindings if it.source.name == "media.delayed" and anchored in it.key]
+    ours = [it for it in after.bindings if it.source.name == LAST_STOP and anchored in it.key]
     assert ours
     without = replace(after, bindings=tuple(it for it in after.bindings if it != ours[0]))
     monkeypatch.setattr(proving, "with_delays", lambda _: without)
-    lost = list(astray(topology, 25))
+    lost = list(astray(topology, HUNDRED_MS))
     assert [it.exchange for it in lost] == [source]
     assert not set(lost[0].undelayed.queues) <= set(lost[0].delayed.queues)
     more = Binding(ours[0].source, after.queues["video"], f"{'*.' * 25}{source_word(source)}.more")
     monkeypatch.setattr(
         proving, "with_delays", lambda _: replace(after, bindings=(*after.bindings, more))
     )
-    (gained,) = astray(topology, 25)
+    (gained,) = astray(topology, HUNDRED_MS)
     assert (gained.exchange, gained.key) == (source, "more")
 
 

@@ -47,7 +47,10 @@ def test_a_task_that_may_be_sent_later_says_by_what() -> None:
         "task media.RotateImage: `image.rotate` to exchange `front` (direct)",
         "├── nothing matched, alternate -> exchange `tasks` (topic)",
         "│   └── `image.#` -> queue `image`, consumed by `powerful`",
-        "└── later, by 1:30:00 at most in steps of 0.1 s: by exchange `media.delay.15`, likewise",
+        (
+            "└── later, by 1:30:00 at most in steps of 0.1 s: "
+            "by exchange `media.delay.16x100ms.15`, likewise"
+        ),
     ]
 
 

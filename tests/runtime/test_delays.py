@@ -76,13 +76,17 @@ def early(stage: Any, message_id: str, eta: datetime, **properties: Any) -> Iter
     yield
 
 
+def last_stop(ladder: DelayLadder) -> str:
+    return f"sums.delayed.{ladder.exchange.split('.')[2]}"
+
+
 def waiting(stage: Any, ladder: DelayLadder) -> list[Any]:
     """The messages that the ladder holds, looked at and put back."""
     found = []
     with stage.connection() as connection:
         channel = connection.channel()
         for level in range(ladder.bits):
-            while raw := channel.basic_get(f"sums.delay.{level}"):
+            while raw := channel.basic_get(f"{ladder.exchange.rpartition('.')[0]}.{level}"):
                 found.append(raw)
         channel.close()
     return found
@@ -256,9 +260,9 @@ def test_the_route_that_counts_is_the_one_at_the_end_of_the_delay(
     anchored = f"{'*.' * ladder.bits}tasks.work"
     with stage.connection() as connection:
         channel = connection.channel()
-        channel.queue_unbind(stage.queue, "sums.delayed", f"{anchored}.#")
+        channel.queue_unbind(stage.queue, last_stop(ladder), f"{anchored}.#")
         channel.queue_declare("new", durable=True, auto_delete=False)
-        channel.queue_bind("new", "sums.delayed", f"{anchored}.do")
+        channel.queue_bind("new", last_stop(ladder), f"{anchored}.do")
     eventually(lambda: stage.waiting("new") == 1)
     assert stage.waiting() == 0
 
@@ -273,10 +277,10 @@ def test_a_task_whose_route_is_gone_is_kept_and_holds_up_no_other(
         app.send_task("t", countdown=0.1, ignore_result=True)
     with stage.connection() as connection:
         channel = connection.channel()
-        channel.queue_unbind(stage.queue, "sums.delayed", f"{'*.' * ladder.bits}tasks.work.#")
+        channel.queue_unbind(stage.queue, last_stop(ladder), f"{'*.' * ladder.bits}tasks.work.#")
         eventually(lambda: stage.waiting("sums.delay.lost") + stage.waiting() == 40)
         before = stage.waiting()
-        channel.queue_bind(stage.queue, "sums.delayed", f"{'*.' * ladder.bits}tasks.work.#")
+        channel.queue_bind(stage.queue, last_stop(ladder), f"{'*.' * ladder.bits}tasks.work.#")
     app.send_task("t", countdown=0.1)
     eventually(lambda: stage.waiting() == before + 1)
 
