@@ -97,7 +97,8 @@ class _Class:
 class Simulation:
     """A walk through the states between two topologies, by changes that are all known beforehand.
 
-    Looked at are the exchanges that are there before and after, and can be published to.
+    Looked at are the exchanges that are there before and after, and can be published to: by anybody,
+    or an internal one by queues, for it gets their dead letters.
     """
 
     def __init__(self, before: Topology, changes: Sequence[Change]) -> None:
@@ -283,9 +284,11 @@ class Simulation:
         return {it.name: it for it in ends if isinstance(it, Queue)}
 
     def _entries(self, before: Topology, after: State) -> Iterator[str]:
+        queues = (*before.queues.values(), *after.queues.values())
+        behind_queues = {it.dead_letter_exchange for it in queues}
         for name, exchange in sorted({**before.predeclared, **before.exchanges}.items()):
             stays = name in after.exchanges or name in after.predeclared
-            if name and stays and not exchange.internal:
+            if name and stays and (not exchange.internal or name in behind_queues):
                 yield name
 
     def _cone(self, exchange: str) -> set[str]:

@@ -78,6 +78,20 @@ def test_a_key_moves_in_one_step_though_two_exchanges_change() -> None:
     assert not plan.violations
 
 
+def test_dead_letters_into_an_internal_exchange_move_in_one_step() -> None:
+    def topology_to(queue: str) -> Topology:
+        dead = Exchange("DEAD", "direct", internal=True)
+        queues = {it: Queue(it) for it in ("a", "b")}
+        queues["q"] = Queue("q", arguments={"x-dead-letter-exchange": "DEAD"})
+        binding = Binding(dead, queues[queue], "k")
+        return Topology("t", exchanges={"DEAD": dead}, queues=queues, bindings=(binding,))
+
+    old, new = topology_to("a"), topology_to("b")
+    plan = make_plan(new, owning(old))
+    assert ways(plan, old, "k", "DEAD") == [("a",), ("b",)]
+    assert not plan.violations
+
+
 def test_what_falls_through_to_an_alternate_exchange_is_never_lost() -> None:
     old = topology(("E", "a", "k"), ("ALT", "b", "#"), alternate="ALT")
     new = topology(("E", "a", "j"), ("ALT", "b", "#"), alternate="ALT")
