@@ -226,7 +226,7 @@ def _queues(
 
 
 def _right(before: set[str], now: set[str], after: set[str]) -> bool:
-    if before and after and not now:
+    if len(now) < min(len(before), len(after)):
         return False
     return before & after <= now and (now <= before or now <= after)
 

@@ -5,8 +5,8 @@ all the bindings that there ever are. A step then concerns just the classes that
 so that the check is exact, over all keys, and costs by what changes.
 
 A message that was delivered before and is delivered after must reach some queue at every moment; a
-queue that gets it before and after must get it; and together it must reach no queues other than
-those of before, or those of after.
+queue that gets it before and after must get it; it must reach as many queues as before or as after,
+whichever are fewer; and no others than those of before, or no others than those of after.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def harm(before: Reach, meanwhile: Reach, after: Reach) -> Harm | None:
     if () in meanwhile and () not in before and () not in after:
         return "unroutable"
     always = set.intersection(*map(set, before), *map(set, after))
-    if any(always - set(queues) for queues in meanwhile):
+    fewest = min(len(set(queues)) for queues in (*before, *after))
+    if any(always - set(queues) or len(set(queues)) < fewest for queues in meanwhile):
         return "short"
     sides = [set(queues) for queues in (*before, *after)]
     if all(any(set(queues) <= side for side in sides) for queues in meanwhile):
@@ -97,8 +98,8 @@ class _Class:
 class Simulation:
     """A walk through the states between two topologies, by changes that are all known beforehand.
 
-    Looked at are the exchanges that are there before and after, and can be published to: by anybody,
-    or an internal one by queues, for it gets their dead letters.
+    Looked at are the exchanges that are there before and after, and get messages: from publishers,
+    or an internal one as dead letters.
     """
 
     def __init__(self, before: Topology, changes: Sequence[Change]) -> None:

@@ -78,6 +78,14 @@ def test_a_key_moves_in_one_step_though_two_exchanges_change() -> None:
     assert not plan.violations
 
 
+def test_a_copy_moves_to_another_queue_in_one_step_beside_a_queue_that_stays() -> None:
+    old = topology(("E", "a", "k"), ("E", "tap", "#"), ("E", "b", "j"))
+    new = topology(("E", "b", "k"), ("E", "tap", "#"), ("E", "b", "j"))
+    plan = make_plan(new, owning(old))
+    assert ways(plan, old, "k") == [("a", "tap"), ("b", "tap")]
+    assert not plan.violations
+
+
 def test_dead_letters_into_an_internal_exchange_move_in_one_step() -> None:
     def topology_to(queue: str) -> Topology:
         dead = Exchange("DEAD", "direct", internal=True)
