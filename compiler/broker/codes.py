@@ -26,7 +26,7 @@ from routewright.compiler.leave import Code
 from routewright.compiler.policy_match import with_policy
 from routewright.compiler.topology import Arguments, Exchange, Queue, Topology
 
-_LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires")
+_LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
 
 class Codes:
@@ -113,7 +113,7 @@ def lowered(change: Replace, live: Live, wanted: Topology) -> bool:
         return False
     policies = {**live.topology.policies, **wanted.policies}.values()
     is_ = dict(with_policy(new, policies).effective)
-    if str(is_.get("x-overflow", "")).startswith("reject-publish"):
+    if is_.get("x-overflow") == "reject-publish":  # the other kind dead-letters what it rejects
         is_ = {name: value for name, value in is_.items() if not name.startswith("x-max-length")}
     return _is_lower(old.effective, is_)
 

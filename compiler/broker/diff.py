@@ -40,7 +40,7 @@ class Differences:
 
     `unowned` are there as declared without being owned: nothing is done to them, nor pruned later.
     `foreign` are there otherwise, and are not the topology's to change. `in_use` says which of our
-    exchanges stay because others bind to them.
+    exchanges stay because others use them.
     """
 
     changes: tuple[Change, ...] = ()
@@ -156,8 +156,9 @@ class _Comparison:
             for it in self._wanted.bindings
             if it.source.name and self._is_as_wanted(it)
         }
+        exclusive = self._live.exclusive  # which nobody else may bind
         for identity, binding in wanted.items():
-            if identity not in there:
+            if identity not in there and binding.destination.name not in exclusive:
                 yield Bind(binding, new=not self._live.blind or self._has_new_end(binding))
         for identity, binding in there.items():
             if identity not in wanted and self._is_ours(binding):
@@ -199,21 +200,33 @@ class _Comparison:
             if (kind, name) not in self._others:
                 others = next(self._bound_by_others(kind, name), None)
                 if others is not None:
-                    self._in_use.append(
-                        f"exchange `{name}` stays: {others}, which is not owned, is bound to it"
-                    )
+                    self._in_use.append(f"exchange `{name}` stays: {others}")
                     continue
                 yield from self._removed(kind, name)
             yield Disown(self._wanted.name, kind, name)
 
     def _bound_by_others(self, kind: Kind, name: str) -> Iterator[str]:
-        """What is bound to an exchange of ours and is not ours: its messages would stop."""
+        """What is not ours and gets messages from an exchange of ours, or sends some there."""
         if kind != "exchange" or name.startswith(STANDS_IN):
             return
-        for it in self._there.bindings:
-            if it.source.name == name and not self._is_ours(it):
+        there = self._there
+        for it in there.bindings:
+            if self._is_ours(it):
+                continue
+            if it.source.name == name:
                 what = "exchange" if isinstance(it.destination, Exchange) else "queue"
-                yield f"{what} `{it.destination.name}`"
+                yield f"{what} `{it.destination.name}`, which is not owned, is bound to it"
+            elif it.destination.name == name and isinstance(it.destination, Exchange):
+                yield f"it is bound to exchange `{it.source.name}`, which is not owned"
+        for exchange in there.every_exchange():
+            if exchange.alternate_exchange == name and not self._has("exchange", exchange.name):
+                yield f"it is the alternate of exchange `{exchange.name}`, which is not owned"
+        for queue in there.queues.values():
+            if queue.dead_letter_exchange == name and not self._has("queue", queue.name):
+                yield f"it gets the dead letters of queue `{queue.name}`, which is not owned"
+
+    def _has(self, kind: Kind, name: str) -> bool:
+        return (kind, name) in self._ours or name.startswith(STANDS_IN)
 
     def _removed(self, kind: Kind, name: str) -> Iterator[Change]:
         there = self._there

@@ -45,7 +45,10 @@ def stand_in(queue: Queue, live: Live) -> Queue:
     first. Limits it has none.
     """
     name = stand_in_of(queue.name)
-    kept = {it: queue.effective[it] for it in _KEPT if it in queue.effective}
+    own = {} if queue.policy is None else {queue.policy.name: queue.policy}
+    policies = {**live.topology.policies, **own}  # those of others too
+    effective = with_policy(replace(queue, policy=None), policies.values()).effective
+    kept = {it: effective[it] for it in _KEPT if it in effective}
     return live.topology.queues.get(name) or Queue(name, arguments=kept)
 
 
@@ -75,9 +78,12 @@ def _limit(old: Queue, new: Queue, live: Live, declared: Topology) -> str | None
     """What a policy for many queues would take from the one that stands in, if anything."""
     policies = {**live.topology.policies, **declared.policies}
     other = with_policy(stand_in(new, live), policies.values())
+    rejects = old.effective.get("x-overflow", "drop-head") != "drop-head"
     for limit in _LIMITS:
         value = other.effective.get(limit)
-        if other.policy is not None and value not in (None, old.effective.get(limit)):
+        # Of a queue that takes nothing over its limit, nothing was ever dropped.
+        alike = value == old.effective.get(limit) and not (rejects and "max-length" in limit)
+        if other.policy is not None and value is not None and not alike:
             return (
                 f"policy `{other.policy.name}` would give the queue that stands in "
                 f"`{limit.removeprefix('x-')}`; have its pattern leave out `routewright.`"

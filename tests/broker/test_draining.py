@@ -233,3 +233,35 @@ def test_at_no_moment_of_a_random_plan_does_a_queue_that_goes_lose_its_way(block
                 case _:
                     pass
     assert seen
+
+
+def test_an_exchange_that_things_of_others_lead_to_stays() -> None:
+    dead, their = Exchange("dead", "fanout"), Exchange("their", "fanout")
+    beside = Exchange("beside", "fanout", arguments={"alternate-exchange": "dead"})
+    queue = Queue("their-queue", arguments={"x-dead-letter-exchange": "dead"})
+    ours = owning(Topology("t", exchanges={"dead": dead}))
+    for exchanges, queues, bindings in (
+        ({"their": their}, {}, (Binding(their, dead),)),
+        ({"beside": beside}, {}, ()),
+        ({}, {"their-queue": queue}, ()),
+    ):
+        there = replace(
+            ours.topology, exchanges={"dead": dead, **exchanges}, queues=queues, bindings=bindings
+        )
+        plan = make_plan(Topology("t"), replace(ours, topology=there))
+        assert not plan.steps
+        (line,) = plan.in_use
+        assert line.startswith("exchange `dead` stays: ")
+        assert line.endswith("which is not owned")
+
+
+def test_a_queue_of_one_connection_is_not_bound() -> None:
+    queue, exchange = Queue("q"), Exchange("e", "fanout")
+    wanted = Topology(
+        "t", exchanges={"e": exchange}, queues={"q": queue}, bindings=(Binding(exchange, queue),)
+    )
+    there = owning(replace(wanted, queues={}, bindings=()))
+    live = replace(there, topology=replace(wanted, bindings=()), exclusive=frozenset({"q"}))
+    plan = make_plan(wanted, live)
+    assert not plan.pending
+    assert plan.foreign == ("queue `q`",)

@@ -7,13 +7,16 @@ from dataclasses import replace
 import pytest
 from deploying import apply, session
 from kombu.connection import Connection
+from plans import owning
 from private_nodes import Broker, until
 
 from routewright.compiler.broker.changes import DeclareQueue
 from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused, StillInUse
+from routewright.compiler.broker.plan import Plan
 from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.broker.planning import plan_for
+from routewright.compiler.broker.planning import make_plan, plan_for
+from routewright.compiler.policy_match import with_policy
 from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
 
 pytestmark = pytest.mark.broker
@@ -317,3 +320,40 @@ def test_what_the_broker_would_not_take_is_said_before_the_old_queue_goes(broker
             deploy(plan, opened_)
     assert broker.bindings() == before
     assert [it["name"] for it in broker.queues("name")] == ["q"]
+
+
+def planned(policy: dict[str, object], old: dict[str, object], new: dict[str, object]) -> Plan:
+    """The plan for other arguments of a queue that a policy of others applies to."""
+    others = Policy("others", ".*", policy, apply_to="queues")  # type: ignore[arg-type]
+    there = topology(old)
+    queue = with_policy(there.queues["q"], [others])
+    live = owning(replace(there, queues={"q": queue}))
+    there = replace(live.topology, policies={"others": others})
+    return make_plan(topology(new), replace(live, topology=there))
+
+
+def test_a_limit_of_others_stands_in_the_way_where_nothing_was_dropped_before() -> None:
+    rejects = {"x-overflow": "reject-publish"}
+    (withheld,) = planned(
+        {"max-length": 50}, rejects, {**rejects, "x-max-priority": 5}
+    ).replacements
+    assert "policy `others` would give the queue that stands in `max-length`" in withheld.why
+    assert not planned({"max-length": 50}, {}, {"x-max-priority": 5}).replacements
+
+
+def test_what_stands_in_has_the_dead_letters_that_others_gave_the_queue() -> None:
+    plan = planned({"dead-letter-exchange": "dead"}, {}, {"x-max-priority": 5})
+    (created,) = (
+        it.change.queue
+        for it in plan.steps
+        if isinstance(it.change, DeclareQueue) and it.change.queue.name != "q"
+    )
+    assert created.arguments["x-dead-letter-exchange"] == "dead"
+
+
+def test_messages_that_a_new_limit_would_dead_letter_need_leave() -> None:
+    limited = {"x-max-length": 5, "x-dead-letter-exchange": "dead"}
+    rejecting = {**limited, "x-overflow": "reject-publish"}
+    assert "drop-messages" not in planned({"queue-mode": "lazy"}, {}, rejecting).codes
+    rejecting["x-overflow"] = "reject-publish-dlx"
+    assert "drop-messages" in planned({"queue-mode": "lazy"}, {}, rejecting).codes
