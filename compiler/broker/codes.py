@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
 from routewright.compiler.broker.by_name import senders
@@ -24,7 +24,7 @@ from routewright.compiler.broker.steps import (
 )
 from routewright.compiler.leave import Code
 from routewright.compiler.policy_match import with_policy
-from routewright.compiler.topology import Arguments, Exchange, Queue, Topology
+from routewright.compiler.topology import Arguments, Exchange, Policy, Queue, Topology
 
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
@@ -46,6 +46,7 @@ class Codes:
             Simulation(live.topology, changes).lossy() if removing else frozenset()
         )
         self._removed = {it.binding.identity for it in changes if isinstance(it, Unbind)}
+        self._tightened = tightened(live.topology, changes)
         self._going = {it.exchange.name for it in changes if isinstance(it, RemoveExchange)}
 
     def of(self, change: Change) -> Code | None:
@@ -71,17 +72,37 @@ class Codes:
             case DeclareQueue(queue):
                 return self._of_new(self._live.topology.queues.get(queue.name))
             case RemovePolicy(policy):
-                return None if policy.name.startswith(STANDS_IN) else "remove-policy"
+                if policy.name.startswith(STANDS_IN):
+                    return None
+                return "drop-messages" if self.tightened_by(policy) else "remove-policy"
             case Replace(_, Queue()):
                 return "replace-queue"
             case Replace(_, Exchange()):
                 return "replace-exchange"
             case Move(queue):
                 return "drop-messages" if queue.name in self._lowered else None
-            case SetPolicy():
-                return "drop-messages" if any(tightened(change, self._live.topology)) else None
+            case SetPolicy(policy):
+                if self.tightened_by(policy):
+                    return "drop-messages"
+                return "remove-policy" if self._strips(policy) else None
             case _:
                 return None
+
+    def tightened_by(self, policy: Policy) -> list[str]:
+        """The queues that get a lower limit, where a policy has a part in it."""
+        return sorted(name for name, by in self._tightened.items() if policy.name in by)
+
+    def _strips(self, policy: Policy) -> bool:
+        """Whether a queue that is not declared any more loses its dead letters by a policy."""
+        there = self._live.topology
+        before = there.policies.values()
+        after = {**there.policies, policy.name: policy}.values()
+        for name, it in there.queues.items():
+            if name not in self._wanted.queues and not is_stand_in(name):
+                was, is_ = (with_policy(replace(it, policy=None), each) for each in (before, after))
+                if was.dead_letter_exchange not in (None, is_.dead_letter_exchange):
+                    return True
+        return False
 
     def _goes_for_good(self, exchange: str) -> bool:
         is_ours = not exchange.startswith(STANDS_IN)
@@ -93,14 +114,33 @@ class Codes:
         return "name-gap" if sent else None
 
 
-def tightened(change: SetPolicy, topology: Topology) -> Iterator[str]:
-    """The queues that are there and get a lower limit by a policy."""
-    before = topology.policies.values()
-    after = {**topology.policies, change.policy.name: change.policy}.values()
-    for name, found in topology.queues.items():
-        queue = replace(found, policy=None)
-        if _is_lower(with_policy(queue, before).effective, with_policy(queue, after).effective):
-            yield name
+def tightened(topology: Topology, changes: Iterable[Change]) -> Mapping[str, Collection[str]]:
+    """The queues that get a lower limit by policies in the end, with the policies that do it.
+
+    These are the one that counts before and the one that counts afterwards.
+    """
+    before, after = topology.policies.values(), _policies_after(topology, changes).values()
+    if not [*before, *after]:
+        return {}
+    found: dict[str, Collection[str]] = {}
+    for name, it in topology.queues.items():
+        was, is_ = (with_policy(replace(it, policy=None), each) for each in (before, after))
+        if was.policy != is_.policy and _is_lower(was.effective, is_.effective):
+            found[name] = {each.policy.name for each in (was, is_) if each.policy}
+    return found
+
+
+def _policies_after(topology: Topology, changes: Iterable[Change]) -> Mapping[str, Policy]:
+    found = dict(topology.policies)
+    for change in changes:
+        match change:
+            case SetPolicy(policy):
+                found[policy.name] = policy
+            case RemovePolicy(policy):
+                found.pop(policy.name, None)
+            case _:
+                pass
+    return found
 
 
 def lowered(change: Replace, live: Live, wanted: Topology) -> bool:

@@ -93,6 +93,8 @@ class Consumers:
             # A worker that has just begun is told the next time; the others have left by then.
             puzzled = not others and self._workers() <= told
             self._need_time(deadline, name, others or [_unlisted(count)])
+        if name not in self._unaccounted and self._unacknowledged(name):
+            self._unaccounted[name] = monotonic()  # perhaps of who consumes no more, but goes on
         if name in self._unaccounted:
             self._need_settled(change.queue)
         return was_used
@@ -160,7 +162,7 @@ class Consumers:
             if monotonic() >= fresh:
                 if not left:
                     break
-                said = f"{left} message{'' if left == 1 else 's'} that are not acknowledged"
+                said = f"{left} message{' that is' if left == 1 else 's that are'} not acknowledged"
                 self._need_time(deadline, name, [said])
             else:
                 self._need_time(deadline, name, ["the broker's count of what is unacknowledged"])

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from routewright.compiler.broker.by_name import senders
 from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
-from routewright.compiler.broker.codes import Codes, tightened
+from routewright.compiler.broker.codes import Codes
 from routewright.compiler.broker.diff import Differences, conflicts_between
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.obstacle import obstacle
@@ -105,9 +105,13 @@ class Describe:
             case Unbind(binding) if self._codes.of(change):
                 return f"keys that match `{binding.key}` reach no queue from then on"
             case RemovePolicy(policy) if not _stands_in(change):
-                return f"what it matches loses {', '.join(sorted(policy.definition))}"
-            case SetPolicy():
-                return self._over_limit(sorted(tightened(change, self._live.topology)))
+                loses = f"what it matches loses {', '.join(sorted(policy.definition))}"
+                over = self._over_limit(self._codes.tightened_by(policy))
+                return f"{loses}; {over}" if over else loses
+            case SetPolicy(policy) if self._codes.of(change) == "remove-policy":
+                return "a queue that is not declared any more loses its dead-letter exchange"
+            case SetPolicy(policy):
+                return self._over_limit(self._codes.tightened_by(policy))
             case Move(queue) if self._codes.of(change):
                 return self._over_limit([queue.name])
             case _:

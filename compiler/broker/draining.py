@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from routewright.compiler.broker.replacement import is_stand_in
 from routewright.compiler.broker.simulate import Simulation
@@ -18,11 +19,14 @@ from routewright.compiler.broker.steps import (
     RemoveExchange,
     RemovePolicy,
     RemoveQueue,
+    SetPolicy,
     Unbind,
 )
 from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE
 from routewright.compiler.policy_match import with_policy
-from routewright.compiler.topology import Exchange, Queue, Topology
+from routewright.compiler.topology import Exchange, Policy, Queue, Topology
+
+_Item = TypeVar("_Item", Exchange, Queue)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +57,15 @@ def draining(before: Topology, changes: Sequence[Change]) -> Draining:
             case Unbind(binding) if binding.source.name in ways:
                 if binding.source.name in gone or simulation.is_lossy(binding):
                     late.add(id(change))
-            case RemovePolicy(policy) if ALTERNATE_EXCHANGE not in policy.definition:
-                if any(_has(going[name], policy.name, before) for name in going):
+            case RemovePolicy(policy) | SetPolicy(policy):
+                sets = [policy] if isinstance(change, SetPolicy) else []
+                policies = [[*before.policies.values()], [*_others(before, policy), *sets]]
+                passed = [before.exchanges[it] for it in ways & before.exchanges.keys()]
+                served = any(_counts(policy, it, policies) for it in going.values())
+                on_the_way = {it.name for it in passed if _counts(policy, it, policies)}
+                # Where an exchange stays, what its alternate is decides where keys go.
+                harmless = ALTERNATE_EXCHANGE not in policy.definition or on_the_way <= gone
+                if (served or on_the_way) and harmless:
                     late.add(id(change))
             case _:
                 pass
@@ -73,9 +84,15 @@ def removed(changes: Iterable[Change]) -> dict[str, Queue]:
     }
 
 
-def _has(queue: Queue, policy: str, topology: Topology) -> bool:
-    found = with_policy(queue, topology.policies.values()).policy
-    return found is not None and found.name == policy
+def _others(topology: Topology, policy: Policy) -> Iterator[Policy]:
+    """All policies but one."""
+    return (it for it in topology.policies.values() if it.name != policy.name)
+
+
+def _counts(policy: Policy, item: _Item, policies: Sequence[Sequence[Policy]]) -> bool:
+    """Whether it is a policy of this name that counts for a thing, before or afterwards."""
+    found = (with_policy(replace(item, policy=None), each).policy for each in policies)
+    return any(it is not None and it.name == policy.name for it in found)
 
 
 _Node = tuple[type[Exchange | Queue], str]

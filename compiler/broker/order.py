@@ -141,7 +141,9 @@ def _rank(change: Change, created: Collection[str], drained: Draining) -> tuple[
         case Own():
             return 0, 0
         case SetPolicy(policy):  # before what it is for is created, but after what it leads to
-            return (6, 0) if ALTERNATE_EXCHANGE in policy.definition else (1, 0)
+            if ALTERNATE_EXCHANGE in policy.definition:
+                return 6, 0
+            return (4, 2) if "dead-letter-exchange" in policy.definition else (1, 0)
         case DeclareExchange():
             return 2, 0
         case DeclareQueue():

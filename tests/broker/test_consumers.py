@@ -176,6 +176,26 @@ def test_others_are_named_and_let_go_and_what_they_hold_is_waited_for(
         assert not plan_for(topology(PRIORITIES), opened_).steps
 
 
+def test_what_somebody_holds_who_consumes_no_more_is_waited_for(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As of a Celery worker that is being stopped, and ends its tasks."""
+    monkeypatch.setattr(consumers, "STALE", 0.0)
+    apply(topology(CLASSIC), broker)
+    with channel(broker) as theirs, channel(broker) as look:
+        got: list[Any] = []
+        theirs.basic_consume("q", consumer_tag="theirs", callback=got.append)
+        look.basic_publish(amqp.Message("m", delivery_mode=2), "e", "q")
+        until(lambda: got or theirs.connection.drain_events(timeout=1))
+        theirs.basic_cancel("theirs")
+        until(lambda: counted(broker, "q") == 1)
+        with pytest.raises(StillInUse, match="by 1 message that is not acknowledged"):
+            apply(topology(QUORUM), broker, wait=0.2)
+        theirs.basic_reject(got[0].delivery_tag, requeue=True)
+        apply(topology(QUORUM), broker)
+        until(lambda: (found := look.basic_get("q", no_ack=True)) and found.body == "m")
+
+
 def counted(broker: Broker, queue: str) -> int:
     """The broker's count of what is not acknowledged, which lags behind."""
     path = f"/queues/{broker.vhost}?disable_stats=true&enable_queue_totals=true"

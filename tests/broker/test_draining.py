@@ -265,3 +265,56 @@ def test_a_queue_of_one_connection_is_not_bound() -> None:
     plan = make_plan(wanted, live)
     assert not plan.pending
     assert plan.foreign == ("queue `q`",)
+
+
+def with_policies(*policies: Policy, queues: tuple[str, ...]) -> Topology:
+    dead, end = Exchange("dead", "fanout"), Queue("end")
+    return Topology(
+        "t",
+        exchanges={"dead": dead},
+        queues={"end": end, **{it: with_policy(Queue(it), policies) for it in queues}},
+        bindings=(Binding(dead, end, ""),),
+        policies={it.name: it for it in policies},
+    )
+
+
+def dead_letters(pattern: str, exchange: str = "dead") -> Policy:
+    return Policy("p", pattern, {"dead-letter-exchange": exchange}, apply_to="queues")
+
+
+def test_a_policy_is_narrowed_once_the_queue_that_goes_is_gone_and_not_without_leave() -> None:
+    old = owning(with_policies(dead_letters("^(q|kept)$"), queues=("q", "kept")))
+    new = with_policies(dead_letters("^kept$"), queues=("kept",))
+    assert [str(it.change) for it in make_plan(new, old).steps][:2] == ["queue `q`", "policy `p`"]
+    safe = make_plan(new, old, allowed=())
+    assert not safe.pending
+    assert {it.code for it in safe.held} == {"remove-queue", "remove-policy"}
+
+
+def test_a_policy_leads_to_an_exchange_that_is_there_and_bound() -> None:
+    old = with_policies(dead_letters("^q$"), queues=("q",))
+    new = with_policies(dead_letters("^q$", "new"), queues=("q",))
+    exchange, end = Exchange("new", "fanout"), Queue("new-end")
+    new = replace(
+        new,
+        exchanges={**new.exchanges, "new": exchange},
+        queues={**new.queues, "new-end": end},
+        bindings=(*new.bindings, Binding(exchange, end, "")),
+    )
+    order = [str(it.change) for it in make_plan(new, owning(old)).steps]
+    assert order[-1] == "policy `p`"
+
+
+def limited(name: str, pattern: str, length: int, priority: int) -> Policy:
+    return Policy(name, pattern, {"max-length": length}, priority, "queues")
+
+
+@pytest.mark.parametrize("removed", [False, True])
+def test_a_lower_limit_by_two_policies_together_needs_leave(removed: bool) -> None:
+    high, low = limited("a", "^q$", 1000, 10), limited("b", "^q$", 5, 1)
+    moved = () if removed else (limited("a", "^other$", 1000, 10),)
+    old = with_policies(high, limited("b", "^q$", 1000, 1), queues=("q",))
+    if removed:
+        old = with_policies(high, low, queues=("q",))
+    plan = make_plan(with_policies(*moved, low, queues=("q",)), owning(old))
+    assert "drop-messages" in plan.codes
