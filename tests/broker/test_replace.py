@@ -333,7 +333,7 @@ def planned(policy: dict[str, object], old: dict[str, object], new: dict[str, ob
 
 
 def test_a_limit_of_others_stands_in_the_way_where_nothing_was_dropped_before() -> None:
-    rejects = {"x-overflow": "reject-publish"}
+    rejects: dict[str, object] = {"x-overflow": "reject-publish"}
     (withheld,) = planned(
         {"max-length": 50}, rejects, {**rejects, "x-max-priority": 5}
     ).replacements
@@ -353,7 +353,7 @@ def test_what_stands_in_has_the_dead_letters_that_others_gave_the_queue() -> Non
 
 def test_messages_that_a_new_limit_would_dead_letter_need_leave() -> None:
     limited = {"x-max-length": 5, "x-dead-letter-exchange": "dead"}
-    rejecting = {**limited, "x-overflow": "reject-publish"}
+    rejecting: dict[str, object] = {**limited, "x-overflow": "reject-publish"}
     assert "drop-messages" not in planned({"queue-mode": "lazy"}, {}, rejecting).codes
     rejecting["x-overflow"] = "reject-publish-dlx"
     assert "drop-messages" in planned({"queue-mode": "lazy"}, {}, rejecting).codes
