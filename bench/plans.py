@@ -19,6 +19,7 @@ from rich.table import Table
 
 from routewright.compiler.broker.changes import DeclareExchange
 from routewright.compiler.broker.foresee import after
+from routewright.compiler.broker.lifting import begun
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.ownership import Owned
 from routewright.compiler.broker.plan import Plan
@@ -176,7 +177,9 @@ def examine_changed_mind(seed: int, examined: Examined, messages: int = 60) -> N
                 examined.wrong.append(f"{where}: a second plan is not empty")
             excused = {it.exchange for it in plan.violations} | {*plan.undecided}
             sent = _messages(old, plan, randomly, messages)
-            public = (old.exchanges.keys() & wanted.exchanges.keys()) - excused
+            # One that the killed apply had removed is a new one; one that it was making anew is not.
+            there = found.topology.exchanges.keys() | begun(found, wanted)
+            public = (there & wanted.exchanges.keys()) - excused
             _publish(where, (it for it in sent if it[0] in public), states, examined, _as_declared)
 
 

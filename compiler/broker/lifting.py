@@ -276,7 +276,8 @@ def _judged(name: str, wanted: Topology, live: Live, steps: Sequence[Change]) ->
     found = judged(live.topology, steps[:swap])
     undecided = {*found.undecided}
     violations = [*found.violations]
-    entries = [*_public(leading_to({name}, live.topology), live.topology)]
+    leading = {name} | leading_to({name}, live.topology)
+    entries = [*_public(leading, live.topology, wanted)]
     for place in sorted({swap - 1, swap, created, len(steps) - 1} - {-1, len(steps)}):
         now = after(live, steps[: place + 1], wanted.name).topology
         for exchange in entries:
@@ -312,10 +313,10 @@ def _harmful(
                 )
 
 
-def _public(names: Iterable[str], topology: Topology) -> Iterator[str]:
-    """The exchanges that are published to."""
+def _public(names: Iterable[str], there: Topology, wanted: Topology) -> Iterator[str]:
+    """The exchanges that are published to, also one that an earlier apply has left out."""
     for name in sorted(names):
-        exchange = topology.exchange(name)
+        exchange = there.exchange(name) or wanted.exchange(name)
         if exchange is not None and not exchange.internal and not name.startswith(PREFIX):
             yield name
 

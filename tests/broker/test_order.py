@@ -212,6 +212,20 @@ def test_a_changed_mind_between_random_topologies_loses_and_doubles_nothing() ->
     assert examined.looked_at > 300
 
 
+def test_an_exchange_left_out_by_a_killed_apply_says_which_keys_go_wrong_until_it_is_bound() -> None:
+    text = """
+topology: t
+exchanges: {e: {type: %s%s}, rest: {type: fanout}}
+queues: {a: {exchange: e%s}, b: {exchange: rest}}
+"""
+    old = named(compile_text(text % ("fanout", ", alternate_exchange: rest", "")).topology)
+    new = named(compile_text(text % ("topic", "", ", binding_key: '#'")).topology)
+    steps = [it.change for it in make_plan(new, owning(old)).pending]
+    gone = next(at for at, it in enumerate(steps) if isinstance(it, RemoveExchange))
+    back = make_plan(old, after(owning(old), steps[: gone + 1], "t"))
+    assert [(it.harm, it.exchange) for it in back.violations] == [("doubled", "e")]
+
+
 def test_a_changed_mind_amid_stand_ins_leaves_nothing_behind() -> None:
     """Killed at any step, and then told to go back, or somewhere else."""
     old = topology(("E", "a", "k"), ("E", "a", "j"), ("E", "b", "m"), ("E", "c", "n"))
