@@ -65,6 +65,9 @@ def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
             known = source in PREDECLARED or owned.has("exchange", source)
             if not known and source not in declared.exchanges:
                 return f"it is bound to exchange `{source}`, which is not owned"
+        end = it.destination
+        if source == change.new.name and isinstance(end, Queue) and end.name in live.exclusive:
+            return f"`{end.name}`, which is bound to it, is the exclusive queue of a connection"
     return None
 
 

@@ -54,7 +54,11 @@ class Ordered:
 
 
 def order(
-    before: Topology, changes: Iterable[Change], owner: str, number: int | None = None
+    before: Topology,
+    changes: Iterable[Change],
+    owner: str,
+    number: int | None = None,
+    exclusive: Collection[str] = (),
 ) -> Ordered:
     """Put changes in order.
 
@@ -63,6 +67,7 @@ def order(
         changes: in any order; none refers to what neither is there nor is created by another.
         owner: the topology's name, for what stands in.
         number: of what stands in; the first free one unless given.
+        exclusive: queues of other connections, which nobody else may bind.
     """
     changes = [*changes]
     if not changes:
@@ -74,7 +79,7 @@ def order(
     carried: tuple[str, ...] = ()
     used: int | None = None
     if waiting:
-        flip = carry_over(simulation, waiting, owner, number)
+        flip = carry_over(simulation, waiting, owner, number, exclusive)
         if flip is not None:
             carried, used = flip.exchanges, flip.number
             settled = {id(it) for it in flip.settled}

@@ -209,7 +209,8 @@ def _stretch(
         if allowed is not None and code not in allowed
     ]
     changes = [*with_moves(_without(changes, [it for it, _ in held]), wanted)]
-    return _Part(live, order(live.topology, changes, wanted.name, number), codes, tuple(held))
+    ordered = order(live.topology, changes, wanted.name, number, live.exclusive)
+    return _Part(live, ordered, codes, tuple(held))
 
 
 def _is_kept(change: Change, live: Live, wanted: Topology) -> bool:

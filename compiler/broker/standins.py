@@ -15,7 +15,7 @@ that every exchange that messages are published to is switched in one step of it
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -33,7 +33,7 @@ from routewright.compiler.broker.steps import (
     Unbind,
 )
 from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE
-from routewright.compiler.topology import Binding, Exchange, Topology
+from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 COPIED_TYPES = ("direct", "topic", "fanout", "headers")
 
@@ -49,7 +49,11 @@ class CarriedOver:
 
 
 def carry_over(
-    simulation: Simulation, waiting: Sequence[Change], owner: str, number: int | None = None
+    simulation: Simulation,
+    waiting: Sequence[Change],
+    owner: str,
+    number: int | None = None,
+    exclusive: Collection[str] = (),
 ) -> CarriedOver | None:
     """The way over for changes of the routing that cannot be made one by one.
 
@@ -58,8 +62,10 @@ def carry_over(
         waiting: the changes.
         owner: the topology's name.
         number: tells these stand-ins from those of other plans; the first free one unless given.
+        exclusive: queues of other connections: to bind one is answered with 405.
 
-    None where an exchange concerned is of a type that is not understood well enough to copy.
+    None where an exchange concerned is of a type that is not understood well enough to copy, or
+    passes messages to a queue that cannot be bound to the copy.
     """
     now, last = simulation.topology(), simulation.final()
     stuck = _sources(waiting, now, last)
@@ -70,7 +76,8 @@ def carry_over(
     if number is None:
         taken = {it.number for name in now.exchanges if (it := read_name(name))}
         number = next(it for it in count(1) if it not in taken)
-    return _Standins(now, last, concerned, owner, number).carried_over(waiting)
+    standins = _Standins(now, last, concerned, owner, number)
+    return None if standins.pass_to(exclusive) else standins.carried_over(waiting)
 
 
 def catching_all(source: Exchange, destination: Exchange) -> Binding | None:
@@ -106,6 +113,13 @@ class _Standins:
         }
         self._from_now, self._from_last = _by_source(now), _by_source(last)
         self._whole = self._copied_whole()
+
+    def pass_to(self, queues: Collection[str]) -> bool:
+        """Whether a copy is bound to one of some queues."""
+        copied = (it for name in self._old for it in self._copied(name, self._from_now))
+        return any(
+            isinstance(it.destination, Queue) and it.destination.name in queues for it in copied
+        )
 
     def carried_over(self, waiting: Sequence[Change]) -> CarriedOver:
         copies = [*self._old.values(), *self._new.values(), *self._switches.values()]

@@ -15,6 +15,7 @@ from routewright.compiler import compile_text
 from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused
 from routewright.compiler.broker.plan_file import from_json, to_json
+from routewright.compiler.broker.plan_text import as_text
 from routewright.compiler.broker.planning import plan_for
 from routewright.compiler.topology import Topology
 
@@ -127,6 +128,22 @@ def test_what_others_have_bound_is_bound_again(broker: Broker) -> None:
     before = [it for it in broker.bindings() if "theirs" in str(it)]
     apply(topology("direct"), broker)
     assert [it for it in broker.bindings() if "theirs" in str(it)] == before
+
+
+def test_an_exclusive_queue_on_it_stands_against_it_and_is_named(broker: Broker) -> None:
+    apply(topology("topic", "a.#"), broker)
+    with Connection(broker.url) as connection:
+        channel = connection.channel()
+        channel.queue_declare("tap", exclusive=True)
+        channel.queue_bind("tap", "e", "#")
+        before = broker.bindings()
+        with session(broker) as opened_:
+            plan = plan_for(topology("direct"), opened_)
+            assert [str(it.change) for it in plan.replacements] == ["exchange `e`"]
+            assert "`tap`, which is bound to it, is the exclusive queue" in as_text(plan)
+            deploy(plan, opened_)
+        assert broker.bindings() == before
+    apply(topology("direct"), broker)
 
 
 def test_it_needs_leave_by_its_code_and_goes_through_a_file(broker: Broker) -> None:

@@ -1,5 +1,6 @@
 """Plans between topologies, each moment of which is looked at; made without a broker."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,6 +10,7 @@ from routewright.compiler import compile_text
 from routewright.compiler.broker.changes import Bind
 from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.live import Live
+from routewright.compiler.broker.ownership import Owned
 from routewright.compiler.broker.plan import Plan
 from routewright.compiler.broker.plan_text import as_text
 from routewright.compiler.broker.planning import make_plan
@@ -98,6 +100,26 @@ def test_dead_letters_into_an_internal_exchange_move_in_one_step() -> None:
     plan = make_plan(new, owning(old))
     assert ways(plan, old, "k", "DEAD") == [("a",), ("b",)]
     assert not plan.violations
+
+
+@pytest.mark.parametrize("alternate", [None, "F"])
+def test_an_exclusive_queue_is_in_the_way_only_of_a_copy_that_it_would_be_bound_to(
+    alternate: str | None,
+) -> None:
+    behind = (("F", "rest", ""),) if alternate else ()
+    old = topology(("E", "a", "k"), *behind, alternate=alternate)
+    new = topology(("E", "b", "k"), *behind, alternate=alternate)
+    tap = Queue("tap", durable=False)
+    bound = (*old.bindings, Binding(old.exchanges["E"], tap, "#"))
+    with_tap = replace(old, queues={**old.queues, "tap": tap}, bindings=bound)
+    names = [*(("exchange", it) for it in old.exchanges), ("queue", "a"), ("queue", "rest")]
+    owned = {"t": Owned(frozenset(names), marked=True)}  # type: ignore[arg-type]
+    plan = make_plan(new, Live(with_tap, owned, exclusive=frozenset({"tap"})))
+    bindings = [it.change.binding for it in plan.pending if isinstance(it.change, Bind)]
+    assert "tap" not in {it.destination.name for it in bindings}
+    assert bool(plan.violations) == bool(alternate)
+    if not alternate:
+        assert ways(plan, with_tap, "k") == [("a", "tap"), ("b", "tap")]
 
 
 def test_what_falls_through_to_an_alternate_exchange_is_never_lost() -> None:
