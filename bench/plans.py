@@ -177,7 +177,7 @@ def examine_changed_mind(seed: int, examined: Examined, messages: int = 60) -> N
                 examined.wrong.append(f"{where}: a second plan is not empty")
             excused = {it.exchange for it in plan.violations} | {*plan.undecided}
             sent = _messages(old, plan, randomly, messages)
-            # One that the killed apply had removed is a new one; one that it was making anew is not.
+            # One that the killed apply had removed is a new one, unless it was making it anew.
             there = found.topology.exchanges.keys() | begun(found, wanted)
             public = (there & wanted.exchanges.keys()) - excused
             _publish(where, (it for it in sent if it[0] in public), states, examined, _as_declared)

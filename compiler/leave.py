@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias, get_args
 
 Code: TypeAlias = Literal[
     "drop-messages",  # a limit gets lower, and the broker drops what is over it
-    "lose-keys",  # a binding goes by which keys are delivered that nothing delivers then
+    "lose-keys",  # a binding or an alternate goes, and with it the only way of keys
     "name-gap",  # what is sent to a thing by its name while it is made anew
     "remove-exchange",
     "remove-policy",

@@ -22,7 +22,10 @@ from routewright.compiler.broker.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.fates import fates
+from routewright.compiler.headers import Undecidable
 from routewright.compiler.leave import Code
+from routewright.compiler.patterns import Undecided
 from routewright.compiler.policy_match import with_policy
 from routewright.compiler.topology import Arguments, Exchange, Policy, Queue, Topology
 
@@ -42,9 +45,12 @@ class Codes:
         self._live, self._wanted, self._lowered = live, wanted, lowered
         changes = [*changes]
         removing = any(isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) for it in changes)
-        self._lossy: frozenset[Identity] = (
-            Simulation(live.topology, changes).lossy() if removing else frozenset()
-        )
+        leading = [it for it in changes if isinstance(it, SetPolicy) and self._leads_on(it.policy)]
+        walk = Simulation(live.topology, changes) if removing or leading else None
+        self._lossy: frozenset[Identity] = walk.lossy() if walk else frozenset()
+        falling = walk.falling() if walk and leading else None
+        self.fallen: str | None = falling  # a key that no alternate exchange catches any more
+        self._leading = {it.policy.name for it in leading} if falling is not None else set()
         self._removed = {it.binding.identity for it in changes if isinstance(it, Unbind)}
         self._tightened = tightened(live.topology, changes)
         self._going = {it.exchange.name for it in changes if isinstance(it, RemoveExchange)}
@@ -68,7 +74,10 @@ class Codes:
                 declared = exchange.name in self._wanted.exchanges
                 return "replace-exchange" if declared else "remove-exchange"
             case DeclareExchange(exchange):
-                return self._of_new(self._live.topology.exchanges.get(exchange.name))
+                before = self._live.topology.exchanges.get(exchange.name)
+                if before is not None and falls_no_more(before, self._live, self._wanted):
+                    return "lose-keys"
+                return self._of_new(before)
             case DeclareQueue(queue):
                 return self._of_new(self._live.topology.queues.get(queue.name))
             case RemovePolicy(policy):
@@ -84,6 +93,8 @@ class Codes:
             case SetPolicy(policy):
                 if self.tightened_by(policy):
                     return "drop-messages"
+                if policy.name in self._leading:
+                    return "lose-keys"
                 return "remove-policy" if self._strips(policy) else None
             case _:
                 return None
@@ -92,11 +103,24 @@ class Codes:
         """The queues that get a lower limit, where a policy has a part in it."""
         return sorted(name for name, by in self._tightened.items() if policy.name in by)
 
+    def _leads_on(self, policy: Policy) -> bool:
+        """Whether an exchange has another alternate by a policy, or none any more."""
+        before, after = self._around(policy)
+        for it in self._live.topology.exchanges.values():
+            was, is_ = (with_policy(replace(it, policy=None), each) for each in (before, after))
+            if was.alternate_exchange not in (None, is_.alternate_exchange):
+                return True
+        return False
+
+    def _around(self, policy: Policy) -> tuple[Collection[Policy], Collection[Policy]]:
+        """The policies before one is set, and after."""
+        there = self._live.topology.policies
+        return there.values(), {**there, policy.name: policy}.values()
+
     def _strips(self, policy: Policy) -> bool:
         """Whether a queue that is not declared any more loses its dead letters by a policy."""
         there = self._live.topology
-        before = there.policies.values()
-        after = {**there.policies, policy.name: policy}.values()
+        before, after = self._around(policy)
         for name, it in there.queues.items():
             if name not in self._wanted.queues and not is_stand_in(name):
                 was, is_ = (with_policy(replace(it, policy=None), each) for each in (before, after))
@@ -141,6 +165,18 @@ def _policies_after(topology: Topology, changes: Iterable[Change]) -> Mapping[st
             case _:
                 pass
     return found
+
+
+def falls_no_more(old: Exchange, live: Live, wanted: Topology) -> bool:
+    """Whether an exchange is made anew without its alternate, and keys reach no queue then."""
+    new = wanted.exchanges.get(old.name)
+    if new is None or old.alternate_exchange in (None, new.alternate_exchange):
+        return False
+    try:
+        found = [it.deliveries for it in fates(old.name, live.topology, wanted)]
+    except (Undecided, Undecidable):
+        return True
+    return any(() in is_.reach and () not in was.reach for was, is_ in found)
 
 
 def lowered(change: Replace, live: Live, wanted: Topology) -> bool:

@@ -91,6 +91,8 @@ class Describe:
                 return f"publishing to `{exchange.name}` fails with 404 until the next step"
             case RemoveExchange(exchange) if not exchange.name.startswith(STANDS_IN):
                 return f"publishing to `{exchange.name}` fails with 404 from then on"
+            case DeclareExchange() if self._codes.of(change) == "lose-keys":
+                return "keys that fell to its alternate exchange reach no queue in the end"
             case DeclareExchange() | DeclareQueue() if self._codes.of(change):
                 thing = change.exchange if isinstance(change, DeclareExchange) else change.queue
                 lost = ", ".join(senders(thing, self._live.topology, self._wanted))
@@ -110,6 +112,9 @@ class Describe:
                 return f"{loses}; {over}" if over else loses
             case SetPolicy(policy) if self._codes.of(change) == "remove-policy":
                 return "a queue that is not declared any more loses its dead-letter exchange"
+            case SetPolicy() if self._codes.of(change) == "lose-keys":
+                key = self._codes.fallen
+                return f"keys that fell to an alternate exchange, as `{key}`, reach no queue then"
             case SetPolicy(policy):
                 return self._over_limit(self._codes.tightened_by(policy))
             case Move(queue) if self._codes.of(change):

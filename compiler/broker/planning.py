@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from routewright.compiler.broker.by_name import senders
-from routewright.compiler.broker.codes import Codes, lowered
+from routewright.compiler.broker.codes import Codes, falls_no_more, lowered
 from routewright.compiler.broker.describe import Describe, notes
 from routewright.compiler.broker.diff import Differences, differences
 from routewright.compiler.broker.fingerprint import concerns_of, fingerprint
@@ -137,6 +137,8 @@ def _replacing(change: Replace, live: Live, wanted: Topology) -> set[Code]:
         codes.add("name-gap")
     if lowered(change, live, wanted):
         codes.add("drop-messages")
+    if isinstance(change.old, Exchange) and falls_no_more(change.old, live, wanted):
+        codes.add("lose-keys")
     return codes
 
 

@@ -158,6 +158,14 @@ class Simulation:
         lost = (it for it in self.classes if () in it.after and () not in it.before)
         return frozenset(identity for it in lost for identity in it.matched)
 
+    def falling(self) -> str | None:
+        """A key that is delivered before and not after, though each of its bindings stays."""
+        for it in self.classes:
+            gone = (it.matched & self._state.bindings.keys()) - self._after.bindings.keys()
+            if () in it.after and () not in it.before and not gone:
+                return it.witness
+        return None
+
     def is_lossy(self, binding: Binding) -> bool:
         """Whether nothing that comes through a binding is delivered in the end."""
         if binding.source.name in self.undecided:

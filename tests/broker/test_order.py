@@ -234,7 +234,7 @@ def test_a_changed_mind_between_random_topologies_loses_and_doubles_nothing() ->
     assert examined.looked_at > 300
 
 
-def test_an_exchange_left_out_by_a_killed_apply_says_which_keys_go_wrong_until_it_is_bound() -> None:
+def test_an_exchange_left_out_by_a_killed_apply_says_which_keys_go_wrong_meanwhile() -> None:
     text = """
 topology: t
 exchanges: {e: {type: %s%s}, rest: {type: fanout}}
@@ -299,6 +299,42 @@ def test_a_key_that_goes_nowhere_afterwards_needs_leave() -> None:
     safe = make_plan(new, owning(old), allowed=())
     assert not safe.steps
     assert [it.code for it in safe.held] == ["lose-keys"]
+
+
+def test_keys_that_a_policy_lets_fall_no_more_need_leave() -> None:
+    text = """
+topology: t
+exchanges: {e: {type: topic}, rest: {type: fanout}, other: {type: fanout}}
+queues: {a: {exchange: e, binding_key: "a.#"}, b: {exchange: rest}}
+policies: {fall: {pattern: '^e$', apply_to: exchanges, definition: {%s}}}
+"""
+    to_rest = "alternate_exchange: rest"
+    old = named(compile_text(text % to_rest).topology)
+    for definition in ("alternate_exchange: other", "alternate_exchange: amq.fanout"):
+        new = named(compile_text(text % definition).topology)
+        plan = make_plan(new, owning(old))
+        assert plan.codes == ("lose-keys",)
+        assert "reach no queue then" in as_text(plan)
+        assert not make_plan(new, owning(old), allowed=()).pending
+    back = make_plan(old, owning(named(compile_text(text % "alternate_exchange: other").topology)))
+    assert not back.codes
+
+
+def test_an_exchange_made_anew_without_its_alternate_needs_leave_for_the_keys_that_fell() -> None:
+    text = """
+topology: t
+exchanges: {e: {type: %s%s}, rest: {type: fanout}}
+queues: {a: {exchange: e, binding_key: a}, b: {exchange: rest}}
+"""
+    old = named(compile_text(text % ("topic", ", alternate_exchange: rest")).topology)
+    for kind, alternate, codes in (
+        ("direct", "", ("lose-keys", "replace-exchange")),
+        ("direct", ", alternate_exchange: rest", ("replace-exchange",)),
+    ):
+        new = named(compile_text(text % (kind, alternate)).topology)
+        assert make_plan(new, owning(old)).codes == codes
+        without = make_plan(new, owning(old), allowed=("replace-exchange",))
+        assert bool(without.pending) == ("lose-keys" not in codes)
 
 
 def test_what_delays_became_is_not_walked_again_and_that_is_said() -> None:
