@@ -15,6 +15,7 @@ from routewright.runtime.message import Envelope
 from routewright.runtime.route import Route, Router
 
 _OF_THE_BROKER = "x-"  # its notes on where a message has died; with them it would see a circle
+_COPIED_BY = ("CC", "BCC")  # RabbitMQ: further keys, by which copies went to others the first time
 
 
 def due(countdown: object, eta: object) -> datetime | None:
@@ -102,7 +103,7 @@ def anew(envelope: Envelope) -> Envelope:
     headers = {
         name: value
         for name, value in envelope.headers.items()
-        if not name.startswith(_OF_THE_BROKER)
+        if not name.startswith(_OF_THE_BROKER) and name not in _COPIED_BY
     }
     return replace(envelope, headers=headers)
 

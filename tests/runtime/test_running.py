@@ -197,6 +197,21 @@ def test_a_task_may_ask_to_be_tried_again(shop: Project) -> None:
     assert [line.split()[1] for line in shop.lines("asks")] == ["0", "1", "2", "3"]
 
 
+def test_what_was_copied_to_another_queue_is_not_copied_again_by_being_parked(
+    shop: Project,
+) -> None:
+    with Connection(shop.url) as connection:
+        channel = connection.channel()
+        channel.queue_declare("copies", durable=True, auto_delete=False)
+        channel.queue_bind("copies", "tasks", "copies")
+    with shop.client() as jobs, shop.worker():
+        sent = jobs.picky.apply_async(["reset"], headers={"CC": ["copies"]})
+        with pytest.raises(ConnectionResetError):
+            sent.get(timeout=30)
+        assert len(shop.parked()) == 1
+    assert shop.waiting("copies") == 1
+
+
 def test_a_retry_follows_a_topology_that_changed_in_between(
     shop: Project, eventually: Eventually
 ) -> None:
