@@ -215,11 +215,18 @@ def _empty_and_remove(
             _remove(change.queue, hands.channel, anew)
         except (StillInUse, PreconditionFailed):
             came = hands.release(steps.Release(moved.source, moved.destination))
-            if not move(hands.channel.connection, moved) and not came:
+            if not _move(moved, hands) and not came:
                 sleep(_LAG)  # a quorum queue counts what was just acknowledged for a moment
         else:
             return
     _remove(change.queue, hands.channel, anew)
+
+
+def _move(change: steps.Move, hands: Hands) -> int:
+    queues: list[Any] = []
+    if change.keeps_keys:
+        queues = _need(hands.api, change).of_vhost("queues", columns="name", disable_stats="true")
+    return move(hands.channel.connection, change, frozenset(it["name"] for it in queues))
 
 
 def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
@@ -239,7 +246,7 @@ def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
         case steps.Release():
             hands.release(change)
         case steps.Move():
-            move(channel.connection, change)
+            _move(change, hands)
         case steps.SetPolicy(policy):
             _need(hands.api, change).put(
                 "policies",

@@ -181,8 +181,9 @@ def _change(change: Change) -> dict[str, Any]:
             return {"do": "replace", "queue": _queue(old), "with": _queue(new)}
         case Replace(Exchange() as old, Exchange() as new):
             return {"do": "replace", "exchange": _exchange(old), "with": _exchange(new)}
-        case Move(source, destination):
-            return {"do": "move", "queue": _queue(source), "to": _queue(destination)}
+        case Move(source, destination, keeps_keys):
+            keys = {"keys": "kept"} if keeps_keys else {}
+            return {"do": "move", "queue": _queue(source), "to": _queue(destination), **keys}
         case Release(queue, destination):
             return {"do": "release", "queue": _queue(queue), "to": _queue(destination)}
     raise AssertionError(f"a replacement of one kind by another: {change}")
@@ -210,7 +211,7 @@ def _read_change(row: Mapping[str, Any]) -> Change:
         case "remove", {"policy": it}:
             return RemovePolicy(_read_policy(it))
         case "move", {"queue": source, "to": destination}:
-            return Move(_read_queue(source), _read_queue(destination))
+            return Move(_read_queue(source), _read_queue(destination), row.get("keys") == "kept")
         case "release", {"queue": queue, "to": destination}:
             return Release(_read_queue(queue), _read_queue(destination))
         case "replace", {"queue": old, "with": new}:

@@ -167,7 +167,7 @@ def _parts(
     halfway = meanwhile(wanted, replaced, live)
     lower = {it.old.name for it in replaced if lowered(it, live, wanted)}
     first = _part(halfway, live, adopt=adopt, allowed=allowed, lower=lower)
-    changes = [*first.ordered.changes, *emptied(replaced, live)]
+    changes = [*first.ordered.changes, *emptied(replaced, live, wanted)]
     yield replace(first, ordered=replace(first.ordered, changes=tuple(changes)))
     gone = after(live, changes, wanted.name)
     yield _part(wanted, gone, adopt=adopt, allowed=allowed)
@@ -210,7 +210,7 @@ def _stretch(
         for code in _codes_of(it, codes, live, wanted)
         if allowed is not None and code not in allowed
     ]
-    changes = [*with_moves(_without(changes, [it for it, _ in held]), wanted)]
+    changes = [*with_moves(_without(changes, [it for it, _ in held]), live, wanted)]
     ordered = order(live.topology, changes, wanted.name, number, live.exclusive)
     return _Part(live, ordered, codes, tuple(held))
 

@@ -19,7 +19,7 @@ from routewright.compiler.broker.changes import DeclareQueue
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.steps import Change, Move, Release, RemoveQueue, Replace
 from routewright.compiler.policy_match import with_policy
-from routewright.compiler.topology import Queue, Topology
+from routewright.compiler.topology import Policy, Queue, Topology
 from routewright.runtime.orders import STAND_IN as PREFIX
 from routewright.runtime.orders import stand_in_of
 
@@ -105,26 +105,35 @@ def meanwhile(wanted: Topology, replaced: Collection[Replace], live: Live) -> To
     return replace(wanted, queues=queues, bindings=tuple(bindings))
 
 
-def emptied(replaced: Collection[Replace], live: Live) -> Iterator[Change]:
+def emptied(replaced: Collection[Replace], live: Live, wanted: Topology) -> Iterator[Change]:
     """What puts a queue as it is declared in the place of one whose bindings have moved."""
+    policies = {**live.topology.policies, **wanted.policies}.values()
     for it in replaced:
         if isinstance(it.old, Queue) and isinstance(it.new, Queue):
             other = stand_in(it.new, live)
             yield Release(it.old, other)
-            yield Move(it.old, other)
+            yield Move(it.old, other, _dies_by_its_key(other, policies))
             yield RemoveQueue(it.old)
             yield DeclareQueue(it.new)
 
 
-def with_moves(changes: Iterable[Change], wanted: Topology) -> Iterator[Change]:
+def with_moves(changes: Iterable[Change], live: Live, wanted: Topology) -> Iterator[Change]:
     """The changes, where a queue that stood in is emptied before it is removed."""
+    policies = {**live.topology.policies, **wanted.policies}.values()
     for change in changes:
         if isinstance(change, RemoveQueue) and change.queue.name.startswith(PREFIX):
             name = change.queue.name.removeprefix(PREFIX)
             if name in wanted.queues:
-                yield Release(change.queue, wanted.queues[name])
-                yield Move(change.queue, wanted.queues[name])
+                new = wanted.queues[name]
+                yield Release(change.queue, new)
+                yield Move(change.queue, new, _dies_by_its_key(new, policies))
         yield change
+
+
+def _dies_by_its_key(queue: Queue, policies: Iterable[Policy]) -> bool:
+    """Whether the dead letters of a queue have the keys that the messages have."""
+    found = with_policy(replace(queue, policy=None), policies)
+    return found.dead_letter_exchange is not None and found.dead_letter_routing_key is None
 
 
 def is_stand_in(name: str) -> bool:

@@ -114,10 +114,14 @@ class Replace:
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """Move all messages of a queue to another, each confirmed there before it is gone here."""
+    """Move all messages of a queue to another, each confirmed there before it is gone here.
+
+    `keeps_keys` says that they are dead-lettered there by the keys they came with.
+    """
 
     source: Queue
     destination: Queue
+    keeps_keys: bool = False
 
     def __str__(self) -> str:
         return f"messages of queue `{self.source.name}` to queue `{self.destination.name}`"

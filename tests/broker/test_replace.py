@@ -1,9 +1,12 @@
 """A queue is replaced by one with other attributes, and nothing that was confirmed is lost."""
 
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from typing import Any
 
+import amqp
 import pytest
 from deploying import apply, session
 from kombu.connection import Connection
@@ -50,6 +53,13 @@ def publish(broker: Broker, *bodies: str) -> None:
                 mandatory=True,
                 expiration=600,
             )
+
+
+@contextmanager
+def channel_to(broker: Broker) -> Iterator[Any]:
+    where = f"127.0.0.1:{broker.node.port}"
+    with amqp.Connection(where, virtual_host=broker.vhost) as connection:
+        yield connection.channel()
 
 
 def waiting(broker: Broker, queue: str = "q") -> Counter[str]:
@@ -141,6 +151,54 @@ def test_what_is_rejected_while_another_queue_stands_in_goes_where_it_would_have
     stand_ins = [it.change.queue for it in plan.steps if isinstance(it.change, DeclareQueue)]
     assert dead.items() <= stand_ins[0].arguments.items()
     assert stand_ins[0].name == "routewright.standin.queue.q"
+
+
+@pytest.mark.parametrize(("old", "new"), [({}, QUORUM), (QUORUM, {}), ({}, {"x-max-priority": 5})])
+def test_what_was_moved_is_dead_lettered_by_the_keys_it_came_with(
+    broker: Broker, old: dict[str, object], new: dict[str, object]
+) -> None:
+    """Those that are also the names of queues apart, for these would get a copy by them."""
+    dead = {"x-dead-letter-exchange": "d"}
+    exchange, dying = Exchange("e", "topic"), Exchange("d", "topic")
+    names = ("audit", "named", "a", "b", "c")
+
+    def dying_in(arguments: dict[str, object]) -> Topology:
+        queue = Queue("q", arguments={**arguments, **dead})  # type: ignore[arg-type]
+        queues = {it: Queue(it) for it in names}
+        return Topology(
+            "t",
+            exchanges={"e": exchange, "d": dying},
+            queues={"q": queue, **queues},
+            bindings=(
+                *(Binding(exchange, queue, it) for it in ("video.#", "cc.#", "named")),
+                Binding(exchange, queues["audit"], "video.#"),
+                Binding(dying, queues["a"], "video.*"),
+                Binding(dying, queues["b"], "cc.#"),
+                Binding(dying, queues["c"], "named"),
+            ),
+        )
+
+    apply(dying_in(old), broker)
+    with channel_to(broker) as channel:
+        channel.confirm_select()
+        for key, copies in (("video.x", []), ("video.y", ["cc.z"]), ("named", [])):
+            headers = {"CC": copies} if copies else {}
+            message = amqp.Message(key, application_headers=headers)
+            channel.basic_publish_confirm(message, "e", key, mandatory=True)
+    apply(dying_in(new), broker)
+    apply(dying_in(old), broker)
+    with channel_to(broker) as channel:
+        until(lambda: channel.queue_declare("q", passive=True).message_count == 3)
+        while message := channel.basic_get("q"):
+            channel.basic_reject(message.delivery_tag, requeue=False)
+        until(lambda: channel.queue_declare("a", passive=True).message_count == 2)
+
+        def waiting_in(queue: str) -> list[str]:
+            return [it.body for it in iter(lambda: channel.basic_get(queue, no_ack=True), None)]
+
+        assert sorted(waiting_in("a")) == sorted(waiting_in("audit")) == ["video.x", "video.y"]
+        assert waiting_in("b") == ["video.y"]
+        assert waiting_in("named") == waiting_in("c") == []
 
 
 def test_a_queue_that_stands_in_of_another_type_is_gone_on_with(broker: Broker) -> None:
