@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from time import sleep
@@ -37,6 +37,7 @@ from routewright.compiler.broker.ownership import entry, mark
 from routewright.compiler.broker.side_by_side import SideBySide
 from routewright.compiler.broker.standin_names import PREFIX as STANDS_IN
 from routewright.compiler.broker.steps import made_anew
+from routewright.compiler.broker.unsettled import unacknowledged
 from routewright.compiler.topology import Binding, Queue
 
 
@@ -145,7 +146,7 @@ def carry_out(
                 _empty_and_remove(before, change, hands, anew)
             elif isinstance(change, steps.RemoveQueue):
                 if change.queue.name in going:
-                    _see_empty(going.values(), hands.channel)
+                    _see_empty([*going.values()], hands)
                     going = {}
                 _remove(change.queue, hands.channel, anew)
             elif isinstance(change, steps.RemoveExchange):
@@ -266,13 +267,20 @@ def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
             assert_never(change)
 
 
-def _see_empty(queues: Iterable[Queue], channel: Any) -> None:
+def _see_empty(queues: Sequence[Queue], hands: Hands) -> None:
     """See that queues are empty and unused before the first of them is removed.
 
     The messages of one may be on their way through another, and come back.
     """
-    found = [channel.queue_declare(it.name, passive=True) for it in queues]
+    found = [hands.channel.queue_declare(it.name, passive=True) for it in queues]
     staying = [_stays(it) for it in found if it.message_count or it.consumer_count]
+    if not staying and hands.api is not None:
+        left = unacknowledged(hands.api, queues[0].name if len(queues) == 1 else None)
+        staying = [
+            f"queue `{it.name}` stays: {count} of its messages are not acknowledged"
+            for it in queues
+            if (count := left.get(it.name, 0))
+        ]
     if staying:
         raise StillInUse("; ".join(staying))
 

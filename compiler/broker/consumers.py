@@ -23,6 +23,7 @@ from routewright.compiler.broker.errors import StillInUse
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.replacement import GOES_WITH_CONSUMERS
 from routewright.compiler.broker.steps import Release
+from routewright.compiler.broker.unsettled import unacknowledged
 from routewright.compiler.topology import Queue
 from routewright.runtime.orders import WORKER, Order, worker_of
 
@@ -213,10 +214,7 @@ class Consumers:
         return {it["name"] for it in rows}
 
     def _unacknowledged(self, queue: str) -> int:
-        options = {"disable_stats": "true", "enable_queue_totals": "true"}
-        found = self._api.pages("queues", name=queue, **options)
-        counts = {it["name"]: it.get("messages_unacknowledged") or 0 for it in found}
-        return int(counts.get(queue, 0))
+        return unacknowledged(self._api, queue).get(queue, 0)
 
 
 class _Post:

@@ -71,6 +71,25 @@ def test_what_waits_in_a_chain_of_queues_arrives_though_all_of_it_is_removed(
         assert not plan_for(wanted, opened).steps
 
 
+def test_a_queue_of_which_messages_are_held_unacknowledged_does_not_go(broker: Broker) -> None:
+    apply(topology(CHAIN), broker)
+    wanted = topology(NOTHING_BUT_WORK)
+    with Connection(broker.url) as connection:
+        channel = connection.channel()
+        connection.Producer(channel).publish("x", exchange="second", routing_key="k")
+        held: list[object] = []
+        until(lambda: (it := channel.basic_get("b")) is not None and not held.append(it))
+        where = f"/queues/{broker.vhost}/b"
+        until(lambda: broker.node.api("GET", where).get("messages_unacknowledged") == 1)
+        with session(broker) as opened:
+            plan = plan_for(wanted, opened)
+            with pytest.raises(StillInUse, match="`b` stays: 1 of its messages are not ack"):
+                deploy(plan, opened)
+        assert len(broker.queues("name")) == 3
+    until(lambda: waiting(broker)["work"] == 1)
+    apply(wanted, broker)
+
+
 def test_what_is_delayed_already_arrives_when_it_should_though_delays_change(
     broker: Broker,
 ) -> None:
