@@ -50,7 +50,7 @@ def verdict(plan: Plan) -> str:
     said += plan.in_use
     if plan.foreign:
         said.append(f"not owned and otherwise than declared: {', '.join(plan.foreign)}")
-    text = "; ".join(said) or "nothing to do: everything is as declared"
+    text = "; ".join(said) or "nothing to do: everything that is declared is there"
     return text[0].upper() + text[1:]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from routewright.compiler.commands.seconds import Seconds
+
 broker_option = click.option(
     "--broker",
     metavar="URL",
@@ -22,7 +24,7 @@ management_option = click.option(
 
 timeout_option = click.option(
     "--timeout",
-    type=click.FloatRange(min=0.1),
+    type=Seconds(min=0.1),
     default=10.0,
     show_default=True,
     metavar="SECONDS",
@@ -31,7 +33,7 @@ timeout_option = click.option(
 
 wait_option = click.option(
     "--wait",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     default=60.0,
     show_default=True,
     metavar="SECONDS",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import click
 
+from routewright.compiler.commands.seconds import Seconds
 from routewright.compiler.commands.terminal import give_up
 
 
@@ -17,7 +18,7 @@ from routewright.compiler.commands.terminal import give_up
 @click.option("--prefetch", type=click.IntRange(1), help="Messages held, unlike the topology's.")
 @click.option(
     "--grace",
-    type=click.FloatRange(min=0),
+    type=Seconds(min=0),
     default=30.0,
     show_default=True,
     metavar="SECONDS",

@@ -79,7 +79,7 @@ def test_cron_is_told_of_drift_by_the_exit_code(broker: Broker) -> None:
     assert run("compile", "--apply").returncode == 0
     nothing = run("plan", "--exit-code")
     assert nothing.returncode == 0
-    assert nothing.stdout == "Nothing to do: everything is as declared.\n"
+    assert nothing.stdout == "Nothing to do: everything that is declared is there.\n"
     with Connection(broker.url) as connection:
         connection.channel().queue_unbind("video", "tasks", "video.#")
     drift = run("plan", "--exit-code")
