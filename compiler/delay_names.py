@@ -68,3 +68,14 @@ def prefixes(found: Topology) -> Iterator[str]:
 def belongs(name: str, begins: str) -> bool:
     """Whether a name is one of those that delays take."""
     return name.startswith((f"{begins}.", f"{begins}ed."))
+
+
+def is_last_stop(name: str, begins: str) -> bool:
+    """Whether a name is that of an exchange where delays end; its mirrors have longer ones."""
+    shape = name.removeprefix(f"{begins}ed.")
+    return shape != name and "." not in shape
+
+
+def is_on_the_ladder(name: str, begins: str) -> bool:
+    """Whether a name is that of something which a message passes while it is delayed."""
+    return name.startswith(f"{begins}.")

@@ -80,7 +80,17 @@ def matches(pattern: Pattern, key: str) -> bool:
 
 def intersects(one: Pattern, other: Pattern) -> bool:
     """Whether some key matches both patterns."""
-    return witness([one, other]) is not None
+    return not _begin_otherwise(one, other) and witness([one, other]) is not None
+
+
+def _begin_otherwise(one: Pattern, other: Pattern) -> bool:
+    """Whether two patterns differ in a word before the first `#`, which is soon seen."""
+    for mine, its in zip(one, other, strict=False):
+        if Wild.MANY in (mine, its):
+            return False
+        if mine != its and Wild.ONE not in (mine, its):
+            return True
+    return False
 
 
 def covers(patterns: Iterable[Pattern], pattern: Pattern) -> bool:

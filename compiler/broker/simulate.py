@@ -1,8 +1,8 @@
 """Every moment of a plan, by the routing core: which keys a step would lose or double, if any.
 
-All keys of an exchange are sorted into classes that no moment of the plan tells apart, once, over
-all the bindings that there ever are. A step then concerns just the classes that match its binding,
-so that the check is exact, over all keys, and costs by what changes.
+All keys of an exchange for which something changes are sorted into classes that no moment of the
+plan tells apart, once, over all the bindings that there ever are. A step then concerns just the
+classes that match its binding, so that the check is exact, and costs by what changes.
 
 A message that was delivered before and is delivered after must reach some queue at every moment; a
 queue that gets it before and after must get it; it must reach as many queues as before or as after,
@@ -27,17 +27,18 @@ from routewright.compiler.broker.steps import (
     Unbind,
 )
 from routewright.compiler.compare import Difference
-from routewright.compiler.delay_names import belongs, prefixes
+from routewright.compiler.delay_names import belongs, is_last_stop, prefixes
 from routewright.compiler.delivery import Outcome, Reach, listed
 from routewright.compiler.headers import Undecidable, all_headers, printed
-from routewright.compiler.keyspace import key_classes
+from routewright.compiler.keyspace import EVERY_KEY, key_classes
 from routewright.compiler.matching import pattern_of
-from routewright.compiler.patterns import Undecided
+from routewright.compiler.patterns import Pattern, Undecided, words
 from routewright.compiler.routing import Routing
 from routewright.compiler.table import PatternTable
 from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
 _Policies = (SetPolicy, RemovePolicy)
+_MANY_PATTERNS = 100  # so many times walking some of the keys takes as long as walking all
 
 Harm: TypeAlias = Literal["unroutable", "short", "doubled"]
 
@@ -110,6 +111,8 @@ class Simulation:
         alternates: defaultdict[str, set[str]] = defaultdict(set)
         _note_alternates(after, alternates)
         changed = {*_changed_sources(changes, before)}
+        self._moving, self._rebuilt = _moving(changes, self._known), _rebuilt(changes, before)
+        self._there = {it.name for it in before.every_exchange()}
         for change in changes:
             earlier = _alternates(after) if isinstance(change, _Policies) else {}
             after.take(change)
@@ -117,7 +120,9 @@ class Simulation:
                 _note_alternates(after, alternates, [change.exchange.name])
             elif isinstance(change, _Policies):
                 _note_alternates(after, alternates)
-                changed |= {name for name, _ in _alternates(after).items() ^ earlier.items()}
+                falling = {name for name, _ in _alternates(after).items() ^ earlier.items()}
+                changed |= falling
+                self._rebuilt |= falling
         self._alternates = alternates
         self._after = after
         self.undecided: list[str] = []
@@ -140,9 +145,10 @@ class Simulation:
         begin = {*prefixes(before), *prefixes(after.topology())}
         for exchange, cone in concerned.items():
             delays = next((it for it in begin if belongs(exchange, it)), None)
-            if delays is not None:  # proved where they are made; their keys are too many to walk
-                self.undecided = sorted({*self.undecided, f"{delays}.*"})
-                continue
+            if delays is not None and not is_last_stop(exchange, delays):
+                if exchange in changed:  # its keys are too many to walk
+                    self.undecided = sorted({*self.undecided, f"{delays}.*"})
+                continue  # otherwise all that comes there gets to the last stop, and passes that
             try:
                 found = [*self._classes_of(exchange, cone, last_routing, last_rebound)]
             except (Undecided, Undecidable):
@@ -320,24 +326,75 @@ class Simulation:
     ) -> Iterator[_Class]:
         known = [it for it in self._known.values() if it.source.name in cone]
         by_headers = (it.arguments for it in known if it.source.routes_as == "headers")
+        # A message comes to an exchange that is new only by a binding of one that was there.
+        moving = [
+            it for it in known if it.identity in self._moving and it.source.name in self._there
+        ]
+        whole = not cone.isdisjoint(self._rebuilt)
         for headers in all_headers(by_headers):
+            found = {each for it in moving if (each := pattern_of(it, headers)) is not None}
+            within = {EVERY_KEY} if whole or len(found) > _MANY_PATTERNS else found
             table: PatternTable[Identity] = PatternTable()
             for it in known:
                 pattern = pattern_of(it, headers)
                 if pattern is not None:
                     table.add(pattern, it.identity)
-            for found in key_classes(table):
-                matched = frozenset(found.values)
+            for matched, witness in _classes(table, within):
                 first = [it for it in matched if it in self._state.bindings]
                 end = [it for it in matched if it in self._after.bindings]
                 yield _Class(
                     exchange,
-                    found.witness,
+                    witness,
                     headers,
                     matched,
                     _reach(self._routing, exchange, first, self._rebound),
                     _reach(last, exchange, end, last_rebound),
                 )
+
+
+def _classes(
+    table: PatternTable[Identity], within: Iterable[Pattern]
+) -> Iterator[tuple[frozenset[Identity], str]]:
+    """What the keys match that match one of some patterns, and the smallest of such keys."""
+    found: dict[frozenset[Identity], str] = {}
+    for pattern in within:
+        for it in key_classes(table, [pattern]):
+            found.setdefault(frozenset(it.values), it.witness)
+    yield from sorted(found.items(), key=lambda it: (len(words(it[1])), len(it[1]), it[1]))
+
+
+def _moving(changes: Iterable[Change], known: Mapping[Identity, Binding]) -> set[Identity]:
+    """The bindings that are there at some moments and not at others."""
+    found: set[Identity] = set()
+    removed: set[tuple[type, str]] = set()
+    for change in changes:
+        match change:
+            case Bind(binding) | Unbind(binding):
+                found.add(binding.identity)
+            case RemoveQueue(Queue(name)):
+                removed.add((Queue, name))
+            case RemoveExchange(Exchange(name)):
+                removed.add((Exchange, name))
+            case _:
+                pass
+    if removed:
+        found |= {
+            identity
+            for identity, it in known.items()
+            if (type(it.destination), it.destination.name) in removed
+        }
+    return found
+
+
+def _rebuilt(changes: Iterable[Change], before: Topology) -> set[str]:
+    """The exchanges that come or go where something is there already that leads to them."""
+    every = {it.name: it for it in before.every_exchange()}
+    led_to = every.keys() | {it.alternate_exchange for it in every.values()}
+    return {
+        it.exchange.name
+        for it in changes
+        if isinstance(it, (DeclareExchange, RemoveExchange)) and it.exchange.name in led_to
+    }
 
 
 def _reach(

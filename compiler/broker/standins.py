@@ -32,6 +32,9 @@ from routewright.compiler.broker.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.delay_names import is_on_the_ladder, prefixes
+from routewright.compiler.matching import pattern_of
+from routewright.compiler.patterns import Pattern, intersects
 from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE
 from routewright.compiler.topology import Binding, Exchange, Queue, Topology
 
@@ -150,21 +153,24 @@ class _Standins:
         return isinstance(change, (SetPolicy, RemovePolicy))
 
     def _copied_whole(self) -> set[str]:
-        """The exchanges whose copies need all bindings, and not just those that change.
+        """The exchanges whose copies need all bindings, as all keys may come to them.
 
-        That is where an alternate exchange looks at whether anything matched, and where another
-        copy leads.
+        That is where another copy leads, and where the alternate exchange changes.
         """
         found: set[str] = set()
         for topology, outgoing in ((self._now, self._from_now), (self._last, self._from_last)):
             for name in self._concerned & _every(topology).keys():
-                exchange = _every(topology)[name]
-                if exchange.alternate_exchange is not None:
-                    found |= {name, exchange.alternate_exchange}
+                found.add(_every(topology)[name].alternate_exchange or "")
                 ends = (it.destination for it in outgoing[name])
                 found |= {it.name for it in ends if isinstance(it, Exchange)}
         only_on_one_side = self._old.keys() ^ self._new.keys()
-        return (found | only_on_one_side) & self._concerned
+        was, is_ = _every(self._now), _every(self._last)
+        falling_elsewhere = {
+            name
+            for name in self._switched
+            if was[name].alternate_exchange != is_[name].alternate_exchange
+        }
+        return (found | only_on_one_side | falling_elsewhere) & self._concerned
 
     def _own(self, name: str, outgoing: Mapping[str, list[Binding]]) -> list[Binding]:
         """The bindings of an exchange that are taken away, or made, while the copies stand in."""
@@ -179,7 +185,32 @@ class _Standins:
         ]
 
     def _copied(self, name: str, outgoing: Mapping[str, list[Binding]]) -> list[Binding]:
-        return outgoing[name] if name in self._whole else self._own(name, outgoing)
+        """The bindings that the copies of an exchange need.
+
+        An alternate exchange looks at whether anything matched, so that beside the bindings that
+        change all those count that match some of the same keys.
+        """
+        own = self._own(name, outgoing)
+        if name not in self._whole and _every(self._now)[name].alternate_exchange is None:
+            return own
+        entering = None if name in self._whole else self._entering(name)
+        if entering is None:
+            return outgoing[name]
+        apart = {it.identity for it in own}
+        return [
+            it
+            for it in outgoing[name]
+            if it.identity in apart
+            or ((pattern := pattern_of(it, None)) and any(intersects(pattern, e) for e in entering))
+        ]
+
+    def _entering(self, name: str) -> list[Pattern] | None:
+        """What the keys match that come to the copies; None where headers count too."""
+        if _every(self._now)[name].routes_as == "headers":
+            return None
+        changing = (*self._own(name, self._from_now), *self._own(name, self._from_last))
+        patterns = {pattern_of(it, None) for it in changing}
+        return [it for it in patterns if it is not None]
 
     def _filled(
         self, copies: Mapping[str, Exchange], outgoing: Mapping[str, list[Binding]]
@@ -204,8 +235,8 @@ class _Standins:
         if everything is not None:
             yield everything
         else:
-            copied = (*self._copied(name, self._from_now), *self._copied(name, self._from_last))
-            entries = (Binding(exchange, switch, it.key, it.arguments) for it in copied)
+            changing = (*self._own(name, self._from_now), *self._own(name, self._from_last))
+            entries = (Binding(exchange, switch, it.key, it.arguments) for it in changing)
             yield from {it.identity: it for it in entries}.values()
 
     def _copy(self, role: str, name: str, of: Mapping[str, Exchange]) -> Exchange:
@@ -248,13 +279,18 @@ def _sources(waiting: Iterable[Change], now: Topology, last: Topology) -> set[st
 
 
 def leading_to(wanted: set[str], *topologies: Topology) -> set[str]:
-    """The exchanges from which a message may come to some exchanges, and these themselves."""
+    """The exchanges from which a message may come to some exchanges, and these themselves.
+
+    What messages pass while they are delayed is left out: all of them come to the last stop.
+    """
     leading: defaultdict[str, set[str]] = defaultdict(set)
     known: set[str] = set()
+    delays = {it for topology in topologies for it in prefixes(topology)}
     for topology in topologies:
         known |= _every(topology).keys()
         for it in topology.bindings:
-            if isinstance(it.destination, Exchange):
+            is_delayed = any(is_on_the_ladder(it.source.name, begins) for begins in delays)
+            if isinstance(it.destination, Exchange) and not is_delayed:
                 leading[it.destination.name].add(it.source.name)
         for exchange in topology.every_exchange():
             if exchange.alternate_exchange:

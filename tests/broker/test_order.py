@@ -16,6 +16,7 @@ from routewright.compiler.broker.plan_text import as_text
 from routewright.compiler.broker.planning import make_plan
 from routewright.compiler.broker.state import State
 from routewright.compiler.broker.steps import RemoveExchange, Unbind
+from routewright.compiler.delay_names import ladder_names
 from routewright.compiler.delays import with_delays
 from routewright.compiler.routing import Routing
 from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
@@ -337,17 +338,53 @@ queues: {a: {exchange: e, binding_key: a}, b: {exchange: rest}}
         assert bool(without.pending) == ("lose-keys" not in codes)
 
 
-def test_what_delays_became_is_not_walked_again_and_that_is_said() -> None:
+def test_what_is_delayed_moves_in_one_step_where_its_delay_ends() -> None:
     text = """
 topology: shop
 exchanges: {tasks: {type: topic}}
-queues: {%s: {exchange: tasks, binding_key: "video.#"}}
+queues: {%s: {exchange: tasks, binding_key: "video.#"}, rest: {exchange: tasks, binding_key: r}}
 delays: {resolution: 1s, max: 30d}
+tasks: {videos: {exchange: tasks, routing_key: video.cut}}
 """
-    old, new = (with_delays(named(compile_text(text % it).topology)) for it in ("video", "films"))
+    found = [named(compile_text(text % it).topology) for it in ("video", "films")]
+    old, new = map(with_delays, found)
     plan = make_plan(new, owning(old))
-    assert plan.undecided == ("shop.delay.*",)
+    assert not plan.undecided
     assert not plan.violations
+    assert "(proved)" in as_text(plan)
+    assert found[0].delays is not None
+    names = ladder_names("shop", found[0].delays, found[0].target)
+    key = ".".join([*"0" * found[0].delays.bits, "tasks", "video", "cut"])
+    assert ways(plan, old, key, names.last_stop) == [("video",), ("films",)]
+    assert ways(plan, old, key, names.level(0)) == [("video",), ("films",)]
+
+
+def test_what_is_wrong_with_a_ladder_is_not_walked_and_that_is_said() -> None:
+    text = "topology: shop\nqueues: {work: {}}\ndelays: {resolution: 1s, max: 30d}\n"
+    whole = with_delays(named(compile_text(text).topology))
+    without = [it for it in whole.bindings if not it.source.name.endswith(".3")]
+    plan = make_plan(whole, owning(replace(whole, bindings=tuple(without))))
+    assert plan.undecided == ("shop.delay.*",)
+    assert "(proved)" not in as_text(plan)
+
+
+def test_beside_an_alternate_exchange_only_what_matches_the_same_keys_is_copied() -> None:
+    others = [("E", f"q{number}", f"other.{number}") for number in range(50)]
+    old = topology(("E", "a", "k.#"), ("E", "c", "#.x"), ("F", "rest", "#"), *others, alternate="F")
+    new = topology(("E", "b", "k.#"), ("E", "c", "#.x"), ("F", "rest", "#"), *others, alternate="F")
+    plan = make_plan(new, owning(old))
+    assert not plan.violations
+    assert plan.carried_over == ("E",)
+    copied = [it.change.binding.destination.name for it in plan.pending if _fills(it.change)]
+    assert sorted(copied) == ["a", "b", "c", "c"]
+    assert ways(plan, old, "k.x") == [("a", "c"), ("b", "c")]
+    assert ways(plan, old, "other.x") == [("c",)]
+    assert ways(plan, old, "none") == [("rest",)]
+
+
+def _fills(change: object) -> bool:
+    is_bound = isinstance(change, Bind) and isinstance(change.binding.destination, Queue)
+    return is_bound and change.binding.source.name.startswith("routewright.")
 
 
 def named(topology: Topology | None) -> Topology:
