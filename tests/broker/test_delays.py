@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import random
+import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deploying import apply, session
 from kombu.connection import Connection
 from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
+from routewright.compiler.broker.deploy import deploy
+from routewright.compiler.broker.planning import plan_for
 from routewright.compiler.delays import entry
 from routewright.compiler.pipeline import Compilation
 from routewright.compiler.topology import Topology
@@ -136,3 +140,61 @@ def test_delayed_messages_are_on_time_and_reach_what_they_would_have_reached(
         return sum(of_delays) == len(nowhere)
 
     until(all_kept)
+
+
+@pytest.mark.parametrize("made_anew", [False, True])
+def test_what_is_delayed_while_its_keys_move_arrives_once(broker: Broker, made_anew: bool) -> None:
+    text = """
+topology: shop
+exchanges: {tasks: {type: %s}}
+queues:
+  %s: {exchange: tasks, binding_key: video.cut}
+  rest: {exchange: tasks, binding_key: rest}
+delays: {resolution: 50ms, max: 10s}
+tasks: {videos: {exchange: tasks, routing_key: video.cut}}
+"""
+    old = compiled(text % ("topic", "video"))[1]
+    new = compiled(text % ("direct" if made_anew else "topic", "films"))[1]
+    apply(old, broker)
+    ladder = entry(old)
+    assert ladder is not None
+    stop, sent = threading.Event(), list[str]()
+
+    def publish() -> None:
+        with Connection(broker.url, transport_options={"confirm_publish": True}) as connection:
+            producer = connection.Producer()
+            while not stop.is_set():
+                delay = timedelta(milliseconds=50 * (len(sent) % 10))
+                exchange, key = ladder.address("tasks", "video.cut", delay)
+                producer.publish(str(len(sent)), exchange=exchange, routing_key=key)
+                sent.append(str(len(sent)))
+
+    publisher = threading.Thread(target=publish)
+    publisher.start()
+    try:
+        until(lambda: len(sent) > 100)
+        with session(broker) as opened_:
+            plan = plan_for(new, opened_, allowed={"replace-exchange"})
+            assert not plan.undecided
+            assert not plan.violations
+            assert "shop.delayed.8x50ms" in plan.carried_over
+            deploy(plan, opened_)
+        count = len(sent)
+        until(lambda: len(sent) > count + 100)
+    finally:
+        stop.set()
+        publisher.join()
+    found: list[str] = []
+    with Connection(broker.url) as connection:
+        channel: Any = connection.channel()
+
+        def take() -> bool:
+            for queue in ("video", "films", "shop.delay.lost"):
+                while message := channel.basic_get(queue, no_ack=True):
+                    found.append(f"{queue} {channel.message_to_python(message).body}")
+            return len(found) >= len(sent)
+
+        until(take)
+    ends = Counter(it.partition(" ")[0] for it in found)
+    assert sorted(int(it.partition(" ")[2]) for it in found) == [*range(len(sent))]
+    assert ends.keys() == {"video", "films"}
