@@ -6,7 +6,8 @@ alternate exchange unless a binding of its own matches. So beside each exchange 
 stand three for a while: `old`, bound as E was; `new`, bound as E shall be; and `switch`, a fanout
 whose alternate exchange is `old`. E is bound to `switch`, which changes nothing, for a queue gets a
 message once; then E's own bindings go; then `switch` is bound to `new`, and from that step on
-everything goes where it shall go; then E gets its new bindings, and the three are removed.
+everything goes where it shall go; then E gets its new bindings, and the three are removed. Where
+that is enough, E is bound to `switch` by the keys alone that something changes for.
 
 Where an exchange that is concerned leads to another one, the copies lead to the other's copies, so
 that every exchange that messages are published to is switched in one step of its own.
