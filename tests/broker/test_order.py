@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 from plans import Examined, examine, examine_changed_mind, examine_killed, naive, owning
+from random_changes import random_pair
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker.changes import Bind
@@ -12,6 +13,7 @@ from routewright.compiler.broker.foresee import after
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.ownership import Owned
 from routewright.compiler.broker.plan import Plan
+from routewright.compiler.broker.plan_file import to_json
 from routewright.compiler.broker.plan_text import as_text
 from routewright.compiler.broker.planning import make_plan
 from routewright.compiler.broker.state import State
@@ -266,6 +268,18 @@ def test_a_changed_mind_amid_stand_ins_leaves_nothing_behind() -> None:
                 reached = {way for it in states(plan, live.topology) for way in route(it, key)}
                 assert reached <= queues
                 assert reached
+
+
+def test_walking_the_keys_that_something_changes_for_finds_what_walking_all_finds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for seed in range(5_000_000, 5_000_020):
+        old, new = random_pair(seed)
+        some = make_plan(new, owning(old))
+        with monkeypatch.context() as patched:
+            patched.setattr("routewright.compiler.broker.simulate._MANY_PATTERNS", -1)
+            every = make_plan(new, owning(old))
+        assert to_json(some) == to_json(every)
 
 
 def route(topology: Topology, key: str) -> tuple[str, ...]:
