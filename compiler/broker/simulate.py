@@ -331,6 +331,7 @@ class Simulation:
             it for it in known if it.identity in self._moving and it.source.name in self._there
         ]
         whole = not cone.isdisjoint(self._rebuilt)
+        seen: set[frozenset[Identity]] = set()
         for headers in all_headers(by_headers):
             found = {each for it in moving if (each := pattern_of(it, headers)) is not None}
             within = {EVERY_KEY} if whole or len(found) > _MANY_PATTERNS else found
@@ -340,6 +341,9 @@ class Simulation:
                 if pattern is not None:
                     table.add(pattern, it.identity)
             for matched, witness in _classes(table, within):
+                if matched in seen:  # by other headers, and so routed as they are
+                    continue
+                seen.add(matched)
                 first = [it for it in matched if it in self._state.bindings]
                 end = [it for it in matched if it in self._after.bindings]
                 yield _Class(
