@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator
 
@@ -12,6 +11,7 @@ from routewright.runtime.errors import BrokerUnreachable
 from routewright.runtime.links import Link, open_link
 from routewright.runtime.pulse import Pulse
 from routewright.runtime.stream import Source, Stream
+from routewright.runtime.turns import Turns
 
 
 class Publisher:
@@ -40,7 +40,7 @@ class Publisher:
         self._start()
 
     def _start(self) -> None:
-        self._free = threading.BoundedSemaphore(self._limit)
+        self._free = Turns(self._limit)
         self._idle: deque[Link] = deque()  # the last in is the first out, and the likeliest alive
         self._links: set[Link] = set()
         self._closings = 0
@@ -52,7 +52,7 @@ class Publisher:
         Raises:
             BrokerUnreachable: no connection could be made, or none became free.
         """
-        if not self._free.acquire(timeout=self.confirm_timeout):
+        if not self._free.begin(self.confirm_timeout):
             raise BrokerUnreachable(
                 f"all {self._limit} connections to {self.broker.name} stayed busy for"
                 f" {self.confirm_timeout:g} s"
@@ -60,7 +60,7 @@ class Publisher:
         try:
             return self._fresh() or self._open(connect_timeout)
         except BaseException:
-            self._free.release()
+            self._free.end()
             raise
 
     def give(self, link: Link) -> None:
@@ -73,18 +73,18 @@ class Publisher:
         else:
             self._idle.append(link)
             self._pulse.start()
-        self._free.release()
+        self._free.end()
 
     def _beat(self) -> bool:
         """Keep the idle links alive, and drop those that are dead; whether there is any link."""
         closings = self._closings
         for _ in range(len(self._idle)):
-            if not self._free.acquire(blocking=False):
+            if not self._free.begin():
                 break  # all of them are in use by now
             try:
                 link = self._idle.popleft()
             except IndexError:
-                self._free.release()
+                self._free.end()
                 break
             link.pulse()
             self.give(link)
