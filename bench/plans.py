@@ -176,11 +176,14 @@ def examine_changed_mind(seed: int, examined: Examined, messages: int = 60) -> N
             if not plan.obstacles and make_plan(wanted, after(found, changes, wanted.name)).steps:
                 examined.wrong.append(f"{where}: a second plan is not empty")
             excused = {it.exchange for it in plan.violations} | {*plan.undecided}
-            sent = _messages(old, plan, randomly, messages)
+            sent = [*_messages(old, plan, randomly, messages)]
             # One that the killed apply had removed is a new one, unless it was making it anew.
             there = found.topology.exchanges.keys() | begun(found, wanted)
             public = (there & wanted.exchanges.keys()) - excused
             _publish(where, (it for it in sent if it[0] in public), states, examined, _as_declared)
+            back, apart = wanted.exchanges.keys() - there - excused, Examined()
+            _publish(where, (it for it in sent if it[0] in back), states, apart, _as_declared)
+            examined.met["messages doubled on exchanges that come back"] += len(apart.wrong)
 
 
 def _as_declared(state: BruteForce, *message: Any) -> set[str] | None:
