@@ -31,6 +31,7 @@ demo: $(VENV_DEMO)/stamp  ## compile the example's topology and run its tasks
 
 test: $(VENV)/stamp  ## run the tests, against brokers of their own
 	@tests/nodes/install.sh
+	@tests/nodes/trees.sh
 	$(VENV)/bin/pytest -n 2 $(ARGS)
 
 check: $(VENV)/stamp  ## lint, formatting, types

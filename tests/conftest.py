@@ -2,11 +2,12 @@
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
+from typing import NoReturn
 
 import pytest
 from hypothesis import settings
-from private_nodes import Broker, Node, RabbitMQ, Redis
+from private_nodes import Broker, Node, RabbitMQ, Redis, Release, trees
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("routewright", deadline=None)
@@ -17,6 +18,7 @@ _MARKS = {
     "rabbitmq": pytest.mark.broker,
     "private_rabbitmq": pytest.mark.broker,
     "plugged_rabbitmq": pytest.mark.broker,
+    "newer_rabbitmq": pytest.mark.broker,
     "redis_server": pytest.mark.redis,
     "private_redis": pytest.mark.redis,
 }
@@ -45,12 +47,28 @@ def plugged_rabbitmq() -> Iterator[RabbitMQ]:
         yield node
 
 
+@pytest.fixture(scope="session", params=trees() or [None], ids=lambda it: it and it.version)
+def newer_rabbitmq(request: pytest.FixtureRequest) -> Iterator[RabbitMQ]:
+    """A shared node of RabbitMQ 4.0, and of each newer release that `trees.sh` has brought."""
+    release: Release | None = request.param
+    if release is None:
+        _go_without(f"a tree of a newer RabbitMQ {_MISSING}")
+    with RabbitMQ(release=release) as node:
+        yield node
+
+
+@pytest.fixture
+def newer_broker(newer_rabbitmq: RabbitMQ) -> Iterator[Broker]:
+    """A fresh virtual host on a newer release, deleted after the test."""
+    with _fresh_vhost(newer_rabbitmq) as broker:
+        yield broker
+
+
 @pytest.fixture
 def broker(rabbitmq: RabbitMQ) -> Iterator[Broker]:
     """A fresh virtual host, deleted after the test."""
-    vhost = rabbitmq.fresh_vhost()
-    yield Broker(rabbitmq, vhost)
-    rabbitmq.delete_vhost(vhost)
+    with _fresh_vhost(rabbitmq) as broker:
+        yield broker
 
 
 @pytest.fixture
@@ -77,11 +95,20 @@ def private_redis() -> Iterator[Callable[..., Redis]]:
         yield lambda *options: servers.enter_context(Redis(*options))
 
 
+@contextmanager
+def _fresh_vhost(node: RabbitMQ) -> Iterator[Broker]:
+    vhost = node.fresh_vhost()
+    yield Broker(node, vhost)
+    node.delete_vhost(vhost)
+
+
 def _need(node: type[Node]) -> None:
-    """Skip without the server on a person's machine; fail in CI, where nobody reads skips."""
-    if node.installed():
-        return
-    reason = f"{node.__name__} {_MISSING}"
+    if not node.installed():
+        _go_without(f"{node.__name__} {_MISSING}")
+
+
+def _go_without(reason: str) -> NoReturn:
+    """Skips on a person's machine; fails in CI, where nobody reads skips."""
     if os.environ.get("CI"):
         pytest.fail(reason, pytrace=False)
     pytest.skip(reason)
@@ -102,5 +129,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("tests without a broker", yellow=True)
         terminalreporter.line(
             f"{without} tests were skipped: they need Debian's packages rabbitmq-server and "
-            "redis-server, which `make test` installs when it runs as root."
+            "redis-server, and a tree of a newer RabbitMQ, which `make test` brings when it runs "
+            "as root."
         )

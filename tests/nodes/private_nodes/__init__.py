@@ -12,6 +12,7 @@ from private_nodes.cable import Cable
 from private_nodes.node import Node, NodeFailed
 from private_nodes.rabbitmq import CtlFailed, ManagementFailed, RabbitMQ
 from private_nodes.redis import Redis
+from private_nodes.release import Release, trees
 from private_nodes.waiting import until
 
 __all__ = [
@@ -23,5 +24,7 @@ __all__ = [
     "NodeFailed",
     "RabbitMQ",
     "Redis",
+    "Release",
+    "trees",
     "until",
 ]

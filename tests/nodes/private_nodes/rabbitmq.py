@@ -12,10 +12,8 @@ from http.client import HTTPConnection, HTTPException
 from typing import Any, Self
 from urllib.parse import quote
 
-from private_nodes.node import Node, NodeFailed, accepts, find
-
-# Debian's programs in /usr/sbin change to the user `rabbitmq`; these are what they run then.
-_FOLDERS = ("/usr/lib/rabbitmq/bin",)
+from private_nodes.node import Node, NodeFailed, accepts
+from private_nodes.release import Release
 
 # Every node may have the same name, since each asks an epmd of its own.
 _NODE_NAME = "routewright@localhost"
@@ -41,10 +39,18 @@ class RabbitMQ(Node):
 
     Further lines of `rabbitmq.conf` are given as arguments, such as `consumer_timeout = 2000` or
     `vm_memory_high_watermark.absolute = 60MB`. `plugins` are enabled besides the management.
+    `release` is the installed one unless it is given.
     """
 
-    def __init__(self, *config: str, management: bool = True, plugins: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        *config: str,
+        management: bool = True,
+        plugins: Iterable[str] = (),
+        release: Release | None = None,
+    ) -> None:
         super().__init__("rabbitmq", port_count=4)
+        self.release = release or Release()
         self.port, self.management_port, self._dist_port, self._epmd_port = self._ports.numbers
         self._management = management
         self._plugins = (*plugins, *(["rabbitmq_management"] if management else []))
@@ -54,7 +60,7 @@ class RabbitMQ(Node):
 
     @staticmethod
     def installed() -> bool:
-        return find("rabbitmq-server", _FOLDERS) is not None
+        return Release().command("rabbitmq-server") is not None
 
     def url(self, vhost: str = "/", user: str = "guest", password: str = "guest") -> str:
         return f"amqp://{user}:{password}@127.0.0.1:{self.port}/{quote(vhost, safe='')}"
@@ -65,7 +71,7 @@ class RabbitMQ(Node):
 
     def ctl(self, *arguments: str, timeout: float = 60) -> str:
         """Run rabbitmqctl against this node and return what it printed."""
-        command = [self._program("rabbitmqctl"), *arguments]
+        command = [*self._program("rabbitmqctl"), *arguments]
         result = subprocess.run(
             command,
             env=self._environment(),
@@ -157,8 +163,7 @@ class RabbitMQ(Node):
         super().close()
 
     def start(self) -> Self:
-        if not find("rabbitmq-server", _FOLDERS):
-            raise NodeFailed("rabbitmq-server is not installed")
+        self._program("rabbitmq-server")
         self._start_epmd()
         return super().start()
 
@@ -174,10 +179,7 @@ class RabbitMQ(Node):
         """Start epmd as a child, before Erlang starts one that outlives the node."""
         if self._epmd is not None and self._epmd.poll() is None:
             return
-        program = find("epmd")
-        if program is None:
-            raise NodeFailed("epmd, which comes with Erlang, is not in the path")
-        command = [program, "-address", "127.0.0.1", "-port", str(self._epmd_port)]
+        command = [*self._program("epmd"), "-address", "127.0.0.1", "-port", str(self._epmd_port)]
         log = self.directory / "epmd.log"
         self._epmd = self._keeper.spawn(command, self._environment(), log)
         deadline = time.monotonic() + 10
@@ -186,14 +188,14 @@ class RabbitMQ(Node):
                 raise NodeFailed(f"epmd does not answer\n{self.log_tail()}")
             time.sleep(0.01)
 
-    def _program(self, name: str) -> str:
-        program = find(name, _FOLDERS)
-        if program is None:
+    def _program(self, name: str) -> list[str]:
+        command = self.release.command(name)
+        if command is None:
             raise NodeFailed(f"{name} is not installed")
-        return program
+        return command
 
     def _command(self) -> list[str]:
-        return [self._program("rabbitmq-server")]
+        return self._program("rabbitmq-server")
 
     def _ready(self) -> bool:
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
