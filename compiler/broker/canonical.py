@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from routewright.compiler.topology import Policy
+from routewright.compiler.topology import Argument, Exchange, Policy, Queue
 
 
 def canonical(value: Any) -> str:
@@ -17,6 +17,18 @@ def canonical_policy(policy: Policy) -> str:
     """The text of all that a policy says; its name apart."""
     said = (policy.pattern, policy.definition, float(policy.priority), policy.apply_to)
     return canonical(said)
+
+
+def comparable_arguments(item: Exchange | Queue) -> dict[str, Argument]:
+    """The arguments that tell one declaration from another.
+
+    RabbitMQ 4.0 and newer lists every classic queue with `x-queue-type: classic`, declared or not;
+    3.10 lists only what was declared.
+    """
+    arguments = dict(item.arguments)
+    if isinstance(item, Queue) and item.type == "classic":
+        arguments.pop("x-queue-type", None)
+    return arguments
 
 
 def _plain(value: Any) -> Any:

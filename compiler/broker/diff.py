@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from routewright.compiler.broker.canonical import canonical, canonical_policy
+from routewright.compiler.broker.canonical import canonical, canonical_policy, comparable_arguments
 from routewright.compiler.broker.changes import Bind, Conflict, DeclareExchange, DeclareQueue
 from routewright.compiler.broker.live import Live
 from routewright.compiler.broker.missing import alternates_first
@@ -246,7 +246,7 @@ def conflicts_between(there: Exchange | Queue, wanted: Exchange | Queue) -> Iter
         one, other = getattr(there, flag), getattr(wanted, flag)
         if one != other:
             yield Conflict(kind, name, flag, _shown(one), _shown(other))  # type: ignore[arg-type]
-    mine, theirs = _arguments(wanted), _arguments(there)
+    mine, theirs = comparable_arguments(wanted), comparable_arguments(there)
     for argument in sorted({*mine, *theirs}):
         if _same(mine.get(argument), theirs.get(argument)):
             continue
@@ -257,14 +257,6 @@ def conflicts_between(there: Exchange | Queue, wanted: Exchange | Queue) -> Iter
 def alike(one: Exchange | Queue, other: Exchange | Queue) -> bool:
     """Whether two objects of one name are the same to the broker."""
     return next(conflicts_between(one, other), None) is None
-
-
-def _arguments(item: Exchange | Queue) -> dict[str, Argument]:
-    """The arguments, without the one that says of a classic queue that it is one."""
-    arguments = dict(item.arguments)
-    if isinstance(item, Queue) and item.type == "classic":
-        arguments.pop("x-queue-type", None)
-    return arguments
 
 
 def _identity(binding: Binding) -> tuple[object, ...]:

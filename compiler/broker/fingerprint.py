@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from routewright.compiler.broker.canonical import canonical, canonical_policy
+from routewright.compiler.broker.canonical import canonical, canonical_policy, comparable_arguments
 from routewright.compiler.broker.changes import Bind
 from routewright.compiler.topology import Exchange, Topology
 
@@ -64,7 +64,8 @@ def _things(topology: Topology, concerns: Concerns) -> Iterator[str]:
         yield f"exchange `{name}` {canonical(flags)}"
     for name in concerns.queues & topology.queues.keys():
         queue = topology.queues[name]
-        yield f"queue `{name}` {canonical((queue.durable, queue.auto_delete, queue.arguments))}"
+        attributes = (queue.durable, queue.auto_delete, comparable_arguments(queue))
+        yield f"queue `{name}` {canonical(attributes)}"
     for binding in topology.bindings:
         source, end = binding.source.name, binding.destination
         names = concerns.exchanges if isinstance(end, Exchange) else concerns.queues
