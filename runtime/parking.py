@@ -25,6 +25,7 @@ REASON = "routewright-reason"
 TIME = "routewright-parked-at"
 QUEUE = "routewright-parked-from"
 TRACEBACK = "routewright-traceback"
+REQUEUED = "routewright-requeued-at"
 LOST_HEADERS = "routewright-headers"  # the text of headers that cannot be sent as they were
 
 MOST_REASON = 500  # characters
@@ -120,6 +121,7 @@ def requeued(envelope: Envelope) -> Envelope:
         headers["retries"] = 0
     if "eta" in headers:
         headers["eta"] = None
+    headers[REQUEUED] = datetime.now(UTC).isoformat()
     return replace(anew(envelope), headers=headers)
 
 

@@ -85,12 +85,9 @@ class Performer:
 
     def perform(self, delivery: Delivery, thread: int) -> Settlement | None:
         """Run the task of a delivery; None if it was given up meanwhile, and all is said."""
-        try:
-            message = Message.decode(delivery.envelope, self._accept)
-        except MalformedMessage as error:
-            return self._put_aside(delivery, error, error.task_id, error.reply_to)
-        except BaseException as error:  # noqa: BLE001  a pickle runs code, which may do anything
-            return self._put_aside(delivery, error, None, None)
+        message = self._decoded(delivery)
+        if isinstance(message, Settlement):
+            return message
         task = self._app.tasks.get(message.task)
         if task is None:
             unknown = NotRegistered(f"no task `{message.task}` in this worker")
@@ -103,6 +100,15 @@ class Performer:
             lost = WorkerLost(f"{deaths} times a process died with the task running")
             return self._give_up(delivery, message, lost)
         return self._attend_watched(delivery, message, task, thread, alone=deaths > 0)
+
+    def _decoded(self, delivery: Delivery) -> Message | Settlement:
+        """The message of a delivery, or what is owed for one that cannot be read."""
+        try:
+            return Message.decode(delivery.envelope, self._accept)
+        except MalformedMessage as error:
+            return self._put_aside(delivery, error, error.task_id, error.reply_to)
+        except BaseException as error:  # noqa: BLE001  a pickle runs code, which may do anything
+            return self._put_aside(delivery, error, None, None)
 
     def _untimely(self, delivery: Delivery, message: Message) -> Settlement | None:
         """What becomes of a message that is not due yet, or has expired."""
@@ -325,7 +331,7 @@ class Performer:
             logger.error("parked a message of queue `%s`: %s", delivery.queue, in_line(problem))
         if self._events is not None and task_id is not None:
             self._events.failed(task_id, error, trace)
-        return _done(delivery, reply_to, reply)
+        return _done(delivery, reply_to, reply, final=False)
 
 
 def given_up(delivery: Delivery, message: Message, error: BaseException) -> Settlement:
@@ -335,9 +341,11 @@ def given_up(delivery: Delivery, message: Message, error: BaseException) -> Sett
     return _done(delivery, message.reply_to, None if message.ignore_result else reply)
 
 
-def _done(delivery: Delivery, reply_to: str | None, reply: Envelope | None) -> Settlement:
+def _done(
+    delivery: Delivery, reply_to: str | None, reply: Envelope | None, *, final: bool = True
+) -> Settlement:
     word = Word.SAID if delivery.acknowledged else Word.ACK
-    return Settlement(delivery, word, reply_to, reply)
+    return Settlement(delivery, word, reply_to, reply, final=final)
 
 
 def _run(task: AnyTask, message: Message) -> Any:

@@ -17,6 +17,7 @@ class Word(Enum):
     REJECT = "it is refused for good, and so dead-lettered where its queue says so"
     HOLD = "nothing: it is looked at again later"
     SAID = "nothing: it has been acknowledged before its task began"
+    UNBEGUN = "nothing: its connection was lost before its task began"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,3 +30,4 @@ class Settlement:
     reply: Envelope | None = None
     until: datetime | None = None  # of a message that is held
     ends: bool = True  # False: its task goes on
+    final: bool = False  # its task ran, and a copy of the message must not run

@@ -35,6 +35,7 @@ from routewright.runtime.limits import Limited, Limits
 from routewright.runtime.outcome import Outcome
 from routewright.runtime.perform import Performer, given_up
 from routewright.runtime.progress import reporting
+from routewright.runtime.redeliveries import Redeliveries
 from routewright.runtime.route import Group
 from routewright.runtime.settlement import Settlement, Word
 from routewright.runtime.waiting import Waiting
@@ -93,6 +94,7 @@ class Worker:
         self._waker = Waker()
         self._progress = app.results.progress(self._waker.wake, track_started=app.track_started)
         self._waiting = Waiting()
+        self._redeliveries = Redeliveries()
         self._allowed = 0
         self._hold = HOLD if app.broker.is_amqp else LONG_HOLD
         self._limits = Limits(self._give_up, self._waker.wake)
@@ -209,6 +211,7 @@ class Worker:
         except LinkLost as error:
             # What it delivered will be delivered again; tasks that run on cannot be acknowledged.
             self._waiting = Waiting()
+            self._withdraw_ready()
             self._departures.forget()
             logger.warning(
                 "lost the connection to %s with %d messages unsettled: %s",
@@ -270,6 +273,8 @@ class Worker:
             self._waker.wait(self._limits.patience(remaining))
 
     def _receive(self, delivery: Delivery) -> None:
+        if delivery.redelivered and self._is_known(delivery):
+            return
         if self._events is not None:
             self._events.received(delivery.envelope.headers)
         due = early(delivery.envelope.headers)
@@ -278,14 +283,35 @@ class Worker:
             if due <= longest or not self.app.broker.is_amqp:
                 self._waiting.hold(delivery, min(due, longest))
                 return
+        self._start(delivery)
+
+    def _is_known(self, delivery: Delivery) -> bool:
+        """Deals with a message that came back, unless its task is to run now."""
+        if self._redeliveries.is_running(delivery):
+            return True
+        owed = self._redeliveries.owed(delivery)
+        if owed is not None:
+            self._unsettled += 1
+            self._owe(owed)
+            return True
+        return False
+
+    def _start(self, delivery: Delivery) -> None:
+        """Hands a delivery to the task threads."""
+        self._redeliveries.started(delivery)
         self._unsettled += 1
         self._ready.put(delivery)
+
+    def _withdraw_ready(self) -> None:
+        """Takes back all that no task thread has begun: its connection is lost."""
+        while (delivery := _next(self._ready)) is not None:
+            self._redeliveries.withdrawn(delivery)
+            self._unsettled -= 1
 
     def _release(self, consumer: Consumer) -> None:
         """Let the tasks run whose time has come, and make room for as many as still wait."""
         for delivery in self._waiting.over():
-            self._unsettled += 1
-            self._ready.put(delivery)
+            self._start(delivery)
         if len(self._waiting) != self._allowed:
             self._allowed = len(self._waiting)
             consumer.allow(self._allowed)
@@ -297,6 +323,8 @@ class Worker:
         while (delivery := _next(self._ready)) is not None:
             (meant if _is_from(queue, delivery, consumer) else kept).append(delivery)
         self._unsettled -= len(meant)
+        for delivery in meant:
+            self._redeliveries.withdrawn(delivery)
         for delivery in kept:
             self._ready.put(delivery)
         meant += self._waiting.take(lambda it: _is_from(queue, it, consumer))
@@ -310,20 +338,30 @@ class Worker:
             if reply_to is not None:
                 consumer.publish(reply_to, envelope)
         while (settlement := _next(self._done)) is not None:
-            delivery = settlement.delivery
             if settlement.ends:
                 self._unsettled -= 1
+            if settlement.word is Word.UNBEGUN:
+                copy = self._redeliveries.withdrawn(settlement.delivery)
+                if copy is not None:
+                    self._start(copy)
+                continue
             if settlement.reply is not None and settlement.reply_to is not None:
                 consumer.publish(settlement.reply_to, settlement.reply)
-            match settlement.word:
-                case Word.ACK:
-                    consumer.ack(delivery)
-                case Word.REJECT:
-                    consumer.reject(delivery, requeue=False)
-                case Word.HOLD if delivery.source is consumer and consumer.has_left(delivery):
-                    consumer.reject(delivery, requeue=True)
-                case Word.HOLD if delivery.source is consumer and settlement.until is not None:
-                    self._waiting.hold(delivery, settlement.until)
+            for each in self._redeliveries.settled(settlement):
+                self._tell(consumer, each)
+
+    def _tell(self, consumer: Consumer, settlement: Settlement) -> None:
+        """Tells the broker what becomes of a message, unless its connection was lost."""
+        delivery = settlement.delivery
+        match settlement.word:
+            case Word.ACK:
+                consumer.ack(delivery)
+            case Word.REJECT:
+                consumer.reject(delivery, requeue=False)
+            case Word.HOLD if delivery.source is consumer and consumer.has_left(delivery):
+                consumer.reject(delivery, requeue=True)
+            case Word.HOLD if delivery.source is consumer and settlement.until is not None:
+                self._waiting.hold(delivery, settlement.until)
 
     def _start_thread(self, number: int) -> None:
         # A daemon: a task that outlives the grace period must not keep the process.
@@ -336,7 +374,7 @@ class Worker:
         reporting.set(self._progress)
         while (delivery := self._ready.get()) is not None:
             if delivery.source.lost:  # the broker gives it to somebody else
-                settlement: Settlement | None = Settlement(delivery, Word.SAID)
+                settlement: Settlement | None = Settlement(delivery, Word.UNBEGUN)
             else:
                 settlement = self._perform(delivery, number)
             if settlement is None:

@@ -118,6 +118,19 @@ def rabbit(broker: Any) -> Iterator[Stage]:
     stage.close()
 
 
+@pytest.fixture
+def stage_at() -> Iterator[Callable[[str], Stage]]:
+    """Makes stages at URLs, where nothing is declared yet."""
+    with ExitStack() as stages:
+
+        def make(url: str) -> Stage:
+            stage = Stage(url)
+            stages.callback(stage.close)
+            return stage
+
+        yield make
+
+
 @pytest.fixture(params=["memory", AMQP])
 def stage(request: pytest.FixtureRequest) -> Stage:
     """The topology, in memory and on a broker."""

@@ -1,0 +1,220 @@
+"""A message that comes back while its task runs, or after it ended, does not run it again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import kombu.transport.redis
+import pytest
+from private_nodes import Broker, Cable, RabbitMQ, Redis
+
+from routewright.runtime import Route
+from routewright.runtime.consumer import Delivery
+from routewright.runtime.message import Envelope
+from routewright.runtime.parking import requeued
+from routewright.runtime.redeliveries import Redeliveries
+from routewright.runtime.settlement import Settlement, Word
+
+Eventually = Callable[..., None]
+
+
+class Work:
+    """A task that counts its beginnings, and goes on when it may."""
+
+    def __init__(self, app: Any) -> None:
+        self.begun: list[str] = []
+        self.may_end = threading.Event()
+
+        @app.task(name="long")
+        def long() -> str:
+            self.begun.append("long")
+            assert self.may_end.wait(60)
+            return "done"
+
+        @app.task(name="quick")
+        def quick() -> None:
+            self.begun.append("quick")
+
+        self.long, self.quick = long, quick
+
+
+@contextmanager
+def through(stage: Any) -> Iterator[Cable]:
+    """Has the apps of a stage connect through a cable."""
+    with Cable(stage.url) as cable:
+        direct, stage.url = stage.url, cable.url
+        yield cable
+        stage.close()
+        stage.url = direct
+
+
+@pytest.mark.broker
+def test_a_task_that_runs_while_its_message_comes_back_is_acknowledged_when_it_ends(
+    rabbit: Any, eventually: Eventually
+) -> None:
+    with through(rabbit) as cable:
+        app = rabbit.app("long", "quick")
+        work = Work(app)
+        with rabbit.worker(app):
+            result = work.long.delay()
+            eventually(lambda: work.begun == ["long"])
+            cable.drop()
+            # It stands behind the message that comes back.
+            work.quick.delay()
+            eventually(lambda: "quick" in work.begun)
+            work.may_end.set()
+            assert result.get(timeout=30) == "done"
+    assert sorted(work.begun) == ["long", "quick"]
+    assert rabbit.waiting() == 0
+
+
+@pytest.mark.broker
+def test_a_task_that_ended_while_its_connection_was_lost_does_not_run_again(
+    rabbit: Any, eventually: Eventually
+) -> None:
+    with through(rabbit) as cable:
+        app = rabbit.app("long", "quick")
+        work = Work(app)
+        with rabbit.worker(app):
+            result = work.long.delay()
+            eventually(lambda: work.begun == ["long"])
+            cable.drop()
+            work.may_end.set()
+            assert result.get(timeout=30) == "done"
+            work.quick.delay()
+            eventually(lambda: "quick" in work.begun)
+    assert work.begun == ["long", "quick"]
+    assert rabbit.waiting() == 0
+
+
+def _runs_once_beyond_the_consumer_timeout(
+    stage: Any, queue_type: str, eventually: Eventually
+) -> None:
+    stage.queue = f"{stage.queue}-{queue_type}"
+    with stage.connection() as connection:
+        channel: Any = connection.channel()
+        arguments = {"x-queue-type": queue_type}
+        channel.queue_declare(stage.queue, durable=True, auto_delete=False, arguments=arguments)
+    app = stage.app(*(Route(name, "", stage.queue, (stage.queue,)) for name in ("long", "quick")))
+    work = Work(app)
+    with stage.worker(app):
+        result = work.long.delay()
+        eventually(lambda: work.begun == ["long"])
+        eventually(stage.waiting, within=90)  # the broker has taken it back, for the moment
+        work.quick.delay()
+        eventually(lambda: "quick" in work.begun, within=60)
+        work.may_end.set()
+        assert result.get(timeout=60) == "done"
+        work.quick.delay()
+        eventually(lambda: work.begun.count("quick") == 2, within=60)
+    assert sorted(work.begun) == ["long", "quick", "quick"]
+    eventually(lambda: not stage.waiting())
+
+
+@contextmanager
+def impatient(node: RabbitMQ) -> Iterator[None]:
+    """A shared node takes back, for a while, what is not acknowledged within a second."""
+    _set(node, consumer_timeout=1000, channel_tick_interval=500)
+    try:
+        yield
+    finally:
+        _set(node, consumer_timeout=1_800_000, channel_tick_interval=60_000)
+
+
+def _set(node: RabbitMQ, **settings: int) -> None:
+    calls = [f"application:set_env(rabbit, {name}, {it})" for name, it in settings.items()]
+    node.ctl("eval", f"{', '.join(calls)}.")
+
+
+@pytest.mark.parametrize("queue_type", ["classic", "quorum"])
+def test_a_task_that_runs_for_longer_than_the_consumer_timeout_runs_once(
+    rabbitmq: RabbitMQ, rabbit: Any, queue_type: str, eventually: Eventually
+) -> None:
+    with impatient(rabbitmq):
+        _runs_once_beyond_the_consumer_timeout(rabbit, queue_type, eventually)
+
+
+def test_a_task_of_a_newer_release_that_runs_for_longer_than_its_timeout_runs_once(
+    newer_broker: Broker, stage_at: Callable[[str], Any], eventually: Eventually
+) -> None:
+    with impatient(newer_broker.node):
+        _runs_once_beyond_the_consumer_timeout(stage_at(newer_broker.url), "quorum", eventually)
+
+
+@pytest.mark.redis
+def test_a_task_that_runs_for_longer_than_the_visibility_timeout_runs_once(
+    redis_server: Redis,
+    stage_at: Callable[[str], Any],
+    eventually: Eventually,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(kombu.transport.redis.Channel, "visibility_timeout", 1)
+    came_back = threading.Event()
+    restore = kombu.transport.redis.Channel._do_restore_message
+
+    def noticed(*arguments: Any, **options: Any) -> None:
+        restore(*arguments, **options)
+        came_back.set()
+
+    monkeypatch.setattr(kombu.transport.redis.Channel, "_do_restore_message", noticed)
+    stage = stage_at(redis_server.url)
+    stage.declare()
+    app = stage.app("long", "quick")
+    work = Work(app)
+    with stage.worker(app):
+        work.long.apply_async(ignore_result=True)
+        assert came_back.wait(60)
+        work.quick.apply_async(ignore_result=True)
+        eventually(lambda: "quick" in work.begun)
+        work.may_end.set()
+        work.quick.apply_async(ignore_result=True)
+        eventually(lambda: work.begun.count("quick") == 2)
+    assert work.begun.count("long") == 1
+
+
+class _Source:
+    lost = False
+
+
+def _delivery(tag: int, envelope: Envelope, *, redelivered: bool = True) -> Delivery:
+    source: Any = _Source()
+    return Delivery(envelope, tag, "work", source, redelivered)
+
+
+ENVELOPE = Envelope("[[], {}, {}]", "application/json", "utf-8", {"id": "1", "retries": 0})
+
+
+def _ended(envelope: Envelope, *, final: bool = True) -> Redeliveries:
+    known, delivery = Redeliveries(), _delivery(1, envelope)
+    known.started(delivery)
+    known.settled(Settlement(delivery, Word.ACK, "reply", ENVELOPE, final=final))
+    return known
+
+
+def test_the_reply_is_sent_again_for_a_message_that_comes_back() -> None:
+    copy = _delivery(2, ENVELOPE)
+    owed = _ended(ENVELOPE).owed(copy)
+    assert owed == Settlement(copy, Word.ACK, "reply", ENVELOPE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(ENVELOPE, headers={"id": "1", "retries": 1}),
+        replace(ENVELOPE, headers={"id": "2", "retries": 0}),
+        replace(ENVELOPE, body="[[1], {}, {}]"),
+        requeued(ENVELOPE),
+        replace(ENVELOPE, headers={"retries": 0}),
+    ],
+    ids=["the next try", "another task", "other arguments", "put back", "no id"],
+)
+def test_another_message_is_not_taken_for_one_that_ended(other: Envelope) -> None:
+    assert _ended(ENVELOPE).owed(_delivery(2, other)) is None
+
+
+def test_a_message_that_was_parked_is_not_taken_for_one_that_ended() -> None:
+    assert _ended(ENVELOPE, final=False).owed(_delivery(2, ENVELOPE)) is None
