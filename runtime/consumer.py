@@ -258,8 +258,8 @@ class Consumer:
     def reject(self, delivery: Delivery, *, requeue: bool) -> None:
         """Give a message back, or have it dead-lettered; nothing, if its connection was lost."""
         if delivery.source is self:
-            with self._losing():
-                self._channel.basic_reject(delivery.tag, requeue=requeue)
+            channel = self._channel.channel_id
+            self._owed.append(refusal_frame(channel, delivery.tag, requeue=requeue))
 
     def has_left(self, delivery: Delivery) -> bool:  # noqa: ARG002
         """Whether the queue that a delivery came from is consumed no more: here, never."""
@@ -325,6 +325,12 @@ class PollingConsumer(Consumer):
             with self._losing():
                 self._channel.basic_ack(delivery.tag)
 
+    def reject(self, delivery: Delivery, *, requeue: bool) -> None:
+        """Give a message back, or drop it."""
+        if delivery.source is self:
+            with self._losing():
+                self._channel.basic_reject(delivery.tag, requeue=requeue)
+
     def _limit(self, prefetch: int, queues: int) -> None:
         self._most = prefetch * queues
         self._channel.basic_qos(0, self._most, False)
@@ -378,7 +384,18 @@ def ack_frame(channel: int, tag: int) -> bytes:
     return _ACK(1, channel, 13, 60, 80, tag, 0, 0xCE)
 
 
-_ACK = Struct(">BHIHHQBB").pack  # type, channel, size, class, method, tag, multiple, end
+def refusal_frame(channel: int, tag: int, *, requeue: bool) -> bytes:
+    """`basic.nack` of one message, or `basic.reject` if it is not given back.
+
+    RabbitMQ 4.3 counts a rejection against the delivery limit of a quorum queue, and a nack not.
+    """
+    if requeue:
+        return _ACK(1, channel, 13, 60, 120, tag, _REQUEUE, 0xCE)
+    return _ACK(1, channel, 13, 60, 90, tag, 0, 0xCE)
+
+
+_ACK = Struct(">BHIHHQBB").pack  # type, channel, size, class, method, tag, flags, end
+_REQUEUE = 2  # the second flag of a nack; the first is `multiple`
 
 
 def consumer_of(broker: Broker) -> type[Consumer]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any
 
-from amqp.exceptions import NotFound
+import amqp
+from amqp import spec
+from amqp.exceptions import AccessRefused, NotFound
 
 from routewright.runtime import broker as brokers
 from routewright.runtime.brief import brief
 from routewright.runtime.broker import LOST, Broker
+from routewright.runtime.delivery_limit import COUNTS, DELIVERY_LIMIT, times_given_back
 from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import (
     BrokerUnreachable,
     InvalidOption,
     MissingQueue,
+    Refused,
     SendError,
     Unroutable,
 )
@@ -29,6 +33,8 @@ from routewright.runtime.retrying import HISTORY
 from routewright.runtime.route import Route
 
 SHOWN = 2_000  # characters of a body
+WORN = DELIVERY_LIMIT // 2  # deliveries, after which a message is published again
+CONFIRM_TIMEOUT = 10.0  # seconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +114,9 @@ class ParkedQueue:
             BrokerUnreachable, MissingQueue: there is nothing to look at.
         """
         with self._open() as channel:
-            return [parked for parked, _ in self._each(channel, limit)]
+            looked_at = [*self._each(channel, limit)]
+            self._give_back(channel, [raw for _, raw in looked_at])
+            return [parked for parked, _ in looked_at]
 
     def count(self) -> int:
         """How many messages are parked; none where the queue is not there.
@@ -161,22 +169,63 @@ class ParkedQueue:
             publisher.close()
 
     def _take(self, ids: Collection[str] | None, use: Callable[[Parked], None]) -> list[Parked]:
-        taken = []
+        taken: list[Parked] = []
+        kept: list[Any] = []
         with self._open() as channel:
-            for parked, tag in self._each(channel, self._count(channel)):
-                if ids is None or parked.id in ids:
-                    use(parked)
-                    channel.basic_ack(tag)
-                    taken.append(parked)
+            try:
+                for parked, raw in self._each(channel, self._count(channel)):
+                    if ids is None or parked.id in ids:
+                        kept.append(raw)  # until it is acknowledged: `use` may raise
+                        use(parked)
+                        channel.basic_ack(raw.delivery_tag)
+                        kept.pop()
+                        taken.append(parked)
+                    else:
+                        kept.append(raw)
+            finally:
+                self._give_back(channel, kept)
         return taken
 
-    def _each(self, channel: Any, most: int) -> Iterator[tuple[Parked, int]]:
-        """Messages in order; what is not acknowledged is back when the channel closes."""
+    def _each(self, channel: Any, most: int) -> Iterator[tuple[Parked, Any]]:
+        """Takes messages in order, each with py-amqp's message of it."""
         for _ in range(most):
             raw = channel.basic_get(self.queue)
             if raw is None:
                 return
-            yield Parked.of(envelope_of(raw)), raw.delivery_tag
+            yield Parked.of(envelope_of(raw)), raw
+
+    def _give_back(self, channel: Any, messages: Sequence[Any]) -> None:
+        """Gives messages back that were looked at.
+
+        A quorum queue of RabbitMQ 4.0 and newer drops what was given back too often. Such a message
+        is published again, and the queue then has a new one in its place, at the end.
+
+        Raises:
+            Refused: the user may not publish to the queue, so that looking again may lose messages.
+        """
+        worn = [it for it in messages if _times_given_back(it) >= WORN]
+        if worn:
+            publishing = channel.connection.channel()
+            try:
+                for raw in worn:
+                    publishing.basic_publish_confirm(
+                        _renewed(raw),
+                        exchange="",
+                        routing_key=self.queue,
+                        confirm_timeout=CONFIRM_TIMEOUT,
+                    )
+                    channel.basic_ack(raw.delivery_tag)
+            except AccessRefused as error:
+                raise Refused(
+                    f"queue `{self.queue}` holds messages that were looked at {WORN} times, and"
+                    f" drops them after {DELIVERY_LIMIT}; they cannot be published again:"
+                    f" {error.reply_text}. Grant `write` on `amq.default` before you look again"
+                ) from error
+        left = [it for it in messages if it not in worn]
+        if left:
+            # RabbitMQ 4.3 does not count a nack against the delivery limit, but a closed channel.
+            channel.send_method(spec.Basic.Nack, "Lbb", (left[-1].delivery_tag, True, True))
+            self._count(channel)  # it answers, after all that came before
 
     def _count(self, channel: Any) -> int:
         return int(channel.queue_declare(self.queue, passive=True).message_count)
@@ -197,6 +246,19 @@ class ParkedQueue:
             raise BrokerUnreachable(f"{self._broker.name}: {error}") from error
         finally:
             brokers.close(connection)
+
+
+def _times_given_back(raw: Any) -> int:
+    headers = raw.properties.get("application_headers")
+    return times_given_back(headers, redelivered=raw.delivery_info["redelivered"])
+
+
+def _renewed(raw: Any) -> amqp.Message:
+    """The same message to be published again; the broker counts its deliveries from 0."""
+    headers = dict(raw.properties["application_headers"])
+    for name in COUNTS:
+        headers.pop(name, None)
+    return amqp.Message(raw.body, **{**raw.properties, "application_headers": headers})
 
 
 def _hash(envelope: Envelope) -> str:

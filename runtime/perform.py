@@ -101,6 +101,19 @@ class Performer:
             return self._give_up(delivery, message, lost)
         return self._attend_watched(delivery, message, task, thread, alone=deaths > 0)
 
+    def exhausted(self, delivery: Delivery, failed: int) -> Settlement:
+        """Parks a message that the broker would drop after a few more deliveries.
+
+        Args:
+            delivery: of a quorum queue.
+            failed: how often it was delivered before, and never acknowledged.
+        """
+        message = self._decoded(delivery)
+        if isinstance(message, Settlement):
+            return message
+        reason = f"delivery-limit: delivered {failed + 1} times and never acknowledged"
+        return self._give_up(delivery, message, WorkerLost(reason))
+
     def _decoded(self, delivery: Delivery) -> Message | Settlement:
         """The message of a delivery, or what is owed for one that cannot be read."""
         try:

@@ -166,8 +166,9 @@ class Router(Generic[TaskName]):
     Beside the table stands the graph of the exchanges, for calls that choose their own exchange or
     key. `fronts` are the exchanges that stand in front of others, by these; what is sent to one of
     those goes to its front. `parking` is the queue for messages that cannot be dealt with; without
-    one, those of the `rejecting` queues are rejected, and so dead-lettered. With `events`, senders
-    and workers say what happens to each task.
+    one, those of the `rejecting` queues are rejected, and so dead-lettered. The `limited` queues
+    have a delivery limit of their own. With `events`, senders and workers say what happens to each
+    task.
 
     The type parameter is the `Literal` of the topology's task names, so that a type checker
     refuses a misspelt one.
@@ -183,6 +184,7 @@ class Router(Generic[TaskName]):
             "fronts",
             "graph",
             "groups",
+            "limited",
             "parking",
         ),
         *("rejecting", "source", "taps", "target", "tasks", "topology", "vhost"),
@@ -208,6 +210,7 @@ class Router(Generic[TaskName]):
         delays: DelayLadder | None = None,
         parking: str | None = None,
         rejecting: Iterable[str] = (),
+        limited: Iterable[str] = (),
         events: bool = False,
     ) -> None:
         self.topology = topology
@@ -217,6 +220,7 @@ class Router(Generic[TaskName]):
         self.delays = delays
         self.parking = parking
         self.rejecting = frozenset(rejecting)
+        self.limited = frozenset(limited)
         self.events = events
         self._routes = {route.task: route for route in routes}
         self._patterns = tuple(patterns)

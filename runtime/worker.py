@@ -20,6 +20,7 @@ from routewright.runtime.app import App
 from routewright.runtime.broker import LinkLost
 from routewright.runtime.consumer import Consumer, Delivery
 from routewright.runtime.deaths import Post
+from routewright.runtime.delivery_limit import DELIVERY_LIMIT, times_given_back
 from routewright.runtime.departures import Departures
 from routewright.runtime.duties import accepted, check_code
 from routewright.runtime.errors import (
@@ -47,6 +48,8 @@ STEADY = 5.0  # seconds; a connection that lasts as long was a good one, and the
 
 HOLD = timedelta(seconds=5)  # what is due within it is held here; clocks differ by less
 LONG_HOLD = timedelta(minutes=10)  # the same without a broker that delays; Redis gives us an hour
+
+LAST_TRIES = DELIVERY_LIMIT - 2  # deliveries of a quorum queue; two more may fail before it drops
 
 T = TypeVar("T")
 
@@ -294,7 +297,17 @@ class Worker:
             self._unsettled += 1
             self._owe(owed)
             return True
-        return False
+        failed = times_given_back(delivery.envelope.headers, redelivered=True)
+        if failed < LAST_TRIES or delivery.queue in self.app.router.limited:
+            return False
+        self._unsettled += 1
+
+        def park() -> None:
+            self._owe(self._performer.exhausted(delivery, failed))
+
+        # At once, whatever the task threads are busy with; there are no more than the prefetch.
+        threading.Thread(target=park, name="parking", daemon=True).start()
+        return True
 
     def _start(self, delivery: Delivery) -> None:
         """Hands a delivery to the task threads."""

@@ -21,7 +21,14 @@ from typing import Any
 from amqp.exceptions import AccessRefused, NotFound
 
 from routewright.runtime.broker import Broker
-from routewright.runtime.consumer import LOOK, Consumer, Delivery, PollingConsumer, ack_frame
+from routewright.runtime.consumer import (
+    LOOK,
+    Consumer,
+    Delivery,
+    PollingConsumer,
+    ack_frame,
+    refusal_frame,
+)
 from routewright.runtime.inbox import TAG_BITS
 from routewright.runtime.mailbox import Mailbox
 from routewright.runtime.message import Envelope
@@ -285,9 +292,8 @@ class WorkerConsumer(Consumer):
         if delivery.source is self:
             number, tag = divmod(delivery.tag, _APART)
             self._unsettled.pop(delivery.tag, None)
-            with self._losing():
-                channel = self._apart[number] if number else self._channel
-                channel.basic_reject(tag, requeue=requeue)
+            channel = number or self._channel.channel_id
+            self._owed.append(refusal_frame(channel, tag, requeue=requeue))
 
 
 def consumer_of_worker(

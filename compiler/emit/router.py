@@ -55,6 +55,7 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
         retried=any(task.retry for task in tasks.values()),
         parking=topology.parking and topology.parking.name,
         rejecting=_rejecting(topology),
+        limited=_limited(topology),
     )
 
 
@@ -64,6 +65,12 @@ def _rejecting(topology: Topology) -> tuple[str, ...]:
         return ()
     queues = topology.queues.values()
     return tuple(sorted(it.name for it in queues if it.dead_letter_exchange is not None))
+
+
+def _limited(topology: Topology) -> tuple[str, ...]:
+    """The queues with a delivery limit of their own, which is then the broker's to apply."""
+    queues = topology.queues.values()
+    return tuple(sorted(it.name for it in queues if "x-delivery-limit" in it.effective))
 
 
 def _patterns(tasks: Mapping[str, Task]) -> list[str]:
