@@ -30,7 +30,7 @@ def emit(topology: Topology, stamp: Stamp, routing: Routing) -> dict[str, str]:
     return {
         "__init__.py": package(topology, stamp),
         "celery_config.py": celery_config(topology, stamp),
-        "declarations.py": declarations(on_broker, stamp),
+        "declarations.py": declarations(topology, on_broker, stamp),
         "definitions.json": definitions(on_broker, stamp),
         "names.py": names(topology, stamp),
         "py.typed": "",

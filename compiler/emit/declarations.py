@@ -3,31 +3,55 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 
 from routewright.compiler.emit.literal import Call, Subscript, literal
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp
 from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Queue, Topology
 
+# The names of the generated dictionaries of exchanges.
+EXCHANGES, DELAY_EXCHANGES = "exchanges", "delay_exchanges"
 
-def declarations(topology: Topology, stamp: Stamp) -> str:
-    """The module of the exchanges, the queues and `declare(connection)`."""
+
+def declarations(topology: Topology, on_broker: Topology, stamp: Stamp) -> str:
+    """The module of the exchanges, the queues and `declare(connection)`.
+
+    The exchanges and queues that `delays` adds are in dictionaries of their own. The compiler
+    chooses their names, which are not among the types of `names.py`.
+
+    Args:
+        topology: the topology as the file describes it.
+        on_broker: the same with the exchanges and queues that its `delays` need.
+        stamp: the source of the file.
+    """
+    dictionary_of = {
+        name: EXCHANGES if name in topology.exchanges else DELAY_EXCHANGES
+        for name in on_broker.exchanges
+    }
     of_queue: dict[str, list[Call]] = defaultdict(list)
     of_exchange: list[tuple[object, Call]] = []
-    for binding in sorted(topology.bindings, key=_order):
+    for binding in sorted(on_broker.bindings, key=_order):
         if not binding.source.name:
             continue  # the default exchange binds every queue by itself, and refuses to be asked
         if isinstance(binding.destination, Queue):
-            of_queue[binding.destination.name].append(_binding(binding))
+            of_queue[binding.destination.name].append(_binding(binding, dictionary_of))
         else:
-            of_exchange.append((_reference(binding.destination), _binding(binding)))
-    declared = {name: it for name, it in topology.exchanges.items() if name not in PREDECLARED}
+            destination = _reference(binding.destination, dictionary_of)
+            of_exchange.append((destination, _binding(binding, dictionary_of)))
+    declared = {name: it for name, it in on_broker.exchanges.items() if name not in PREDECLARED}
+    exchanges: dict[str, dict[str, Call]] = {EXCHANGES: {}, DELAY_EXCHANGES: {}}
+    for name, exchange in declared.items():
+        exchanges[dictionary_of[name]][name] = _exchange(exchange)
+    queues = {name: _queue(it, of_queue[name]) for name, it in on_broker.queues.items()}
     return render(
         "declarations.py",
         stamp=stamp,
         internal=any(exchange.internal for exchange in declared.values()),
-        exchanges={name: _exchange(exchange) for name, exchange in declared.items()},
-        queues={name: _queue(queue, of_queue[name]) for name, queue in topology.queues.items()},
+        exchanges=exchanges[EXCHANGES],
+        delay_exchanges=exchanges[DELAY_EXCHANGES],
+        queues={name: it for name, it in queues.items() if name in topology.queues},
+        delay_queues={name: it for name, it in queues.items() if name not in topology.queues},
         exchange_bindings=of_exchange,
     )
 
@@ -53,19 +77,19 @@ def _queue(queue: Queue, bindings: list[Call]) -> Call:
     return Call("Queue", [queue.name], keywords, tall=True)
 
 
-def _binding(binding: Binding) -> Call:
+def _binding(binding: Binding, dictionary_of: Mapping[str, str]) -> Call:
     keywords = {
         **_unless("routing_key", binding.key, default=""),
         **_unless("arguments", binding.arguments, default={}),
     }
-    return Call("binding", [_reference(binding.source)], keywords)
+    return Call("binding", [_reference(binding.source, dictionary_of)], keywords)
 
 
-def _reference(exchange: Exchange) -> Subscript | Call:
+def _reference(exchange: Exchange, dictionary_of: Mapping[str, str]) -> Subscript | Call:
     """An exchange within a binding; what RabbitMQ declares itself is never declared again."""
     if exchange.name in PREDECLARED:
         return Call("Exchange", [exchange.name], {"type": exchange.type, "no_declare": True})
-    return Subscript("exchanges", [exchange.name])
+    return Subscript(dictionary_of[exchange.name], [exchange.name])
 
 
 def _unless(name: str, value: object, *, default: object) -> dict[str, object]:

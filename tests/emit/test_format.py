@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from routewright.compiler.routing import Routing
 from routewright.compiler.topology import (
     PREDECLARED,
     Binding,
+    Delays,
     Exchange,
     Queue,
     Task,
@@ -76,9 +78,10 @@ def topologies(draw: st.DrawFn) -> Topology:
         for name in draw(some)
     }
     vhost = draw(st.none() | names)
-    return Topology(
+    topology = Topology(
         draw(names), draw(names), vhost, exchanges, queues, tuple(bindings), tasks, groups
     )
+    return replace(topology, delays=draw(st.none() | st.just(Delays(100, 300))))
 
 
 def _ruff(folder: Path, *command: str) -> None:
