@@ -1,24 +1,37 @@
 """The generated package: light to import, movable, and typed so that a misspelt name is refused."""
 
 import json
+import re
 import subprocess
 import sys
+from collections import defaultdict
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from planted.sound import FILES
 
+from routewright.compiler import compile_file
 from routewright.compiler.emit import Stamp, emit, is_generated
 from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.topology import Delays, Topology
 
 Write = Callable[[Topology, Path], None]
 
+ROOT = Path(__file__).parents[2]
+SOUND = (
+    *FILES,
+    *sorted(ROOT.glob("examples/*/topology.yaml")),
+    *sorted(ROOT.glob("tests/*/*.yaml")),
+)
+
 # An environment may hold pyright without Node, which pyright would then fetch.
 TOOLS = {
-    "mypy": ["-m", "mypy", "--strict", "--no-incremental", "--cache-dir", "/dev/null"],
+    "mypy": ["-m", "mypy", "--strict", "--no-incremental", "--cache-dir", "/dev/null", "."],
     "pyright": ["-m", "pyright", "--pythonpath", sys.executable],
 }
+FINDING = re.compile(r"\s*(?P<file>[^:]+):(?P<line>\d+):.*\berror: ")
 
 RIGHT_USE = """\
 from typing import assert_type
@@ -58,11 +71,19 @@ WRONG_USES = [
     'media_routing.router.resolve("media.CompresVideo")',
     'media_routing.exchanges["task"]',
     'media_routing.queues["vidoe"]',
-    'task: media_routing.TaskName = "media.CompresVideo"',
     "media_routing.routes",
     'empty_routing.router.resolve("any")',
     'media_routing.declare("a URL")',
+    'delayed_routing.queues["media.delay.lost"]',
 ]
+WRONG = f"""\
+import delayed_routing
+import empty_routing
+import media_routing
+
+{"".join(f"print({use}){chr(10)}" for use in WRONG_USES)}
+task: media_routing.TaskName = "media.CompresVideo"
+"""
 
 
 def _python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -80,24 +101,52 @@ def packages(tmp_path_factory: pytest.TempPathFactory, media: Topology, write: W
     return folder
 
 
-@pytest.mark.parametrize("tool", TOOLS)
-def test_a_type_checker_accepts_the_right_names(packages: Path, tool: str) -> None:
-    (packages / "right.py").write_text(RIGHT_USE)
-    checked = _python(packages, *TOOLS[tool], "right.py", "media_routing", "empty_routing")
-    assert checked.returncode == 0, checked.stdout + checked.stderr
+@pytest.fixture(scope="module", params=TOOLS)
+def findings(
+    request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
+    media: Topology,
+    write: Write,
+) -> dict[str, dict[int, str]]:
+    """The errors that a strict type checker finds, by file and line, in one run over everything."""
+    folder = tmp_path_factory.mktemp(request.param)
+    write(media, folder / "media_routing")
+    write(Topology("empty"), folder / "empty_routing")
+    write(replace(media, delays=Delays(100, 1000)), folder / "delayed_routing")
+    for path in SOUND:
+        package = folder / re.sub(r"\W", "_", f"{path.relative_to(ROOT).with_suffix('')}_routing")
+        package.mkdir()
+        files = compile_file(path).files
+        assert files, path
+        for name, text in files.items():
+            (package / name).write_text(text, encoding="utf-8")
+    (folder / "right.py").write_text(RIGHT_USE)
+    (folder / "wrong.py").write_text(WRONG)
+    (folder / "pyrightconfig.json").write_text('{"typeCheckingMode": "strict"}')
+    checked = _python(folder, *TOOLS[request.param])
+    assert checked.returncode == 1, checked.stdout + checked.stderr
+    found: dict[str, dict[int, str]] = defaultdict(dict)
+    for line in checked.stdout.splitlines():
+        if match := FINDING.match(line):
+            file = folder.joinpath(match["file"]).relative_to(folder)
+            found[str(file)][int(match["line"])] = line
+    return found
 
 
-@pytest.mark.parametrize("tool", TOOLS)
-def test_a_type_checker_refuses_the_wrong_ones(packages: Path, tool: str) -> None:
-    lines = ["import empty_routing", "import media_routing", *WRONG_USES]
-    (packages / "wrong.py").write_text("\n".join(lines) + "\n")
-    checked = _python(packages, *TOOLS[tool], "wrong.py")
-    refused = [
+def test_a_type_checker_accepts_each_sound_topology_and_the_right_names(
+    findings: dict[str, dict[int, str]],
+) -> None:
+    assert "wrong.py" in findings
+    assert not [it for file in findings.keys() - {"wrong.py"} for it in findings[file].values()]
+
+
+def test_a_type_checker_refuses_the_wrong_names(findings: dict[str, dict[int, str]]) -> None:
+    wrong = [
         number
-        for number, _ in enumerate(lines, 1)
-        if any(f"wrong.py:{number}:" in line for line in checked.stdout.splitlines())
+        for number, line in enumerate(WRONG.splitlines(), 1)
+        if line.startswith(("print(", "task:"))
     ]
-    assert refused == [*range(3, len(lines) + 1)], checked.stdout + checked.stderr
+    assert sorted(findings["wrong.py"]) == wrong
 
 
 def test_the_package_imports_neither_kombu_nor_the_compiler(packages: Path) -> None:
