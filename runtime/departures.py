@@ -7,6 +7,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Mapping
 
+from routewright.runtime.brief import in_line
 from routewright.runtime.message import Envelope
 from routewright.runtime.orders import Order
 from routewright.runtime.worker_consumer import WorkerConsumer
@@ -58,6 +59,15 @@ class Departures:
 
     def _depart(self, consumer: WorkerConsumer, order: Order, other: str) -> None:
         queue = order.queue
+        problem = consumer.objection(queue, other)
+        if problem is not None:
+            logger.warning(
+                "refused an order to leave queue `%s` for `%s`: %s",
+                *map(in_line, (queue, other)),
+                in_line(problem),
+            )
+            _answer(consumer, order, {"error": problem})
+            return
         if queue in consumer.consumed:
             problem = consumer.join(other, queue)
             if problem:

@@ -9,6 +9,9 @@ the consumers of a queue knows how to reach them. What it is told is JSON:
 
 Answers go to `reply_to` over the default exchange, with the `correlation_id` of the question.
 Everything may be told again.
+
+Anybody who may publish to the default exchange can send these. A worker therefore leaves a queue of
+its group only for the queue that stands in for it, and that one only for the queue itself.
 """
 
 from __future__ import annotations
@@ -18,11 +21,24 @@ from dataclasses import dataclass
 
 WORKER = "routewright.worker."  # begins the name of a worker's own queue
 STAND_IN = "routewright.standin.queue."  # begins the name of a queue that stands in for another
+_LONGEST = 255  # bytes of a queue's name
 
 
 def stand_in_of(queue: str) -> str:
     """The name of the queue that stands in for another while that is replaced."""
     return f"{STAND_IN}{queue}"
+
+
+def replaced_queue(queue: str, other: str) -> str | None:
+    """Returns the queue that is replaced where one is left for the other; None if none is."""
+    if other == stand_in_of(queue):
+        return queue
+    return other if queue == stand_in_of(other) else None
+
+
+def can_have_stand_in(queue: str) -> bool:
+    """Returns False if the name of a queue leaves no room for that of one to stand in."""
+    return len(stand_in_of(queue).encode()) <= _LONGEST
 
 
 def worker_of(consumer_tag: str) -> str | None:

@@ -32,7 +32,13 @@ from routewright.runtime.consumer import (
 from routewright.runtime.inbox import TAG_BITS
 from routewright.runtime.mailbox import Mailbox
 from routewright.runtime.message import Envelope
-from routewright.runtime.orders import STAND_IN, Order, stand_in_of
+from routewright.runtime.orders import (
+    STAND_IN,
+    Order,
+    can_have_stand_in,
+    replaced_queue,
+    stand_in_of,
+)
 from routewright.runtime.waker import Waker
 
 _APART = 1 << TAG_BITS  # the delivery tags of all channels but the first are not below it
@@ -103,6 +109,22 @@ class WorkerConsumer(Consumer):
     def has_left(self, delivery: Delivery) -> bool:
         """Whether the queue that a delivery came from is consumed no more."""
         return not any(self.is_from(queue, delivery) for queue in self.consumed)
+
+    def objection(self, queue: str, other: str) -> str | None:
+        """Returns why an order to leave a queue for another one is refused; None if it is obeyed.
+
+        Orders come to all workers. What a worker does not consume, it has left already.
+        """
+        home = replaced_queue(queue, other)
+        if home is None:
+            return f"neither of `{queue}` and `{other}` stands in for the other"
+        if queue not in self.consumed:
+            return None
+        if home not in self._own:
+            return f"queue `{home}` is not one of the worker's group"
+        if not can_have_stand_in(home):
+            return f"the name of queue `{home}` leaves no room for that of a queue to stand in"
+        return None
 
     def join(self, other: str, instead_of: str) -> str | None:
         """Consume another queue for one that is to be left; what stands against it, if anything.

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 import amqp
 import pytest
@@ -27,7 +28,8 @@ class Teller:
     def __init__(self, broker: Broker, connection: amqp.Connection) -> None:
         self._broker, self._connection = broker, connection
         self.channel: Any = connection.channel()
-        self._queue = self.channel.queue_declare("", exclusive=True).queue
+        self._queue = f"routewright.answers.{uuid4()}"
+        self.channel.queue_declare(self._queue, exclusive=True)
         self.answers: list[Any] = []
         self.channel.basic_consume(
             self._queue, no_ack=True, callback=lambda it: self.answers.append(json.loads(it.body))
@@ -189,11 +191,13 @@ def test_nothing_changes_where_the_other_queue_is_not_there_or_nothing_is_said(
             "[" * 9999,
         ):
             teller.say(wrong, worker)
-        answer = teller.ask({"leave": rabbit.queue, "for": "nowhere"}, worker)
-        assert "no queue 'nowhere'" in answer["error"]
+        stand_in = f"{STAND_IN}{rabbit.queue}"
+        answer = teller.ask({"leave": rabbit.queue, "for": stand_in}, worker)
+        assert f"no queue '{stand_in}'" in answer["error"]
         assert teller.consumers(rabbit.queue) == 1
         assert app.send_task("t", [1]).get(timeout=20) is None
-        assert teller.ask({"leave": "theirs", "for": "nowhere"}, worker) == {"left": "theirs"}
+        order = {"leave": "theirs", "for": f"{STAND_IN}theirs"}
+        assert teller.ask(order, worker) == {"left": "theirs"}
     assert caplog.text.count("ignored what the worker was told") == 7
     assert "\x1b" not in caplog.text
 
@@ -221,28 +225,83 @@ def test_after_a_lost_connection_it_consumes_what_it_was_told_to(
     rabbit: Any, teller: Teller, eventually: Eventually
 ) -> None:
     runs: Counter[int] = Counter()
-    teller.channel.queue_declare("else", auto_delete=False)
+    stand_in = f"{STAND_IN}{rabbit.queue}"
+    teller.channel.queue_declare(stand_in, auto_delete=False)
     with Cable(rabbit.url) as cable:
         rabbit.url = cable.url
         app = rabbit.app("t")
         app.task(name="t")(lambda number: runs.update([number]))
         with rabbit.worker(app):
             first = teller.worker()
-            assert teller.ask({"leave": rabbit.queue, "for": "else"}, first) == {
-                "left": rabbit.queue
-            }
+            order = {"leave": rabbit.queue, "for": stand_in}
+            assert teller.ask(order, first) == {"left": rabbit.queue}
             teller.channel.queue_delete(rabbit.queue)
             cable.drop()
             eventually(lambda: first not in teller.workers())
-            teller.put("else", 1)
+            teller.put(stand_in, 1)
             eventually(lambda: runs[1])
             assert teller.worker() != first
             rabbit.declare()
-            order = {"leave": "else", "for": rabbit.queue}
-            assert teller.ask(order, teller.worker()) == {"left": "else"}
+            order = {"leave": stand_in, "for": rabbit.queue}
+            assert teller.ask(order, teller.worker()) == {"left": stand_in}
             teller.put(rabbit.queue, 2)
             eventually(lambda: runs[2])
     assert runs == {1: 1, 2: 1}
+
+
+def test_a_worker_is_not_ordered_away_to_a_queue_that_is_no_stand_in(
+    rabbit: Any, teller: Teller, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, own, theirs = rabbit.app("t"), f"{rabbit.queue}-2", "theirs"
+    rabbit.declare(own)
+    for name in (theirs, f"{STAND_IN}{theirs}", f"{STAND_IN}{rabbit.queue}"):
+        teller.channel.queue_declare(name, auto_delete=False)
+    runs: Counter[int] = Counter()
+    app.task(name="t")(lambda number: runs.update([number]))
+    with rabbit.worker(app, queues=(rabbit.queue, own)):
+        worker = teller.worker()
+        others = (theirs, f"{STAND_IN}{theirs}", own, worker, "nowhere")
+        for number, other in enumerate(others):
+            answer = teller.ask({"leave": rabbit.queue, "for": other}, worker)
+            assert "stands in for the other" in answer["error"]
+            assert teller.consumers(rabbit.queue) == 1
+            teller.put(rabbit.queue, number)
+            until(lambda number=number: runs[number])  # type: ignore[misc]
+        assert teller.consumers(theirs) == 0
+        assert teller.consumers(f"{STAND_IN}{theirs}") == 0
+        assert teller.consumers(own) == 1
+        order = {"leave": rabbit.queue, "for": f"{STAND_IN}{rabbit.queue}"}
+        assert teller.ask(order, worker) == {"left": rabbit.queue}
+        order = {"leave": f"{STAND_IN}{rabbit.queue}", "for": theirs}
+        assert "stands in for the other" in teller.ask(order, worker)["error"]
+        assert teller.consumers(f"{STAND_IN}{rabbit.queue}") == 1
+    assert caplog.text.count("refused an order to leave queue") == 6
+
+
+def test_a_worker_leaves_no_stand_in_for_the_stand_in_of_that(rabbit: Any, teller: Teller) -> None:
+    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
+    for name in (stand_in, f"{STAND_IN}{stand_in}"):
+        teller.channel.queue_declare(name, auto_delete=False)
+    app.task(name="t")(lambda _number: None)
+    with rabbit.worker(app):
+        worker = teller.worker()
+        order = {"leave": rabbit.queue, "for": stand_in}
+        assert teller.ask(order, worker) == {"left": rabbit.queue}
+        order = {"leave": stand_in, "for": f"{STAND_IN}{stand_in}"}
+        assert "not one of the worker's group" in teller.ask(order, worker)["error"]
+        assert teller.consumers(stand_in) == 1
+
+
+def test_no_order_costs_the_connection_of_a_worker(rabbit: Any, teller: Teller) -> None:
+    """The name of what would stand in is longer than a queue's name can be."""
+    app, longest = rabbit.app("t"), "q" * 240
+    rabbit.declare(longest)
+    app.task(name="t")(lambda number: number)
+    with rabbit.worker(app, queues=(rabbit.queue, longest)):
+        worker = teller.worker()
+        answer = teller.ask({"leave": longest, "for": f"{STAND_IN}{longest}"}, worker)
+        assert "leaves no room" in answer["error"]
+        assert teller.worker() == worker
 
 
 def test_without_permission_for_its_own_queue_it_works_and_says_so_once(
