@@ -11,7 +11,8 @@ Answers go to `reply_to` over the default exchange, with the `correlation_id` of
 Everything may be told again.
 
 Anybody who may publish to the default exchange can send these. A worker therefore leaves a queue of
-its group only for the queue that stands in for it, and that one only for the queue itself.
+its group only for the queue that stands in for it, and that one only for the queue itself; and it
+answers only to queues that are named as those for answers are.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 
 WORKER = "routewright.worker."  # begins the name of a worker's own queue
 STAND_IN = "routewright.standin.queue."  # begins the name of a queue that stands in for another
+ANSWERS = "routewright.answers."  # begins the name of a queue for answers
 _LONGEST = 255  # bytes of a queue's name
 
 
@@ -64,11 +66,13 @@ class Order:
 
 
 def decode(body: bytes | str, reply_to: str | None, correlation_id: str | None) -> Order:
-    """What a message tells.
+    """Reads an order.
 
     Raises:
-        ValueError: nothing that is known here.
+        ValueError: it is none that is known here, or its answer is wanted in some other queue.
     """
+    if reply_to is None or not reply_to.startswith(ANSWERS):
+        raise ValueError(f"`reply_to` does not begin with `{ANSWERS}`")
     found = json.loads(body)
     match found:
         case {"leave": str(queue), "for": str(other)} if queue and other and queue != other:

@@ -25,7 +25,7 @@ from routewright.compiler.broker.replacement import GOES_WITH_CONSUMERS
 from routewright.compiler.broker.steps import Release
 from routewright.compiler.broker.unsettled import unacknowledged
 from routewright.compiler.topology import Queue
-from routewright.runtime.orders import WORKER, Order, worker_of
+from routewright.runtime.orders import ANSWERS, WORKER, Order, worker_of
 
 STALE = 6.0  # seconds after which a statistic is of a time that is past by now
 _LOOK = 0.3  # seconds between two looks
@@ -227,7 +227,7 @@ class _Post:
         self.answers: dict[str, dict[str, Any]] = {}  # by the worker's queue
         self._connection = beside.connection
         self._channel: Any = None
-        self._queue = f"routewright.answers.{uuid4()}"
+        self._queue = f"{ANSWERS}{uuid4()}"
         self._asked: dict[str, str] = {}  # the last correlation id, by the worker's queue
 
     def _open(self) -> Any:

@@ -16,7 +16,7 @@ import amqp
 import pytest
 from private_nodes import Broker, Cable, until
 
-from routewright.runtime.orders import STAND_IN, WORKER
+from routewright.runtime.orders import ANSWERS, STAND_IN, WORKER
 
 pytestmark = pytest.mark.broker
 Eventually = Callable[..., None]
@@ -28,7 +28,7 @@ class Teller:
     def __init__(self, broker: Broker, connection: amqp.Connection) -> None:
         self._broker, self._connection = broker, connection
         self.channel: Any = connection.channel()
-        self._queue = f"routewright.answers.{uuid4()}"
+        self._queue = f"{ANSWERS}{uuid4()}"
         self.channel.queue_declare(self._queue, exclusive=True)
         self.answers: list[Any] = []
         self.channel.basic_consume(
@@ -52,9 +52,9 @@ class Teller:
     def waiting(self, queue: str) -> int:
         return int(self.channel.queue_declare(queue, passive=True).message_count)
 
-    def say(self, body: object, worker: str) -> None:
+    def say(self, body: object, worker: str, reply_to: str | None = None) -> None:
         text = body if isinstance(body, str) else json.dumps(body)
-        message = amqp.Message(text, reply_to=self._queue, correlation_id="1")
+        message = amqp.Message(text, reply_to=reply_to or self._queue, correlation_id="1")
         self.channel.basic_publish(message, routing_key=worker)
 
     def ask(self, body: object, worker: str) -> Any:
@@ -290,6 +290,23 @@ def test_a_worker_leaves_no_stand_in_for_the_stand_in_of_that(rabbit: Any, telle
         order = {"leave": stand_in, "for": f"{STAND_IN}{stand_in}"}
         assert "not one of the worker's group" in teller.ask(order, worker)["error"]
         assert teller.consumers(stand_in) == 1
+
+
+def test_a_worker_answers_into_no_queue_but_one_for_answers(
+    rabbit: Any, teller: Teller, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
+    for name in ("theirs", stand_in):
+        teller.channel.queue_declare(name, auto_delete=False)
+    app.task(name="t")(lambda number: number)
+    with rabbit.worker(app):
+        worker = teller.worker()
+        for body in ({"ask": rabbit.queue}, {"leave": rabbit.queue, "for": stand_in}):
+            teller.say(body, worker, reply_to="theirs")
+        found = teller.ask({"ask": rabbit.queue}, worker)
+        assert found == {"consumes": True, "holds": 0}  # it was not obeyed either
+        assert teller.waiting("theirs") == 0
+    assert caplog.text.count("`reply_to` does not begin with `routewright.answers.`") == 2
 
 
 def test_no_order_costs_the_connection_of_a_worker(rabbit: Any, teller: Teller) -> None:
