@@ -12,6 +12,10 @@ from routewright.runtime.message import Envelope
 from routewright.runtime.orders import Order
 from routewright.runtime.worker_consumer import WorkerConsumer
 
+AT_A_TIME = 100  # orders that are looked at before messages get their turn again
+MOST_NEW = 1000  # orders that wait to be looked at; the oldest are dropped
+MOST_OPEN = 100  # orders that wait until all is settled
+
 logger = logging.getLogger("routewright.worker")
 
 
@@ -24,7 +28,7 @@ class Departures:
 
     def __init__(self, hand_back: Callable[[WorkerConsumer, str], int]) -> None:
         self._hand_back = hand_back
-        self._new: deque[Order] = deque()
+        self._new: deque[Order] = deque(maxlen=MOST_NEW)
         self._open: list[Order] = []
 
     def __bool__(self) -> bool:
@@ -45,21 +49,40 @@ class Departures:
         Raises:
             LinkLost: the connection broke.
         """
-        while self._new:
+        for _ in range(AT_A_TIME):  # some may come meanwhile
+            if not self._new:
+                break
             order = self._new.popleft()
             if order.other is None:
                 consumes, holds = order.queue in consumer.consumed, consumer.owes(order.queue)
                 _answer(consumer, order, {"consumes": consumes, "holds": holds})
             else:
                 self._depart(consumer, order, order.other)
-        for order in [it for it in self._open if not consumer.owes(it.queue)]:
-            self._open.remove(order)
+        self._answer_open(consumer)
+
+    def _answer_open(self, consumer: WorkerConsumer) -> None:
+        """Answers what is settled, and what never will be, since the queue is consumed again."""
+        consumed = consumer.consumed
+        back = [it for it in self._open if it.queue in consumed]
+        waiting = [it for it in self._open if it.queue not in consumed]
+        owed = {it: consumer.owes(it) for it in {it.queue for it in waiting}}
+        settled = [it for it in waiting if not owed[it.queue]]
+        self._open = [it for it in waiting if owed[it.queue]]
+        for order in back:
+            _answer(consumer, order, {"error": f"queue `{order.queue}` is consumed again"})
+        if settled:
             consumer.catch_up()
+        for order in settled:
             _answer(consumer, order, {"left": order.queue})
 
     def _depart(self, consumer: WorkerConsumer, order: Order, other: str) -> None:
         queue = order.queue
         problem = consumer.objection(queue, other)
+        # From the same sender, the last order is the one whose answer counts.
+        sender = (queue, order.reply_to)
+        others = [it for it in self._open if (it.queue, it.reply_to) != sender]
+        if problem is None and len(others) >= MOST_OPEN:
+            problem = f"{MOST_OPEN} other orders wait for what is not settled"
         if problem is not None:
             logger.warning(
                 "refused an order to leave queue `%s` for `%s`: %s",
@@ -84,8 +107,7 @@ class Departures:
                 handed_back,
                 consumer.owes(queue),
             )
-            self._open = [it for it in self._open if it.queue != other]
-        self._open.append(order)
+        self._open = [*others, order]
 
 
 def _answer(consumer: WorkerConsumer, order: Order, body: Mapping[str, object]) -> None:

@@ -292,6 +292,26 @@ def test_a_worker_leaves_no_stand_in_for_the_stand_in_of_that(rabbit: Any, telle
         assert teller.consumers(stand_in) == 1
 
 
+def test_who_waits_for_a_queue_to_be_left_is_told_that_it_is_consumed_again(
+    rabbit: Any, teller: Teller, eventually: Eventually
+) -> None:
+    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
+    teller.channel.queue_declare(stand_in, auto_delete=False)
+    begun, go = threading.Event(), threading.Event()
+    app.task(name="t")(lambda _number: begun.set() or go.wait(20))
+    with rabbit.worker(app):
+        worker = teller.worker()
+        teller.put(rabbit.queue, 0)
+        assert begun.wait(20)
+        teller.say({"leave": rabbit.queue, "for": stand_in}, worker)
+        eventually(lambda: teller.consumers(rabbit.queue) == 0)
+        teller.say({"leave": stand_in, "for": rabbit.queue}, worker)
+        answers = [teller.answer(), teller.answer()]
+        go.set()
+    assert {"left": stand_in} in answers
+    assert {"error": f"queue `{rabbit.queue}` is consumed again"} in answers
+
+
 def test_a_worker_answers_into_no_queue_but_one_for_answers(
     rabbit: Any, teller: Teller, caplog: pytest.LogCaptureFixture
 ) -> None:
