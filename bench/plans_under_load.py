@@ -31,6 +31,7 @@ from routewright.compiler.broker.declare import bind, declare_exchange, declare_
 from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.opening import opened
 from routewright.compiler.broker.planning import plan_for
+from routewright.runtime.absences import Absences
 from routewright.runtime.broker import Broker, LinkLost
 from routewright.runtime.consumer import Delivery
 from routewright.runtime.departures import Departures
@@ -153,7 +154,7 @@ class Load:
 
     def _consume(self, queue: str) -> None:
         """Consume as a worker does, which leaves a queue when it is told to."""
-        waker, instead = Waker(), dict[str, str]()
+        waker, instead, absences = Waker(), dict[str, str](), Absences()
         broker = Broker(self.node.url(self.vhost))
         while not self._is_over():
             if queue in self.closing:
@@ -170,6 +171,7 @@ class Load:
                     prefetch=_PREFETCH,
                     patient=True,
                     instead=instead,
+                    absences=absences,
                     on_order=departures.tell,
                 )
             except (BrokerUnreachable, LinkLost):

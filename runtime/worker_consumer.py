@@ -15,11 +15,13 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
+from math import ceil
 from time import monotonic
 from typing import Any
 
 from amqp.exceptions import AccessRefused, NotFound
 
+from routewright.runtime.absences import AWAY, Absences
 from routewright.runtime.broker import Broker
 from routewright.runtime.consumer import (
     LOOK,
@@ -42,7 +44,6 @@ from routewright.runtime.orders import (
 from routewright.runtime.waker import Waker
 
 _APART = 1 << TAG_BITS  # the delivery tags of all channels but the first are not below it
-AWAY = 60.0  # seconds after which a queue that was left is consumed too, if it is still there
 
 logger = logging.getLogger("routewright.consumer")
 
@@ -54,6 +55,7 @@ class WorkerConsumer(Consumer):
         broker, queues, on_delivery, waker, prefetch, patient: as of `Consumer`.
         instead: the group's queue by the name of each that is consumed instead; it outlives the
             connection, and is kept up to date here.
+        absences: how long the queues were left; it outlives the connection too.
         on_order: called with what the worker is told.
     """
 
@@ -67,10 +69,12 @@ class WorkerConsumer(Consumer):
         prefetch: int,
         patient: bool,
         instead: dict[str, str],
+        absences: Absences,
         on_order: Callable[[Order], None],
     ) -> None:
         self._own = frozenset(queues)
         self._instead = instead
+        self._absences = absences
         self._on_order = on_order
         self._mailbox: Mailbox | None = None
         self._sources: dict[str, str] = {}  # the queue that is really consumed, by consumer tag
@@ -124,6 +128,11 @@ class WorkerConsumer(Consumer):
             return f"queue `{home}` is not one of the worker's group"
         if not can_have_stand_in(home):
             return f"the name of queue `{home}` leaves no room for that of a queue to stand in"
+        pause = self._absences.pause(home) if queue == home else 0.0
+        if pause:
+            return (
+                f"queue `{home}` was left for too long or too often; try again in {ceil(pause)} s"
+            )
         return None
 
     def join(self, other: str, instead_of: str) -> str | None:
@@ -161,6 +170,7 @@ class WorkerConsumer(Consumer):
         self._instead.pop(queue, None)
         if queue == home:
             self._left[home] = monotonic()
+            self._absences.begin(home)
 
     def cancel(self) -> None:
         """The same as of `Consumer`."""
@@ -265,6 +275,8 @@ class WorkerConsumer(Consumer):
             on_cancel=partial(self._on_cancel, queue),
         )
         self._tags.append(tag)
+        if queue == home:
+            self._absences.end(home)
 
     def _forget(self, number: int) -> None:
         """A channel is closed, whose number another one may get."""
@@ -323,5 +335,5 @@ def consumer_of_worker(
 ) -> Callable[..., Consumer]:
     """What makes the consumer of a worker, of the kind its broker needs; as `Consumer` is made."""
     if broker.is_amqp:
-        return partial(WorkerConsumer, instead=instead, on_order=on_order)
+        return partial(WorkerConsumer, instead=instead, absences=Absences(), on_order=on_order)
     return PollingConsumer

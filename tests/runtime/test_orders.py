@@ -292,6 +292,26 @@ def test_a_worker_leaves_no_stand_in_for_the_stand_in_of_that(rabbit: Any, telle
         assert teller.consumers(stand_in) == 1
 
 
+def test_a_worker_cannot_be_kept_from_its_queue_by_orders_that_follow_fast(
+    rabbit: Any, teller: Teller
+) -> None:
+    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
+    teller.channel.queue_declare(stand_in, auto_delete=False)
+    app.task(name="t")(lambda number: number)
+    away = {"leave": rabbit.queue, "for": stand_in}
+    back = {"leave": stand_in, "for": rabbit.queue}
+    with rabbit.worker(app):
+        worker, obeyed = teller.worker(), 0
+        while "left" in (answer := teller.ask(away, worker)):
+            obeyed += 1
+            assert teller.ask(back, worker) == {"left": stand_in}
+            assert obeyed < 50
+        assert "was left for too long or too often; try again in" in answer["error"]
+        assert obeyed >= 10  # a plan that is killed and begun again leaves it as often
+        assert teller.consumers(rabbit.queue) == 1
+        assert app.send_task("t", [1]).get(timeout=20) == 1
+
+
 def test_who_waits_for_a_queue_to_be_left_is_told_that_it_is_consumed_again(
     rabbit: Any, teller: Teller, eventually: Eventually
 ) -> None:
