@@ -8,6 +8,7 @@ from typing import NoReturn
 import pytest
 from hypothesis import settings
 from private_nodes import Broker, Node, RabbitMQ, Redis, Release, trees
+from private_nodes.tls import Authority, TlsRabbitMQ
 
 # How long an example takes says more of the machine than of the code.
 settings.register_profile("routewright", deadline=None)
@@ -19,6 +20,8 @@ _MARKS = {
     "private_rabbitmq": pytest.mark.broker,
     "plugged_rabbitmq": pytest.mark.broker,
     "newer_rabbitmq": pytest.mark.broker,
+    "tls_rabbitmq": pytest.mark.broker,
+    "misnamed_rabbitmq": pytest.mark.broker,
     "redis_server": pytest.mark.redis,
     "private_redis": pytest.mark.redis,
 }
@@ -77,6 +80,35 @@ def private_rabbitmq() -> Iterator[Callable[..., RabbitMQ]]:
     _need(RabbitMQ)
     with ExitStack() as nodes:
         yield lambda *config, **options: nodes.enter_context(RabbitMQ(*config, **options))
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
+    """A certificate authority, which nobody trusts unless told to."""
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
+@pytest.fixture
+def trusted(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> Authority:
+    """The authority, which this process and its children trust for the test."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(authority.file))
+    return authority
+
+
+@pytest.fixture(scope="session")
+def tls_rabbitmq(authority: Authority) -> Iterator[TlsRabbitMQ]:
+    """A shared node with TLS, whose certificate is for `localhost` and `127.0.0.1`."""
+    _need(RabbitMQ)
+    with TlsRabbitMQ(authority, "localhost", "127.0.0.1") as node:
+        yield node
+
+
+@pytest.fixture(scope="session")
+def misnamed_rabbitmq(authority: Authority) -> Iterator[TlsRabbitMQ]:
+    """A shared node with TLS, whose certificate is for `other.example` and `127.0.0.2`."""
+    _need(RabbitMQ)
+    with TlsRabbitMQ(authority, "other.example", "127.0.0.2") as node:
+        yield node
 
 
 @pytest.fixture(scope="session")
