@@ -54,10 +54,12 @@ class App:
         connect_timeout: seconds that connecting may take, look-up of names and retries included.
         confirm_timeout: seconds that the broker may take to confirm a message.
         retry_budget: seconds for which a send whose connection broke is tried again.
-        ssl: kombu's `ssl`, for what an `amqps:` URL cannot say.
+        ssl: kombu's `ssl`, for what an `amqps:` URL cannot say. Unless it says otherwise, each
+            host must have a trusted certificate that is for its name.
 
     Raises:
-        InvalidOption: a URL cannot be read, or names another virtual host than the topology.
+        InvalidOption: a URL cannot be read, has an option that it cannot have, or names another
+            virtual host than the topology.
     """
 
     def __init__(

@@ -16,6 +16,7 @@ from kombu.exceptions import KombuError
 from routewright.runtime.bounded import bounded
 from routewright.runtime.brief import in_line
 from routewright.runtime.errors import BrokerUnreachable, InvalidOption, LoginRefused
+from routewright.runtime.tls import VerifiedConnection, address_of, distrust, option_problem
 
 SILENCE = 10.0  # seconds; how long a broker may take over one answer before it counts as gone
 PAUSES = (0.05, 0.5)  # seconds between two attempts at connecting: at first, and at most
@@ -56,11 +57,12 @@ class Broker:
         connect_timeout: seconds that connecting may take: all the URLs, their look-up and, for a
             send, every further attempt.
         retry_budget: seconds that a send goes on trying after a connection was lost.
-        ssl: kombu's `ssl`, for what an `amqps:` URL cannot say.
+        ssl: kombu's `ssl`, for what an `amqps:` URL cannot say. Unless it says otherwise, each
+            host must have a trusted certificate that is for its name.
 
     Raises:
-        InvalidOption: the URL cannot be read, or names another virtual host; a time is no number of
-            seconds.
+        InvalidOption: the URL cannot be read, names another virtual host, or has an option that it
+            cannot have; a time is no number of seconds.
     """
 
     def __init__(
@@ -80,10 +82,10 @@ class Broker:
         self._ssl = ssl if isinstance(ssl, bool) else dict(ssl)
         _check(url)
         try:
-            first = Connection(url)
+            first = VerifiedConnection(url)
             self._hosts = max(len(first.alt), 1)
             self._driver: str = first.transport.driver_type
-            vhosts = {Connection(part).virtual_host for part in first.alt or [url]}
+            vhosts = {VerifiedConnection(part).virtual_host for part in first.alt or [url]}
             # The password is masked; where there is none, there is nothing to mask.
             self.name: str = first.as_uri().replace("://:**@", "://")
         except Exception as error:  # noqa: BLE001  a URL can be wrong in many ways
@@ -178,13 +180,15 @@ class Broker:
             self._lost_at = monotonic()
 
     def _establish(self, options: dict[str, Any]) -> Connection:
-        connection = Connection(self._url, **options)
+        connection: Connection = VerifiedConnection(self._url, **options)
         try:
             connection.ensure_connection(
                 max_retries=self._hosts - 1, interval_start=0, interval_step=0
             )
-        except BaseException:
+        except BaseException as error:
             discard(connection)
+            if problem := distrust(error):
+                raise ConnectionError(f"{address_of(connection)} {problem}") from error
             raise
         return connection
 
@@ -215,7 +219,7 @@ def seconds(name: str, value: object) -> float:
 
 
 def _check(url: str) -> None:
-    """Refuse what kombu would read otherwise than it was meant, and so show the password."""
+    """Refuses a URL with unknown options, or that kombu would misread and show the password of."""
     for one in url.split(";"):
         if not _SCHEME.match(one):
             raise InvalidOption(
@@ -226,6 +230,8 @@ def _check(url: str) -> None:
                 "the broker URL cannot be read; in a user name or password each of `:/?#[]@;` must"
                 " be written as %XX"
             )
+    if problem := option_problem(url):
+        raise InvalidOption(problem)
 
 
 def discard(connection: Connection) -> None:

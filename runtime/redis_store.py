@@ -70,8 +70,12 @@ class RedisStore:
         from redis.backoff import NoBackoff  # noqa: PLC0415
         from redis.retry import Retry  # noqa: PLC0415
 
+        options: dict[str, Any] = {}
+        if self._url.startswith("rediss:") and "ssl_cert_reqs=none" not in self._url:
+            options["ssl_check_hostname"] = True  # redis-py 5 does not; the URL may still say false
         client: Redis = self._redis.Redis.from_url(
             self._url,
+            **options,
             protocol=2,
             socket_connect_timeout=CONNECT,
             socket_timeout=ANSWER,

@@ -16,6 +16,7 @@ from kombu.exceptions import OperationalError
 
 from routewright.compiler.broker.errors import (
     BrokerError,
+    CertificateRefused,
     ConnectionLost,
     CredentialsRefused,
     InvalidUrl,
@@ -24,6 +25,7 @@ from routewright.compiler.broker.errors import (
     VhostMismatch,
     VhostRefused,
 )
+from routewright.runtime.tls import VerifiedConnection, address_of, distrust, option_problem
 
 _AMQP = ("amqp", "amqps", "pyamqp")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
@@ -102,18 +104,23 @@ def _parse(url: str, timeout: float) -> Connection:
         raise InvalidUrl("the broker URL has no scheme, such as amqp://")
     if any(_STRAY_AT.match(one) for one in url.split(";")):
         raise InvalidUrl(_UNREADABLE)
+    if problem := option_problem(url):
+        raise InvalidUrl(problem)
     try:
-        limit: Any = timeout  # kombu's annotation says int, its documentation float
-        connection = Connection(url, connect_timeout=limit)
+        for each in url.split(";"):  # an alternative is read only when its turn comes
+            VerifiedConnection(each)
+        connection = VerifiedConnection(url, connect_timeout=timeout)
         connection.transport  # noqa: B018 - looks the transport up, and imports it
     except ValueError:  # whose message may quote a part of the password
         raise InvalidUrl(_UNREADABLE) from None
+    except TypeError:
+        raise InvalidUrl(f"the broker URL has an option that `{scheme}:` does not take") from None
     except KeyError:
         raise InvalidUrl(f"the broker URL has an unknown scheme: `{scheme}://`") from None
     except ImportError as error:
         message = f"the transport `{scheme}://` needs a module that is not installed: {error.name}"
         raise InvalidUrl(message) from error
-    if connection.transport_cls == "redis":
+    if connection.transport_cls in ("redis", "rediss"):
         limits = {"socket_timeout": timeout, "socket_connect_timeout": timeout}
         connection.transport_options = {**(connection.transport_options or {}), **limits}
     return connection
@@ -157,12 +164,13 @@ def _explained(error: BaseException, connection: Connection, timeout: float) -> 
     """The error a person can act on; what is none of the broker's comes back as it was."""
     if isinstance(error, OperationalError) and error.__cause__:
         error = error.__cause__
-    port = connection.port or connection.transport.default_port
-    address = f"{connection.hostname or 'localhost'}:{port}"
+    address = address_of(connection)
     user = connection.userid or "guest"
     text = getattr(error, "strerror", None) or getattr(error, "reply_text", None) or str(error)
     reason = text.partition(" - ")[2] or text
     kind: type[BrokerError] = Unreachable
+    if problem := distrust(error):
+        return CertificateRefused(f"{address} {problem}")
     match error:
         case AccessRefused():
             kind, message = CredentialsRefused, f"refuses user `{user}` or the password"

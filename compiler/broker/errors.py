@@ -34,6 +34,10 @@ class NotABroker(BrokerError):
     """Something answers, but does not speak AMQP."""
 
 
+class CertificateRefused(BrokerError):
+    """The broker's certificate is not of a trusted authority, or is for another host."""
+
+
 class CredentialsRefused(BrokerError):
     """The broker knows no such user, or the password is wrong."""
 
