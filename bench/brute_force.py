@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
 
 _ALWAYS_THERE = {
     "amq.direct": "direct",

@@ -17,7 +17,7 @@ from planted.verdict import alarms, verdict
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler.codes import CODES
+from routewright.compiler.reports.explanations import CODES
 
 
 @dataclass

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
-from routewright.compiler.delays import entry
+from routewright.compiler.lowering.delays import entry
 
 TOPOLOGY = """
 topology: late

@@ -10,11 +10,11 @@ from pathlib import Path
 from random import Random
 from unicodedata import category
 
-from routewright.compiler.codes import CODES
-from routewright.compiler.diagnostics import has_errors
+from routewright.compiler.diagnostics.diagnostic import has_errors
+from routewright.compiler.diagnostics.source import Source, Span
 from routewright.compiler.pipeline import Compilation, compile_bytes
-from routewright.compiler.report import as_json, as_sarif, as_text
-from routewright.compiler.source import Source, Span
+from routewright.compiler.reports.explanations import CODES
+from routewright.compiler.reports.render import as_json, as_sarif, as_text
 
 ROOT = Path(__file__).parent.parent
 SOUND = (ROOT / "topology.yaml", *sorted((ROOT / "tests" / "compiler" / "sound").glob("*.yaml")))

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from routewright.compiler.patterns import covers, exactly, intersects, topic, witness
-from routewright.compiler.routing import Outcome, Routing
+from routewright.compiler.keys.patterns import covers, exactly, intersects, topic, witness
+from routewright.compiler.routing.routing import Outcome, Routing
 
 _SYMBOLS = ("a", "b", "*", "#")
 _LONGEST = 4  # symbols of a pattern

@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from kombu.connection import Connection
 from kombu.messaging import Producer
 
-from routewright.runtime.message import Message
+from routewright.runtime.messages.message import Message
 
 EXCHANGE, KEY, QUEUE = "bench", "bench.do", "bench"
 TASK, ARGS = "bench.add", (2, 3)

@@ -17,17 +17,17 @@ from random_topologies import WORDS, random_headers
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler.broker.changes import DeclareExchange
-from routewright.compiler.broker.foresee import after
-from routewright.compiler.broker.lifting import begun
-from routewright.compiler.broker.live import Live
-from routewright.compiler.broker.ownership import Owned
-from routewright.compiler.broker.plan import Plan
-from routewright.compiler.broker.planning import make_plan
-from routewright.compiler.broker.state import State
-from routewright.compiler.broker.steps import RemoveExchange, RemoveQueue, Step, Unbind
-from routewright.compiler.topology import Topology
-from routewright.runtime.orders import STAND_IN
+from routewright.compiler.broker.inspect import Live
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.plan.changes import DeclareExchange
+from routewright.compiler.plan.ownership import Owned
+from routewright.compiler.plan.plan import Plan
+from routewright.compiler.plan.steps import RemoveExchange, RemoveQueue, Step, Unbind
+from routewright.compiler.planner.make_plan import make_plan
+from routewright.compiler.planner.predicted_host import after
+from routewright.compiler.planner.replace_exchange import begun
+from routewright.compiler.planner.simulated_host import State
+from routewright.runtime.messages.orders import STAND_IN
 
 Message = tuple[str, str, dict[str, object]]
 

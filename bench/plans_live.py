@@ -18,9 +18,9 @@ from random_changes import random_pair
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler.broker.deploy import deploy
-from routewright.compiler.broker.opening import opened
-from routewright.compiler.broker.planning import plan_for
+from routewright.compiler.broker.open_session import opened
+from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.planner.make_plan import plan_for
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
 

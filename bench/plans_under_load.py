@@ -27,17 +27,17 @@ from killed_apply import applied, topology_of
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler.broker.declare import bind, declare_exchange, declare_queue
-from routewright.compiler.broker.deploy import deploy
-from routewright.compiler.broker.opening import opened
-from routewright.compiler.broker.planning import plan_for
-from routewright.runtime.absences import Absences
-from routewright.runtime.broker import Broker, LinkLost
-from routewright.runtime.consumer import Delivery
-from routewright.runtime.departures import Departures
+from routewright.compiler.broker.amqp_calls import bind, declare_exchange, declare_queue
+from routewright.compiler.broker.open_session import opened
+from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.planner.make_plan import plan_for
 from routewright.runtime.errors import BrokerUnreachable
-from routewright.runtime.waker import Waker
-from routewright.runtime.worker_consumer import WorkerConsumer
+from routewright.runtime.transport.broker import Broker, LinkLost
+from routewright.runtime.transport.consumer import Delivery
+from routewright.runtime.transport.waker import Waker
+from routewright.runtime.worker.absences import Absences
+from routewright.runtime.worker.departures import Departures
+from routewright.runtime.worker.worker_consumer import WorkerConsumer
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
 

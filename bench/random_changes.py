@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from random_topologies import WORDS, random_headers, random_topology
 
-from routewright.compiler.policy_match import with_policy
-from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
+from routewright.compiler.model.policies import with_policy
+from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
 
 
 def random_pair(seed: int) -> tuple[Topology, Topology]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
 
 WORDS = ["a", "b", ""]
 

@@ -21,8 +21,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from routewright.compiler.broker import apply_topology
-from routewright.compiler.routing import Delivery, Routing
-from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
+from routewright.compiler.routing.routing import Delivery, Routing
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
 

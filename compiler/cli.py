@@ -11,7 +11,6 @@ import sys
 import click
 
 from routewright import __version__
-from routewright.compiler.collector import collector_paused
 from routewright.compiler.commands.apply import apply_command
 from routewright.compiler.commands.check import check_command
 from routewright.compiler.commands.compile import compile_command
@@ -20,6 +19,7 @@ from routewright.compiler.commands.explain import explain_command
 from routewright.compiler.commands.parked import parked_command
 from routewright.compiler.commands.plan import plan_command
 from routewright.compiler.commands.worker import worker_command
+from routewright.compiler.garbage import collector_paused
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -10,17 +10,22 @@ from functools import cached_property
 from typing import Any
 
 from routewright import __version__
-from routewright.compiler.carving import carve
 from routewright.compiler.checks import check
-from routewright.compiler.collector import collector_paused
-from routewright.compiler.diagnostics import Diagnostic, Severity, has_errors, in_file_order
+from routewright.compiler.diagnostics.diagnostic import (
+    Diagnostic,
+    Severity,
+    has_errors,
+    in_file_order,
+)
+from routewright.compiler.diagnostics.source import Source
 from routewright.compiler.emit import Stamp, emit
-from routewright.compiler.load import load
-from routewright.compiler.read import decode
-from routewright.compiler.resolve import resolve
-from routewright.compiler.routing import Delivery, Routing
-from routewright.compiler.source import Source
-from routewright.compiler.topology import Topology
+from routewright.compiler.garbage import collector_paused
+from routewright.compiler.language.load import load
+from routewright.compiler.language.yaml_text import decode
+from routewright.compiler.lowering.carving import carve
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.resolver.resolve import resolve
+from routewright.compiler.routing.routing import Delivery, Routing
 
 MOST_SHOWN = 1000
 MOST_CHARACTERS = 600

@@ -11,9 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from routewright.runtime import errors as errors
-    from routewright.runtime.app import App as App
-    from routewright.runtime.app import establish_connection as establish_connection
-    from routewright.runtime.connection import Connection as Connection
+    from routewright.runtime.api.app import App as App
+    from routewright.runtime.api.app import establish_connection as establish_connection
+    from routewright.runtime.api.signature import Signature as Signature
+    from routewright.runtime.api.task_class import Task as Task
+    from routewright.runtime.api.task_function import task as task
+    from routewright.runtime.api.tasksets import TaskSet as TaskSet
+    from routewright.runtime.api.tasksets import TaskSetResult as TaskSetResult
     from routewright.runtime.errors import BrokerBlocked as BrokerBlocked
     from routewright.runtime.errors import BrokerUnreachable as BrokerUnreachable
     from routewright.runtime.errors import ConfirmTimeout as ConfirmTimeout
@@ -49,37 +53,33 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import UnsupportedSequel as UnsupportedSequel
     from routewright.runtime.errors import WorkerLost as WorkerLost
     from routewright.runtime.errors import WorkerUsageError as WorkerUsageError
-    from routewright.runtime.exchanges import Exchange as Exchange
-    from routewright.runtime.functions import task as task
-    from routewright.runtime.results import AsyncResult as AsyncResult
-    from routewright.runtime.retries import RetryPolicy as RetryPolicy
-    from routewright.runtime.route import Group as Group
-    from routewright.runtime.route import Route as Route
-    from routewright.runtime.route import Router as Router
-    from routewright.runtime.serializers import register_serializer as register_serializer
-    from routewright.runtime.signature import Signature as Signature
-    from routewright.runtime.tasks import Task as Task
-    from routewright.runtime.tasksets import TaskSet as TaskSet
-    from routewright.runtime.tasksets import TaskSetResult as TaskSetResult
-    from routewright.runtime.worker import Worker as Worker
+    from routewright.runtime.messages.serializers import register_serializer as register_serializer
+    from routewright.runtime.results.async_result import AsyncResult as AsyncResult
+    from routewright.runtime.router.exchanges import Exchange as Exchange
+    from routewright.runtime.router.retry_policy import RetryPolicy as RetryPolicy
+    from routewright.runtime.router.route import Group as Group
+    from routewright.runtime.router.route import Route as Route
+    from routewright.runtime.router.route import Router as Router
+    from routewright.runtime.sending.connection import Connection as Connection
+    from routewright.runtime.worker.worker import Worker as Worker
 
 _HOMES = {
-    "App": "app",
-    "AsyncResult": "results",
-    "Connection": "connection",
-    "Exchange": "exchanges",
-    "Group": "route",
-    "RetryPolicy": "retries",
-    "Route": "route",
-    "Router": "route",
-    "Signature": "signature",
-    "Task": "tasks",
-    "TaskSet": "tasksets",
-    "TaskSetResult": "tasksets",
-    "Worker": "worker",
-    "establish_connection": "app",
-    "register_serializer": "serializers",
-    "task": "functions",
+    "App": "api.app",
+    "AsyncResult": "results.async_result",
+    "Connection": "sending.connection",
+    "Exchange": "router.exchanges",
+    "Group": "router.route",
+    "RetryPolicy": "router.retry_policy",
+    "Route": "router.route",
+    "Router": "router.route",
+    "Signature": "api.signature",
+    "Task": "api.task_class",
+    "TaskSet": "api.tasksets",
+    "TaskSetResult": "api.tasksets",
+    "Worker": "worker.worker",
+    "establish_connection": "api.app",
+    "register_serializer": "messages.serializers",
+    "task": "api.task_function",
 }
 
 __all__ = [

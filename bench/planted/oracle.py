@@ -5,7 +5,7 @@ from __future__ import annotations
 from brute_force import BruteForce
 
 from planted.sound import Document, topology_of
-from routewright.compiler.topology import Topology
+from routewright.compiler.model.topology import Topology
 
 
 def reached(document: Document, task: str) -> set[str]:

@@ -10,7 +10,7 @@ from brute_force import BruteForce
 from planted.oracle import works
 from planted.slip import Planting, Slip, with_queue
 from planted.sound import Document, Sound, topology_of
-from routewright.compiler.topology import Task
+from routewright.compiler.model.topology import Task
 
 
 def _value_that_is_lost(base: Sound) -> Iterator[Slip]:

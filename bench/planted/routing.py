@@ -9,7 +9,7 @@ from brute_force import BruteForce
 from planted.oracle import reached, works
 from planted.slip import Planting, Slip, with_queue
 from planted.sound import Document, Sound, topology_of
-from routewright.compiler.topology import Task
+from routewright.compiler.model.topology import Task
 
 _WORDS = 18  # 2 ** 18 sets of them, and 200,000 are looked at
 

@@ -11,11 +11,11 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from routewright.compiler.carving import carve
-from routewright.compiler.load import load
-from routewright.compiler.read import decode
-from routewright.compiler.resolve import resolve
-from routewright.compiler.topology import Task, Topology
+from routewright.compiler.language.load import load
+from routewright.compiler.language.yaml_text import decode
+from routewright.compiler.lowering.carving import carve
+from routewright.compiler.model.topology import Task, Topology
+from routewright.compiler.resolver.resolve import resolve
 
 ROOT = Path(__file__).parent.parent.parent
 FILES = (

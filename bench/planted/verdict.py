@@ -9,11 +9,11 @@ from typing import Any
 from planted.corpus import Mutant
 from planted.sound import Sound, text_of
 from planted.witnesses import is_so
-from routewright.compiler.app_checks import check_app
-from routewright.compiler.diagnostics import Diagnostic
+from routewright.compiler.checks.application import check_app
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.pipeline import Compilation, compile_bytes
 from routewright.runtime import App
-from routewright.runtime.route import Router
+from routewright.runtime.router.route import Router
 
 
 def compiled(data: bytes) -> Compilation:

@@ -13,8 +13,8 @@ from typing import TypeAlias
 from brute_force import BruteForce, topic_matches
 from kombu.transport.virtual.exchange import TopicExchange
 
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.topology import Task, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.model.topology import Task, Topology
 
 _NOT_PLAIN = frozenset("*#")  # words of a pattern, which is no key unless it is written as one
 _NAMES = re.compile(r"`([^`]*)`")

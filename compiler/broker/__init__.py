@@ -6,20 +6,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from routewright.compiler.broker.changes import Applied as Applied
-    from routewright.compiler.broker.changes import Conflict as Conflict
-    from routewright.compiler.broker.changes import OnStep as OnStep
     from routewright.compiler.broker.errors import BrokerError as BrokerError
     from routewright.compiler.broker.errors import ConflictsFound as ConflictsFound
-    from routewright.compiler.broker.over_amqp import apply_topology as apply_topology
+    from routewright.compiler.executor.over_amqp import apply_topology as apply_topology
+    from routewright.compiler.plan.changes import Applied as Applied
+    from routewright.compiler.plan.changes import Conflict as Conflict
+    from routewright.compiler.plan.changes import OnStep as OnStep
 
 _HOMES = {
-    "Applied": "changes",
-    "BrokerError": "errors",
-    "Conflict": "changes",
-    "ConflictsFound": "errors",
-    "OnStep": "changes",
-    "apply_topology": "over_amqp",
+    "Applied": "routewright.compiler.plan.changes",
+    "BrokerError": "routewright.compiler.broker.errors",
+    "Conflict": "routewright.compiler.plan.changes",
+    "ConflictsFound": "routewright.compiler.broker.errors",
+    "OnStep": "routewright.compiler.plan.changes",
+    "apply_topology": "routewright.compiler.executor.over_amqp",
 }
 
 __all__ = [
@@ -36,4 +36,4 @@ def __getattr__(name: str) -> Any:
     """Import a name when it is first used: every module of the package passes here first."""
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(_HOMES[name]), name)

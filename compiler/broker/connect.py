@@ -25,7 +25,12 @@ from routewright.compiler.broker.errors import (
     VhostMismatch,
     VhostRefused,
 )
-from routewright.runtime.tls import VerifiedConnection, address_of, distrust, option_problem
+from routewright.runtime.transport.tls import (
+    VerifiedConnection,
+    address_of,
+    distrust,
+    option_problem,
+)
 
 _AMQP = ("amqp", "amqps", "pyamqp")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")

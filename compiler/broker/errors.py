@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routewright.compiler.broker.changes import Applied, Conflict
+from routewright.compiler.plan.changes import Applied, Conflict
 
 
 class BrokerError(Exception):

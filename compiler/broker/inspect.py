@@ -1,129 +1,140 @@
-"""What is on the broker already, seen over AMQP alone; nothing is changed by looking."""
+"""What a broker has, as a topology: read over the management API."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any, Literal
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
 
-from amqp.exceptions import AMQPError
-
-from routewright.compiler.broker.changes import Conflict, OnStep
-from routewright.compiler.broker.declare import (
-    NOT_FOUND,
-    PRECONDITION_FAILED,
-    RESOURCE_LOCKED,
-    declare_exchange,
-    declare_queue,
-    refusal,
-)
-from routewright.compiler.topology import PREDECLARED, Argument, Exchange, Queue, Topology
-
-# 406 PRECONDITION_FAILED as RabbitMQ words it; the value may be missing, for the text of an error
-# is cut at 255 bytes.
-_INEQUIVALENT = re.compile(r"inequivalent arg '(?P<argument>[^']*)'")
-_CURRENT = re.compile(
-    r" but current is (?:none|the value '(?P<typed>.*)' of type '\w+'|'(?P<plain>.*)')$", re.DOTALL
-)
-_CUT_OFF = "another value, cut off in the broker's answer"
+from routewright.compiler.broker.background import begun
+from routewright.compiler.broker.errors import NotABroker, Unsupported, VhostRefused
+from routewright.compiler.broker.management import Management
+from routewright.compiler.definitions import api_rows as rows
+from routewright.compiler.definitions.from_rows import MalformedDefinitions, Parts, assemble
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.plan.changes import Conflict
+from routewright.compiler.plan.ownership import Owned, is_mark, read
+from routewright.runtime.messages.orders import worker_of
 
 
 @dataclass(frozen=True, slots=True)
-class Present:
-    """Which of a topology's objects are there, by name, and which of them are there otherwise."""
+class Counts:
+    """What is in a queue and at it; the broker's figures are some seconds old."""
 
-    exchanges: frozenset[str] = frozenset()
-    queues: frozenset[str] = frozenset()
-    conflicts: tuple[Conflict, ...] = ()
+    messages: int = 0
+    consumers: int = 0
 
 
-def inspect(topology: Topology, channel: Any, on_step: OnStep | None = None) -> Present:
-    """Look for every exchange and queue of a topology, and compare those that are there.
+@dataclass(frozen=True, slots=True)
+class Live:
+    """A virtual host: its topology without our marks, who owns what, and what lies in the queues.
 
-    A passive declaration tells that an object exists, but compares nothing. Declaring what exists
-    a second time changes nothing, and is refused where an argument differs.
+    `unseen` has sentences about what could not be looked at. `counts` and `consumers` ask the
+    broker when they are first called: it takes longer for them than for a list of its queues.
+    """
+
+    topology: Topology
+    owned: Mapping[str, Owned] = field(default_factory=dict)  # by the owning topology's name
+    counts: Callable[[], Mapping[str, Counts]] = dict  # by the queue's name
+    consumers: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # tags, by the queue's name
+    exclusive: Collection[str] = ()  # queues that are one connection's own
+    unseen: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()  # found without seeing what is there
+
+    @property
+    def blind(self) -> bool:
+        """Whether bindings and marks could not be seen."""
+        return bool(self.unseen)
+
+    def owned_by(self, topology: str) -> Owned:
+        return self.owned.get(topology, Owned())
+
+    def workers_of(self, queue: str) -> tuple[int, int]:
+        """How many consumers of a queue are workers that can be told to move, and how many not."""
+        tags = self.consumers().get(queue, ())
+        workers = sum(worker_of(it) is not None for it in tags)
+        return workers, len(tags) - workers
+
+    def counts_of(self, queue: str) -> Counts:
+        return self.counts().get(queue, Counts())
+
+
+_MANY_QUEUES, _FEW_EXCHANGES = 200, 40
+_AT_A_TIME = 4  # lists
+_THE_BROKERS = "amq.rabbitmq."  # where it publishes logs and traces
+_ENDS = "source,destination,destination_type,routing_key,arguments"
+_QUEUES = {"columns": "name,durable,auto_delete,exclusive,arguments", "disable_stats": "true"}
+
+
+def look(api: Management) -> Live:
+    """Everything in a virtual host.
 
     Raises:
-        BrokerError: an object may not be looked at, or the connection was lost.
+        BrokerError: the API cannot be asked, or does not say.
     """
-    exchanges: set[str] = set()
-    queues: set[str] = set()
-    conflicts: list[Conflict] = []
-    wanted = [*_declared(topology)]
-    for done, item in enumerate(wanted, 1):
-        try:
-            found = _exists(channel, item)
-            conflict = _compare(channel, item) if found else None
-        except (AMQPError, OSError) as error:
-            raise refusal(error, f"{_kind(item)} `{item.name}`") from error
-        if found:
-            (exchanges if isinstance(item, Exchange) else queues).add(item.name)
-        if conflict:
-            conflicts.append(conflict)
-        if on_step:
-            on_step("inspect", done, len(wanted))
-    return Present(frozenset(exchanges), frozenset(queues), tuple(conflicts))
-
-
-def _declared(topology: Topology) -> Iterator[Exchange | Queue]:
-    for name, exchange in sorted(topology.exchanges.items()):
-        if name not in PREDECLARED:
-            yield exchange
-    for _, queue in sorted(topology.queues.items()):
-        yield queue
-
-
-def _exists(channel: Any, item: Exchange | Queue) -> bool:
-    """Whether an object is there; py-amqp reopens the channel that a "no" closes."""
+    # Not in pages: for each, the broker would list all queues again.
+    queues = api.of_vhost("queues", **_QUEUES)
+    exchanges = api.of_vhost("exchanges")
+    listed = begun(lambda: _bindings(api, [it["name"] for it in exchanges], len(queues)))
+    policies, operator_policies = api.of_vhost("policies"), api.of_vhost("operator-policies")
     try:
-        if isinstance(item, Exchange):
-            channel.exchange_declare(item.name, item.type, passive=True)
-        else:
-            channel.queue_declare(item.name, passive=True)
-    except AMQPError as error:
-        if error.reply_code == NOT_FOUND:
-            return False
-        if error.reply_code != RESOURCE_LOCKED:
-            raise
-    return True
-
-
-def _compare(channel: Any, item: Exchange | Queue) -> Conflict | None:
-    try:
-        if isinstance(item, Exchange):
-            declare_exchange(channel, item)
-        else:
-            declare_queue(channel, item)
-    except AMQPError as error:
-        if error.reply_code == RESOURCE_LOCKED:  # another connection's own, gone when it closes
-            return Conflict("queue", item.name, "exclusive", "true", "false")
-        text = str(error.reply_text)
-        inequivalent = _INEQUIVALENT.search(text)
-        if error.reply_code != PRECONDITION_FAILED or not inequivalent:
-            raise
-        argument = inequivalent["argument"]
-        wanted = _wanted(item, argument)
-        return Conflict(_kind(item), item.name, argument, _broker_value(text), wanted)
-    return None
-
-
-def _kind(item: Exchange | Queue) -> Literal["exchange", "queue"]:
-    return "exchange" if isinstance(item, Exchange) else "queue"
-
-
-def _broker_value(text: str) -> str | None:
-    current = _CURRENT.search(text)
-    if current is None:
-        return _CUT_OFF
-    return next((value for value in current.groups() if value is not None), None)
-
-
-def _wanted(item: Exchange | Queue, argument: str) -> str | None:
-    flags = ("type", "durable", "auto_delete", "internal")
-    value: Argument | None = (
-        getattr(item, argument) if argument in flags else item.arguments.get(argument)
+        found = [rows.exchange(it) for it in exchanges]
+        bound = [rows.binding(it) for it in listed()]
+        parts = Parts(
+            [it for it in found if not it.name.startswith(_THE_BROKERS) and not is_mark(it.name)],
+            [rows.queue(it) for it in queues],
+            [it for it in bound if it.source and not is_mark(it.source)],
+            [rows.policy(it) for it in policies],
+            [rows.policy(it) for it in operator_policies],
+            live=True,
+        )
+        topology = assemble(parts, str(api.where), api.where.vhost)
+    except MalformedDefinitions as error:
+        raise Unsupported(str(error)) from None
+    except (rows.MalformedRow, AttributeError, TypeError) as error:
+        raise NotABroker(f"{api.where} does not answer as RabbitMQ does: {error}") from None
+    return Live(
+        topology,
+        read(
+            (it.name for it in found),
+            ((it.source, it.key, it.arguments) for it in bound if is_mark(it.source)),
+        ),
+        cache(lambda: _counts(api)),
+        cache(lambda: _tags(api)),
+        frozenset(it["name"] for it in queues if it.get("exclusive")),
     )
-    if value is None:
-        return None
-    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _bindings(api: Management, exchanges: Sequence[str], queues: int) -> list[Any]:
+    """All bindings but those of the default exchange, and perhaps these.
+
+    It is the longest of the lists. Where that pays, it is asked for by exchange, a few at a time,
+    for the broker makes each list on one of its processors.
+    """
+    if queues < _MANY_QUEUES or len(exchanges) > _FEW_EXCHANGES:
+        return list(api.of_vhost("bindings", columns=_ENDS))
+
+    def of(exchange: str) -> list[Any]:
+        path = ("exchanges", exchange, "bindings", "source")
+        try:
+            return list(api.of_vhost(*path, columns=_ENDS))
+        except VhostRefused:  # it has gone since it was listed
+            return []
+
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return [it for some in pool.map(of, filter(None, exchanges)) for it in some]
+
+
+def _tags(api: Management) -> dict[str, tuple[str, ...]]:
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for it in api.of_vhost("consumers", columns="queue.name,consumer_tag"):
+        found[it["queue"]["name"]].append(it["consumer_tag"])
+    return {queue: tuple(tags) for queue, tags in found.items()}
+
+
+def _counts(api: Management) -> dict[str, Counts]:
+    queues = api.pages("queues", columns="name,messages,consumers")
+    return {it["name"]: Counts(it.get("messages") or 0, it.get("consumers") or 0) for it in queues}

@@ -10,13 +10,13 @@ from typing import Any
 from amqp.exceptions import AMQPError
 from kombu.connection import Connection
 
-from routewright.compiler.broker.changes import OnStep
-from routewright.compiler.broker.declare import RESOURCE_LOCKED, refusal
+from routewright.compiler.broker.amqp_calls import RESOURCE_LOCKED, refusal
 from routewright.compiler.broker.errors import Busy
-from routewright.compiler.broker.inspect import inspect
-from routewright.compiler.broker.live import Live, look
+from routewright.compiler.broker.inspect import Live, look
+from routewright.compiler.broker.inspect_over_amqp import inspect
 from routewright.compiler.broker.management import Management
-from routewright.compiler.topology import Topology
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.plan.changes import OnStep
 
 ERRORS = (AMQPError, OSError)
 

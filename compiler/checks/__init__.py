@@ -73,9 +73,9 @@ from routewright.compiler.checks.wildcard_inside_task_name import wildcard_insid
 from routewright.compiler.checks.wildcard_inside_word import wildcard_inside_word
 from routewright.compiler.checks.wrong_argument_type import wrong_argument_type
 from routewright.compiler.checks.wrong_argument_value import wrong_argument_value
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
 
 Check = Callable[[Topology, Routing], Iterator[Diagnostic]]
 

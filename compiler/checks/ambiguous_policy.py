@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Note
-from routewright.compiler.policy_match import candidates, is_tie, winners
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Exchange, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note
+from routewright.compiler.model.policies import candidates, is_tie, winners
+from routewright.compiler.model.topology import Exchange, Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def ambiguous_policy(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.exchange_types import KNOWN_TYPES
-from routewright.compiler.patterns import witness
-from routewright.compiler.routing import Outcome, Routing, pattern_of
-from routewright.compiler.topology import Binding, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.keys.patterns import witness
+from routewright.compiler.model.topology import Binding, Topology
+from routewright.compiler.rabbitmq.exchange_types import KNOWN_TYPES
+from routewright.compiler.routing.routing import Outcome, Routing, pattern_of
 
 
 def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

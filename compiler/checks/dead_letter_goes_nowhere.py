@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.paths import dead_ends, path_of
-from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.analysis.paths import dead_ends, path_of
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Outcome, Routing
 
 
 def dead_letter_goes_nowhere(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

@@ -5,16 +5,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from routewright.compiler.delay_landing import with_default_bindings
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.keyspace import key_classes
-from routewright.compiler.patterns import Pattern, Undecided, words
-from routewright.compiler.routing import Delivery, Routing
-from routewright.compiler.table import PatternTable
-from routewright.compiler.targets import VIRTUAL
-from routewright.compiler.templates import keys_of, placeholders
-from routewright.compiler.topology import Binding, Queue, Task, Topology
-from routewright.runtime.delays import source_word
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.keys.key_classes import key_classes
+from routewright.compiler.keys.pattern_table import PatternTable
+from routewright.compiler.keys.patterns import Pattern, Undecided, words
+from routewright.compiler.lowering.delay_landing import with_default_bindings
+from routewright.compiler.model.task_keys import keys_of, placeholders
+from routewright.compiler.model.topology import Binding, Queue, Task, Topology
+from routewright.compiler.rabbitmq.targets import VIRTUAL
+from routewright.compiler.routing.routing import Delivery, Routing
+from routewright.runtime.router.delay_ladder import source_word
 
 
 def delayed_dead_letters_elsewhere(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

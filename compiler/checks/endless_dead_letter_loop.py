@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.deadletters import round_of
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.dead_letters import round_of
+from routewright.compiler.routing.routing import Routing
 
 
 def endless_dead_letter_loop(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

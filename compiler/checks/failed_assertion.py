@@ -5,13 +5,13 @@ import shlex
 from collections.abc import Iterator
 from itertools import chain
 
-from routewright.compiler.delivery import Witness
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.headers import Undecidable, all_headers, printed
-from routewright.compiler.paths import paths
-from routewright.compiler.patterns import Undecided, topic
-from routewright.compiler.routing import Delivery, Outcome, Routing
-from routewright.compiler.topology import Assertion, Topology
+from routewright.compiler.analysis.paths import paths
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.keys.header_sets import Undecidable, all_headers, printed
+from routewright.compiler.keys.patterns import Undecided, topic
+from routewright.compiler.model.topology import Assertion, Topology
+from routewright.compiler.routing.delivery import Witness
+from routewright.compiler.routing.routing import Delivery, Outcome, Routing
 
 _MOST_NOTES = 5
 

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.exchange_types import RECENT_HISTORY
-from routewright.compiler.paths import path_of
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Queue, Topology
+from routewright.compiler.analysis.paths import path_of
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.model.topology import Queue, Topology
+from routewright.compiler.rabbitmq.exchange_types import RECENT_HISTORY
+from routewright.compiler.routing.routing import Routing
 
 
 def history_for_work_queue(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

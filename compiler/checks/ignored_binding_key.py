@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def ignored_binding_key(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

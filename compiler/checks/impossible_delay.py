@@ -2,17 +2,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.delay_ladder import ladder
-from routewright.compiler.delay_landing import Landing, land
-from routewright.compiler.delay_proof import Astray, astray
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.headers import Undecidable
-from routewright.compiler.patterns import MAX_KEY_BYTES, Undecided, words
-from routewright.compiler.routing import Routing
-from routewright.compiler.targets import VIRTUAL
-from routewright.compiler.templates import placeholders
-from routewright.compiler.topology import Binding, Delays, Task, Topology
-from routewright.runtime.delays import source_word
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.keys.header_sets import Undecidable
+from routewright.compiler.keys.patterns import MAX_KEY_BYTES, Undecided, words
+from routewright.compiler.lowering.delay_ladder import ladder
+from routewright.compiler.lowering.delay_landing import Landing, land
+from routewright.compiler.lowering.delay_proof import Astray, astray
+from routewright.compiler.model.task_keys import placeholders
+from routewright.compiler.model.topology import Binding, Delays, Task, Topology
+from routewright.compiler.rabbitmq.targets import VIRTUAL
+from routewright.compiler.routing.routing import Routing
+from routewright.runtime.router.delay_ladder import source_word
 
 
 def impossible_delay(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Note
-from routewright.compiler.routing import Routing
-from routewright.compiler.targets import VIRTUAL
-from routewright.compiler.topology import Delays, Task, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note
+from routewright.compiler.model.topology import Delays, Task, Topology
+from routewright.compiler.rabbitmq.targets import VIRTUAL
+from routewright.compiler.routing.routing import Routing
 
 
 def impossible_retry(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, did_you_mean
-from routewright.compiler.headers import X_MATCHES
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
-from routewright.runtime.headers import X_MATCH
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, did_you_mean
+from routewright.compiler.keys.header_sets import X_MATCHES
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
+from routewright.runtime.router.headers import X_MATCH
 
 
 def malformed_x_match(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

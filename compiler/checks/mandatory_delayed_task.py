@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.exchange_types import DELAY, DELAYED
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Task, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.model.topology import Task, Topology
+from routewright.compiler.rabbitmq.exchange_types import DELAY, DELAYED
+from routewright.compiler.routing.routing import Routing
 
 
 def mandatory_delayed_task(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

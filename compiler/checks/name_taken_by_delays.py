@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.delay_names import prefix
-from routewright.compiler.delays import taken_names, with_delays
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.policy_match import matches
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Exchange, Queue, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.lowering.delay_names import prefix
+from routewright.compiler.lowering.delays import taken_names, with_delays
+from routewright.compiler.model.policies import matches
+from routewright.compiler.model.topology import Exchange, Queue, Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def name_taken_by_delays(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

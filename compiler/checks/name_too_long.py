@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.routing import Routing
-from routewright.compiler.source import Span
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.diagnostics.source import Span
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
 
 MOST_BYTES = 255
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from itertools import combinations, islice
 
-from routewright.compiler.delivery import Witness
-from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.headers import Undecidable
-from routewright.compiler.paths import paths
-from routewright.compiler.patterns import Undecided
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.analysis.paths import paths
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.keys.header_sets import Undecidable
+from routewright.compiler.keys.patterns import Undecided
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.delivery import Witness
+from routewright.compiler.routing.routing import Routing
 
 _MOST_PAIRS = 1000  # of one set of queues; a key that reaches so many is told of well enough
 

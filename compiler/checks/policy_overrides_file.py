@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Queue, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.model.topology import Queue, Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def policy_overrides_file(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

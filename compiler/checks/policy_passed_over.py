@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.policy_match import matches, unfit_key
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.model.policies import matches, unfit_key
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def policy_passed_over(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

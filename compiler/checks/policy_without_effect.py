@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.policy_match import candidates, matches
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Exchange, Policy, Queue, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.model.policies import candidates, matches
+from routewright.compiler.model.topology import Exchange, Policy, Queue, Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def policy_without_effect(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.arguments import CLASSIC, QUORUM
-from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.paths import paths
-from routewright.compiler.routing import Routing
-from routewright.compiler.targets import QUORUM_PRIORITIES, release
-from routewright.compiler.topology import Queue, Topology
+from routewright.compiler.analysis.paths import paths
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.model.topology import Queue, Topology
+from routewright.compiler.rabbitmq.queue_arguments import CLASSIC, QUORUM
+from routewright.compiler.rabbitmq.targets import QUORUM_PRIORITIES, release
+from routewright.compiler.routing.routing import Routing
 
 
 def priority_without_effect(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

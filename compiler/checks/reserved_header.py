@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def reserved_header(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
@@ -15,7 +15,7 @@ def reserved_header(topology: Topology, _routing: Routing) -> Iterator[Diagnosti
     with_headers = [task for task in topology.tasks.values() if task.headers]
     if not with_headers:
         return
-    from routewright.runtime.message import PROTOCOL_HEADERS  # noqa: PLC0415  it imports kombu
+    from routewright.runtime.messages.message import PROTOCOL_HEADERS  # noqa: PLC0415  it imports kombu
 
     for task in with_headers:
         for name in sorted(PROTOCOL_HEADERS.intersection(task.headers)):

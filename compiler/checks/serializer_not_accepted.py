@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Note
-from routewright.compiler.paths import paths
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology, WorkerGroup, readers
+from routewright.compiler.analysis.paths import paths
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note
+from routewright.compiler.model.topology import Topology, WorkerGroup, readers
+from routewright.compiler.routing.routing import Routing
 
 
 def serializer_not_accepted(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

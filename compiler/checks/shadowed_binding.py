@@ -4,14 +4,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.keyspace import key_classes
-from routewright.compiler.kombu_topics import kombu_topic
-from routewright.compiler.patterns import Pattern, Undecided, Wild, topic, witness
-from routewright.compiler.routing import Routing
-from routewright.compiler.table import PatternTable
-from routewright.compiler.targets import VIRTUAL
-from routewright.compiler.topology import Binding, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.keys.key_classes import key_classes
+from routewright.compiler.keys.kombu_topics import kombu_topic
+from routewright.compiler.keys.pattern_table import PatternTable
+from routewright.compiler.keys.patterns import Pattern, Undecided, Wild, topic, witness
+from routewright.compiler.model.topology import Binding, Topology
+from routewright.compiler.rabbitmq.targets import VIRTUAL
+from routewright.compiler.routing.routing import Routing
 
 Reading: TypeAlias = Callable[[str], Pattern]
 """What a binding key means to a broker."""

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.arguments import STREAM
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.paths import path_of
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.analysis.paths import path_of
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.rabbitmq.queue_arguments import STREAM
+from routewright.compiler.routing.routing import Routing
 
 
 def stream_as_work_queue(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

@@ -2,13 +2,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 
-from routewright.compiler.carving import fronts
-from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.paths import paths
-from routewright.compiler.patterns import Wild
-from routewright.compiler.routing import Delivery, Hop, Routing, pattern_of
-from routewright.compiler.source import Span
-from routewright.compiler.topology import Topology
+from routewright.compiler.analysis.paths import paths
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.diagnostics.source import Span
+from routewright.compiler.keys.patterns import Wild
+from routewright.compiler.lowering.carving import fronts
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Delivery, Hop, Routing, pattern_of
 
 _MOST_NOTES = 5
 

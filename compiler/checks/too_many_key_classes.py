@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler import keyspace
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.headers import Undecidable
-from routewright.compiler.patterns import Undecided
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.keys import key_classes as keyspace
+from routewright.compiler.keys.header_sets import Undecidable
+from routewright.compiler.keys.patterns import Undecided
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def too_many_key_classes(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

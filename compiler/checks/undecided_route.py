@@ -3,12 +3,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from routewright.compiler.delivery import Delivery, Witness
-from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.patterns import Undecided
-from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.templates import placeholders
-from routewright.compiler.topology import Task, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.keys.patterns import Undecided
+from routewright.compiler.model.task_keys import placeholders
+from routewright.compiler.model.topology import Task, Topology
+from routewright.compiler.routing.delivery import Delivery, Witness
+from routewright.compiler.routing.routing import Outcome, Routing
 
 _MOST_NOTES = 5
 

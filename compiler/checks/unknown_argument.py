@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.arguments import OTHER_ARGUMENTS, QUEUE_ARGUMENTS
-from routewright.compiler.diagnostics import Diagnostic, Severity, did_you_mean
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.rabbitmq.queue_arguments import OTHER_ARGUMENTS, QUEUE_ARGUMENTS
+from routewright.compiler.routing.routing import Routing
 
 
 def unknown_argument(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, did_you_mean
-from routewright.compiler.policy_keys import OF_OTHERS, TAKEN_BY
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, did_you_mean
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.rabbitmq.policy_keys import OF_OTHERS, TAKEN_BY
+from routewright.compiler.routing.routing import Routing
 
 
 def unknown_policy_key(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -3,11 +3,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from routewright.compiler.diagnostics import Diagnostic, Note, Severity
-from routewright.compiler.keys_into import KeysInto
-from routewright.compiler.publishing import sent_by_name
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Binding, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.model.topology import Binding, Topology
+from routewright.compiler.routing.entry_points import sent_by_name
+from routewright.compiler.routing.keys_into import KeysInto
+from routewright.compiler.routing.routing import Routing
 
 _MOST_NOTES = 5
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from difflib import get_close_matches
 from itertools import islice
 
-from routewright.compiler.diagnostics import MOST_SUGGESTIONS, Diagnostic, did_you_mean
-from routewright.compiler.paths import dead_ends
-from routewright.compiler.patterns import matches, topic, words
-from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.topology import Task, Topology
+from routewright.compiler.analysis.paths import dead_ends
+from routewright.compiler.diagnostics.diagnostic import MOST_SUGGESTIONS, Diagnostic, did_you_mean
+from routewright.compiler.keys.patterns import matches, topic, words
+from routewright.compiler.model.topology import Task, Topology
+from routewright.compiler.routing.routing import Outcome, Routing
 
 _MOST_COMPARED = 200
 _MOST_NOTES = 5

@@ -2,10 +2,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.arguments import CLASSIC, QUEUE_ARGUMENTS, QUEUE_TYPES, QUORUM
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Queue, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.model.topology import Queue, Topology
+from routewright.compiler.rabbitmq.queue_arguments import (
+    CLASSIC,
+    QUEUE_ARGUMENTS,
+    QUEUE_TYPES,
+    QUORUM,
+)
+from routewright.compiler.routing.routing import Routing
 
 
 def unsupported_by_queue_type(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -3,20 +3,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.kombu_topics import kombu_topic
-from routewright.compiler.patterns import topic, witness
-from routewright.compiler.routing import Routing
-from routewright.compiler.source import Span
-from routewright.compiler.targets import (
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.source import Span
+from routewright.compiler.keys.kombu_topics import kombu_topic
+from routewright.compiler.keys.patterns import topic, witness
+from routewright.compiler.model.task_keys import all_listed
+from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.rabbitmq.targets import (
     NO_TRANSIENT_QUEUES,
     SINCE,
     VIRTUAL,
     VIRTUAL_TYPES,
     release,
 )
-from routewright.compiler.templates import all_listed
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def unsupported_by_target(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:

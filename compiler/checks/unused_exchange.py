@@ -2,9 +2,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Exchange, Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.model.topology import Exchange, Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def unused_exchange(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.paths import path_of
-from routewright.compiler.patterns import witness
-from routewright.compiler.routing import Routing, pattern_of
-from routewright.compiler.topology import Queue, Topology, readers
+from routewright.compiler.analysis.paths import path_of
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.keys.patterns import witness
+from routewright.compiler.model.topology import Queue, Topology, readers
+from routewright.compiler.routing.routing import Routing, pattern_of
 
 _LETS_GO = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes"})
 

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.patterns import has_wildcard
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.keys.patterns import has_wildcard
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
 
 
 def wildcard_in_routing_key(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics import Diagnostic, Severity
-from routewright.compiler.patterns import Wild, topic
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.keys.patterns import Wild, topic
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
 
 _SIGNS = frozenset(wild.value for wild in Wild)
 

@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.arguments import QUEUE_ARGUMENTS, Kind
-from routewright.compiler.diagnostics import Diagnostic
-from routewright.compiler.policy_keys import ALTERNATE_EXCHANGE
-from routewright.compiler.routing import Routing
-from routewright.compiler.source import Span
-from routewright.compiler.topology import Argument, Arguments, Topology, written_arguments
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.diagnostics.source import Span
+from routewright.compiler.model.topology import Argument, Arguments, Topology, written_arguments
+from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
+from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, Kind
+from routewright.compiler.routing.routing import Routing
 
 
 def wrong_argument_type(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:

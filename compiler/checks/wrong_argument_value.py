@@ -3,10 +3,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from routewright.compiler.arguments import QUEUE_ARGUMENTS, Rule
-from routewright.compiler.diagnostics import Diagnostic, did_you_mean
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Argument, Topology, written_arguments
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, did_you_mean
+from routewright.compiler.model.topology import Argument, Topology, written_arguments
+from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, Rule
+from routewright.compiler.routing.routing import Routing
 
 _DURATIONS = ("x-message-ttl", "x-expires")  # in milliseconds
 _DAY = 86_400_000

@@ -16,11 +16,11 @@ from routewright.compiler.commands.broker_options import (
     wait_option,
 )
 from routewright.compiler.commands.terminal import FINDINGS, FINE, give_up, print_lines
-from routewright.compiler.leave import CODES
+from routewright.compiler.plan.approvals import CODES
 
 if TYPE_CHECKING:
-    from routewright.compiler.broker.deploy import Deployed
-    from routewright.compiler.broker.plan import Plan
+    from routewright.compiler.executor.deploy import Deployed
+    from routewright.compiler.plan.plan import Plan
 
 
 _MOMENT = 1.0  # seconds of waiting that nobody is told of
@@ -56,7 +56,7 @@ def apply_command(
         routewright apply plan.json
         routewright apply plan.json --allow remove-queue --allow lose-keys
     """
-    from routewright.compiler.broker.plan_file import MalformedPlan, from_json
+    from routewright.compiler.plan.file import MalformedPlan, from_json
 
     try:
         plan = from_json(file.name, file.read_bytes())
@@ -77,15 +77,15 @@ def carry_out(
 ) -> Deployed:
     """Carry a plan out; where that does not work, the command ends."""
     from routewright.compiler.broker.errors import BrokerError, Busy, Outdated, StillInUse
-    from routewright.compiler.broker.opening import opened
-    from routewright.compiler.progress import progress
+    from routewright.compiler.broker.open_session import opened
+    from routewright.compiler.commands.progress import progress
 
     try:
         with (
             opened(broker, timeout, management, plan.vhost, looking=not plan.pending) as session,
             progress() as on_step,
         ):
-            from routewright.compiler.broker.deploy import deploy
+            from routewright.compiler.executor.deploy import deploy
 
             return deploy(plan, session, on_step, wait=wait, on_wait=_Notice(wait))
     except (Busy, Outdated, StillInUse) as error:
@@ -114,7 +114,7 @@ class _Notice:
 
 def finish(deployed: Deployed) -> None:
     """Say what was done, and exit with what is left."""
-    from routewright.compiler.broker.plan_text import summary
+    from routewright.compiler.plan.text import summary
 
     plan = deployed.plan
     if plan.pending:

@@ -14,8 +14,8 @@ from routewright.compiler.commands.files import compiled, file_argument
 from routewright.compiler.commands.terminal import FINDINGS, FINE, give_up, text_of
 
 if TYPE_CHECKING:
+    from routewright.compiler.model.topology import Topology
     from routewright.compiler.pipeline import Compilation
-    from routewright.compiler.topology import Topology
 
 
 @click.command("check")
@@ -39,9 +39,9 @@ def check_command(file: Path, form: str, app: str | None, strict: bool) -> None:
         routewright check shop.yaml --format sarif > shop.sarif
         routewright check --app shop.tasks:app
     """
-    from routewright.compiler import report
-    from routewright.compiler.diagnostics import has_errors
-    from routewright.compiler.snippet import printable
+    from routewright.compiler.diagnostics.diagnostic import has_errors
+    from routewright.compiler.reports import render as report
+    from routewright.compiler.reports.snippet import printable
 
     compilation = compiled(file)
     if app is not None and compilation.topology is not None:
@@ -61,10 +61,10 @@ def check_command(file: Path, form: str, app: str | None, strict: bool) -> None:
 
 def _with_app(compilation: Compilation, topology: Topology, app: str) -> Compilation:
     """A compilation with what does not agree with an application among its diagnostics."""
-    from routewright.compiler.app_checks import check_app
-    from routewright.compiler.diagnostics import in_file_order
-    from routewright.runtime.command import load_app
+    from routewright.compiler.checks.application import check_app
+    from routewright.compiler.diagnostics.diagnostic import in_file_order
     from routewright.runtime.errors import RoutewrightError
+    from routewright.runtime.worker.command import load_app
 
     try:
         loaded = load_app(app)

@@ -26,9 +26,9 @@ from routewright.compiler.commands.terminal import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from routewright.compiler.broker.plan import Plan
+    from routewright.compiler.model.topology import Topology
     from routewright.compiler.pipeline import Compilation
-    from routewright.compiler.topology import Topology
+    from routewright.compiler.plan.plan import Plan
 
 
 @click.command("compile")
@@ -95,8 +95,8 @@ def compile_command(
 
 
 def _write(directory: Path, compilation: Compilation) -> None:
-    from routewright.compiler.snippet import printable
-    from routewright.compiler.write import ForeignFile, write
+    from routewright.compiler.emit.write import ForeignFile, write
+    from routewright.compiler.reports.snippet import printable
 
     try:
         changed = write(directory, compilation.files)
@@ -109,8 +109,8 @@ def _write(directory: Path, compilation: Compilation) -> None:
 
 
 def _compare(directory: Path, compilation: Compilation) -> None:
-    from routewright.compiler.snippet import printable
-    from routewright.compiler.write import ForeignFile, differences
+    from routewright.compiler.emit.write import ForeignFile, differences
+    from routewright.compiler.reports.snippet import printable
 
     try:
         stale = list(differences(directory, compilation.files))
@@ -140,10 +140,10 @@ class Way:
 
 def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
     """What gives the plan that is being made; none where the broker has no management API."""
-    from routewright.compiler.ahead import begun
+    from routewright.compiler.broker.background import begun
     from routewright.compiler.broker.connect import speaks_amqp
-    from routewright.compiler.broker.opening import opened
-    from routewright.compiler.broker.planning import plan_for
+    from routewright.compiler.broker.open_session import opened
+    from routewright.compiler.planner.make_plan import plan_for
 
     def plan() -> Plan | None:
         if not speaks_amqp(way.broker):
@@ -173,9 +173,9 @@ def _apply(
 
 
 def _carry_out(plan: Plan, way: Way) -> None:
-    from routewright.compiler.broker.deploy import Deployed
-    from routewright.compiler.broker.plan_text import as_text
     from routewright.compiler.commands.apply import carry_out, finish
+    from routewright.compiler.executor.deploy import Deployed
+    from routewright.compiler.plan.text import as_text
 
     print_lines(as_text(plan))
     if plan.violations:
@@ -195,7 +195,7 @@ def _carry_out(plan: Plan, way: Way) -> None:
 
 def _declare(topology: Topology, way: Way, directory: Path) -> None:
     from routewright.compiler.broker import BrokerError, ConflictsFound, apply_topology
-    from routewright.compiler.progress import progress
+    from routewright.compiler.commands.progress import progress
 
     try:
         with progress() as on_step:

@@ -19,7 +19,7 @@ from routewright.compiler.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from routewright.compiler.topology import Topology
+    from routewright.compiler.model.topology import Topology
 
 
 @click.command("diff")
@@ -39,7 +39,7 @@ def diff_command(old: Path, new: Path, vhost: str | None, form: str) -> None:
         routewright diff deployed.yaml topology.yaml
         rabbitmqctl export_definitions live.json; routewright diff live.json topology.yaml
     """
-    from routewright.compiler import compare
+    from routewright.compiler.analysis import compare
 
     comparison = compare.compare(_topology_of(old, vhost), _topology_of(new, vhost))
     click.echo(compare.as_json(comparison) if form == "json" else compare.as_text(comparison))
@@ -48,8 +48,8 @@ def diff_command(old: Path, new: Path, vhost: str | None, form: str) -> None:
 
 def _topology_of(file: Path, vhost: str | None) -> Topology:
     """The topology in a file of ours or of RabbitMQ's."""
-    from routewright.compiler.definitions import MalformedDefinitions, read_definitions
-    from routewright.compiler.delays import without_delays
+    from routewright.compiler.definitions.definitions import MalformedDefinitions, read_definitions
+    from routewright.compiler.lowering.delays import without_delays
 
     if file.suffix == ".json":
         try:

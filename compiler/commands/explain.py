@@ -19,7 +19,7 @@ from routewright.compiler.commands.terminal import (
 )
 
 if TYPE_CHECKING:
-    from routewright.compiler.topology import Topology
+    from routewright.compiler.model.topology import Topology
 
 
 @click.command("explain")
@@ -48,8 +48,8 @@ def explain_command(
         routewright explain shop.yaml order.created --exchange orders
         routewright explain "" --exchange by_region --header region=eu --header weight=3
     """
-    from routewright.compiler import explain
-    from routewright.compiler.task_names import named, owner
+    from routewright.compiler.analysis import explain
+    from routewright.compiler.model.task_names import named, owner
 
     match arguments:
         case (name,):
@@ -100,7 +100,7 @@ def _header(text: str) -> tuple[str, Any]:
 
 def _exchange_of(topology: Topology, name: str, exchange: str | None) -> str:
     """Where a key is published: where it is said to be, or where every task is."""
-    from routewright.compiler.diagnostics import did_you_mean
+    from routewright.compiler.diagnostics.diagnostic import did_you_mean
 
     if exchange is not None:
         if topology.exchange(exchange) is None:

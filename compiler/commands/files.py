@@ -19,7 +19,7 @@ file_argument = click.argument("file", type=PATH, default=Path("topology.yaml"),
 
 def compiled(file: Path) -> Compilation:
     from routewright.compiler import compile_file
-    from routewright.compiler.collector import collector_paused
+    from routewright.compiler.garbage import collector_paused
 
     try:
         with collector_paused():

@@ -14,7 +14,7 @@ from routewright.compiler.commands.files import compiled
 from routewright.compiler.commands.terminal import WIDE, format_option, give_up
 
 if TYPE_CHECKING:
-    from routewright.runtime.parked import Parked, ParkedQueue
+    from routewright.runtime.parking.parked_queue import Parked, ParkedQueue
 
 _COLUMNS = ("id", "task", "queue", "time", "reason")
 
@@ -86,7 +86,7 @@ def _print_table(messages: list[Parked]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from routewright.compiler.snippet import printable
+    from routewright.compiler.reports.snippet import printable
 
     table = Table(*_COLUMNS, box=None, pad_edge=False)
     for it in messages:
@@ -109,7 +109,7 @@ def show_command(id_: str, file: Path, broker: str, queue: str | None, form: str
     if form == "json":
         click.echo(json.dumps(wholes, indent=2))
         return
-    from routewright.compiler.snippet import printable
+    from routewright.compiler.reports.snippet import printable
 
     for whole in wholes:
         for name, value in whole.items():
@@ -166,9 +166,9 @@ def _tell(
 @contextmanager
 def _queue(file: Path, url: str, queue: str | None) -> Iterator[ParkedQueue]:
     """The queue for parking; what goes wrong with it is one line."""
-    from routewright.runtime.broker import Broker
     from routewright.runtime.errors import RoutewrightError
-    from routewright.runtime.parked import ParkedQueue
+    from routewright.runtime.parking.parked_queue import ParkedQueue
+    from routewright.runtime.transport.broker import Broker
 
     name = queue or _name_in(file)
     try:

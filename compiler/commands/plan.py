@@ -59,12 +59,12 @@ def plan_command(
         routewright plan --exit-code        for cron: has the broker drifted?
     """
     from routewright.compiler.broker.errors import BrokerError
-    from routewright.compiler.broker.opening import opened
-    from routewright.compiler.broker.plan_file import to_json
-    from routewright.compiler.broker.plan_text import as_text
-    from routewright.compiler.broker.planning import plan_for
-    from routewright.compiler.diagnostics import has_errors
-    from routewright.compiler.progress import progress
+    from routewright.compiler.broker.open_session import opened
+    from routewright.compiler.commands.progress import progress
+    from routewright.compiler.diagnostics.diagnostic import has_errors
+    from routewright.compiler.plan.file import to_json
+    from routewright.compiler.plan.text import as_text
+    from routewright.compiler.planner.make_plan import plan_for
 
     compilation = compiled(file)
     topology = compilation.topology

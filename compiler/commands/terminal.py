@@ -29,8 +29,8 @@ format_option = click.option(
 
 
 def print_diagnostics(compilation: Compilation) -> None:
-    from routewright.compiler import report
-    from routewright.compiler.snippet import printable
+    from routewright.compiler.reports import render as report
+    from routewright.compiler.reports.snippet import printable
 
     if compilation.diagnostics:
         click.echo(text_of(compilation, sys.stderr.isatty()), err=True)
@@ -39,7 +39,7 @@ def print_diagnostics(compilation: Compilation) -> None:
 
 
 def text_of(compilation: Compilation, on_terminal: bool) -> str:
-    from routewright.compiler import report
+    from routewright.compiler.reports import render as report
 
     colour = on_terminal and "NO_COLOR" not in os.environ
     return report.as_text(compilation.diagnostics, compilation.source, colour=colour)
@@ -47,13 +47,13 @@ def text_of(compilation: Compilation, on_terminal: bool) -> str:
 
 def print_lines(text: str, *, err: bool = False) -> None:
     """Print text of several lines, with nothing in it that a terminal would obey."""
-    from routewright.compiler.snippet import printable
+    from routewright.compiler.reports.snippet import printable
 
     click.echo("\n".join(printable(line) for line in text.split("\n")), err=err)
 
 
 def give_up(message: str) -> NoReturn:
-    from routewright.compiler.snippet import printable
+    from routewright.compiler.reports.snippet import printable
 
     click.echo(printable(f"routewright: {message}"), err=True)
     sys.exit(TROUBLE)

@@ -47,8 +47,8 @@ def worker_command(
     Example:
         routewright worker shop.tasks:app --group powerful
     """
-    from routewright.runtime.command import run_worker
     from routewright.runtime.errors import RoutewrightError
+    from routewright.runtime.worker.command import run_worker
 
     try:
         run_worker(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from routewright.compiler.delays import with_delays
 from routewright.compiler.emit.celery_config import celery_config
 from routewright.compiler.emit.declarations import declarations
 from routewright.compiler.emit.definitions import definitions
@@ -10,8 +9,9 @@ from routewright.compiler.emit.names import names
 from routewright.compiler.emit.package import package
 from routewright.compiler.emit.router import router
 from routewright.compiler.emit.stamp import Stamp, is_generated
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Topology
+from routewright.compiler.lowering.delays import with_delays
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.routing import Routing
 
 __all__ = ["Stamp", "emit", "is_generated"]
 

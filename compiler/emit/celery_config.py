@@ -5,8 +5,8 @@ from __future__ import annotations
 from routewright.compiler.emit.literal import Call, Subscript
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp
-from routewright.compiler.topology import Topology
-from routewright.runtime.route import HARMLESS
+from routewright.compiler.model.topology import Topology
+from routewright.runtime.router.route import HARMLESS
 
 
 def celery_config(topology: Topology, stamp: Stamp) -> str:

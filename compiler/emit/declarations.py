@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from routewright.compiler.emit.literal import Call, Subscript, literal
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp
-from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
 
 # The names of the generated dictionaries of exchanges.
 EXCHANGES, DELAY_EXCHANGES = "exchanges", "delay_exchanges"

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from routewright.compiler.emit.stamp import Stamp
-from routewright.compiler.topology import PREDECLARED, Arguments, Exchange, Topology
+from routewright.compiler.model.topology import PREDECLARED, Arguments, Exchange, Topology
 
 
 def definitions(topology: Topology, stamp: Stamp) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from routewright.compiler.emit.literal import Subscript, literal
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp
-from routewright.compiler.topology import PREDECLARED, Topology
+from routewright.compiler.model.topology import PREDECLARED, Topology
 
 
 def names(topology: Topology, stamp: Stamp) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp, prose
-from routewright.compiler.topology import Topology
+from routewright.compiler.model.topology import Topology
 
 
 def package(topology: Topology, stamp: Stamp) -> str:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 
-from routewright.compiler.carving import fronts
-from routewright.compiler.delays import entry
 from routewright.compiler.emit.literal import Call
 from routewright.compiler.emit.render import render
 from routewright.compiler.emit.stamp import Stamp
-from routewright.compiler.routing import Routing
-from routewright.compiler.templates import TASK, all_listed, placeholders
-from routewright.compiler.topology import Binding, Queue, Task, Topology
-from routewright.runtime.delays import DelayLadder
-from routewright.runtime.exchanges import Criterion, Exchange
-from routewright.runtime.retries import RetryPolicy
-from routewright.runtime.route import Group, Route, accepted, readers
+from routewright.compiler.lowering.carving import fronts
+from routewright.compiler.lowering.delays import entry
+from routewright.compiler.model.task_keys import TASK, all_listed, placeholders
+from routewright.compiler.model.topology import Binding, Queue, Task, Topology
+from routewright.compiler.routing.routing import Routing
+from routewright.runtime.router.delay_ladder import DelayLadder
+from routewright.runtime.router.exchanges import Criterion, Exchange
+from routewright.runtime.router.retry_policy import RetryPolicy
+from routewright.runtime.router.route import Group, Route, accepted, readers
 
 
 def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Self
 import pytest
 from private_nodes import Broker
 
-from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
 
 
 @pytest.fixture

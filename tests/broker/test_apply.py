@@ -10,8 +10,8 @@ from private_nodes import Broker
 
 from routewright.compiler.broker import ConflictsFound, apply_topology
 from routewright.compiler.emit import Stamp, emit
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.routing.routing import Routing
 
 pytestmark = pytest.mark.broker
 

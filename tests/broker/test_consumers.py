@@ -15,14 +15,14 @@ import pytest
 from deploying import apply, session
 from private_nodes import Broker, until
 
-from routewright.compiler.broker import consumers
 from routewright.compiler.broker.errors import ConnectionLost, StillInUse
-from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.broker.planning import plan_for
-from routewright.compiler.broker.steps import Release
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.executor import consumers
+from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.plan.file import from_json, to_json
+from routewright.compiler.plan.steps import Release
+from routewright.compiler.planner.make_plan import plan_for
 from routewright.runtime import App, Group, Route, Router, Worker
-from routewright.runtime.orders import STAND_IN, WORKER
+from routewright.runtime.messages.orders import STAND_IN, WORKER
 
 pytestmark = pytest.mark.broker
 

@@ -18,11 +18,11 @@ from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
-from routewright.compiler.broker.deploy import deploy
-from routewright.compiler.broker.planning import plan_for
-from routewright.compiler.delays import entry
+from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.lowering.delays import entry
+from routewright.compiler.model.topology import Topology
 from routewright.compiler.pipeline import Compilation
-from routewright.compiler.topology import Topology
+from routewright.compiler.planner.make_plan import plan_for
 
 pytestmark = pytest.mark.broker
 

@@ -10,8 +10,7 @@ from kombu.connection import Connection
 from private_nodes import Broker, RabbitMQ
 from random_changes import random_pair
 
-from routewright.compiler.broker import bulk, live
-from routewright.compiler.broker.deploy import deploy
+from routewright.compiler.broker import inspect as live
 from routewright.compiler.broker.errors import (
     BrokerError,
     Busy,
@@ -24,14 +23,23 @@ from routewright.compiler.broker.errors import (
     Unreachable,
     Unsupported,
 )
-from routewright.compiler.broker.live import look
-from routewright.compiler.broker.opening import opened
-from routewright.compiler.broker.plan import Plan
-from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.broker.planning import plan_for
-from routewright.compiler.definitions import read_definitions
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Policy, Queue, Topology
+from routewright.compiler.broker.inspect import look
+from routewright.compiler.broker.open_session import opened
+from routewright.compiler.definitions.definitions import read_definitions
+from routewright.compiler.executor import bulk
+from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.model.topology import (
+    PREDECLARED,
+    Binding,
+    Exchange,
+    Policy,
+    Queue,
+    Topology,
+)
+from routewright.compiler.plan.file import from_json, to_json
+from routewright.compiler.plan.plan import Plan
+from routewright.compiler.planner.make_plan import plan_for
+from routewright.compiler.routing.routing import Routing
 
 pytestmark = pytest.mark.broker
 

@@ -23,7 +23,7 @@ from routewright.compiler.broker.errors import (
     VhostMismatch,
     VhostRefused,
 )
-from routewright.compiler.topology import Exchange, Queue, Topology
+from routewright.compiler.model.topology import Exchange, Queue, Topology
 
 ONE = Topology("t", queues={"q": Queue("q")})
 

@@ -14,8 +14,8 @@ from private_nodes import Broker
 
 from routewright.compiler.broker import apply_topology
 from routewright.compiler.emit import Stamp, emit
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import PREDECLARED, Binding, Queue, Topology
+from routewright.compiler.model.topology import PREDECLARED, Binding, Queue, Topology
+from routewright.compiler.routing.routing import Routing
 
 pytestmark = pytest.mark.broker
 

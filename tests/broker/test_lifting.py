@@ -12,12 +12,12 @@ from kombu.connection import Connection
 from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused
-from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.broker.plan_text import as_text
-from routewright.compiler.broker.planning import plan_for
-from routewright.compiler.topology import Topology
+from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.plan.file import from_json, to_json
+from routewright.compiler.plan.text import as_text
+from routewright.compiler.planner.make_plan import plan_for
 
 pytestmark = pytest.mark.broker
 

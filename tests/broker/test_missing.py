@@ -4,16 +4,16 @@ from collections.abc import Callable
 
 import pytest
 
-from routewright.compiler.broker.changes import Bind, DeclareExchange, DeclareQueue
-from routewright.compiler.broker.inspect import Present
-from routewright.compiler.broker.missing import missing
-from routewright.compiler.topology import (
+from routewright.compiler.broker.inspect_over_amqp import Present
+from routewright.compiler.model.topology import (
     PREDECLARED,
     Binding,
     Exchange,
     Queue,
     Topology,
 )
+from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
+from routewright.compiler.planner.missing import missing
 
 
 @pytest.mark.parametrize("seed", range(50))

@@ -8,20 +8,20 @@ from plans import Examined, examine, examine_changed_mind, examine_killed, naive
 from random_changes import random_pair
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker.changes import Bind
-from routewright.compiler.broker.foresee import after
-from routewright.compiler.broker.live import Live
-from routewright.compiler.broker.ownership import Owned
-from routewright.compiler.broker.plan import Plan
-from routewright.compiler.broker.plan_file import to_json
-from routewright.compiler.broker.plan_text import as_text
-from routewright.compiler.broker.planning import make_plan
-from routewright.compiler.broker.state import State
-from routewright.compiler.broker.steps import RemoveExchange, Unbind
-from routewright.compiler.delay_names import ladder_names
-from routewright.compiler.delays import with_delays
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
+from routewright.compiler.broker.inspect import Live
+from routewright.compiler.lowering.delay_names import ladder_names
+from routewright.compiler.lowering.delays import with_delays
+from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
+from routewright.compiler.plan.changes import Bind
+from routewright.compiler.plan.file import to_json
+from routewright.compiler.plan.ownership import Owned
+from routewright.compiler.plan.plan import Plan
+from routewright.compiler.plan.steps import RemoveExchange, Unbind
+from routewright.compiler.plan.text import as_text
+from routewright.compiler.planner.make_plan import make_plan
+from routewright.compiler.planner.predicted_host import after
+from routewright.compiler.planner.simulated_host import State
+from routewright.compiler.routing.routing import Routing
 
 
 def topology(
@@ -277,7 +277,7 @@ def test_walking_the_keys_that_something_changes_for_finds_what_walking_all_find
         old, new = random_pair(seed)
         some = make_plan(new, owning(old))
         with monkeypatch.context() as patched:
-            patched.setattr("routewright.compiler.broker.simulate._MANY_PATTERNS", -1)
+            patched.setattr("routewright.compiler.planner.simulate._MANY_PATTERNS", -1)
             every = make_plan(new, owning(old))
         assert to_json(some) == to_json(every)
 

@@ -15,10 +15,10 @@ import pytest
 from private_nodes import Broker, ManagementFailed, until
 
 from routewright.compiler import compile_text
-from routewright.compiler.arguments import QUEUE_TYPES
-from routewright.compiler.policy_keys import OF_OTHERS, TAKEN_BY, merged
-from routewright.compiler.policy_match import winners
-from routewright.compiler.topology import Exchange, Policy, Queue
+from routewright.compiler.model.policies import winners
+from routewright.compiler.model.topology import Exchange, Policy, Queue
+from routewright.compiler.rabbitmq.policy_keys import OF_OTHERS, TAKEN_BY, merged
+from routewright.compiler.rabbitmq.queue_arguments import QUEUE_TYPES
 
 pytestmark = pytest.mark.broker
 

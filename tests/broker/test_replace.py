@@ -13,14 +13,14 @@ from kombu.connection import Connection
 from plans import owning
 from private_nodes import Broker, until
 
-from routewright.compiler.broker.changes import DeclareQueue
-from routewright.compiler.broker.deploy import deploy
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused, StillInUse
-from routewright.compiler.broker.plan import Plan
-from routewright.compiler.broker.plan_file import from_json, to_json
-from routewright.compiler.broker.planning import make_plan, plan_for
-from routewright.compiler.policy_match import with_policy
-from routewright.compiler.topology import Binding, Exchange, Policy, Queue, Topology
+from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.model.policies import with_policy
+from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
+from routewright.compiler.plan.changes import DeclareQueue
+from routewright.compiler.plan.file import from_json, to_json
+from routewright.compiler.plan.plan import Plan
+from routewright.compiler.planner.make_plan import make_plan, plan_for
 
 pytestmark = pytest.mark.broker
 

@@ -13,7 +13,7 @@ from private_nodes.tls import TlsRabbitMQ
 
 from routewright.compiler.broker import apply_topology
 from routewright.compiler.broker.errors import BrokerError, CertificateRefused, InvalidUrl
-from routewright.compiler.topology import Queue, Topology
+from routewright.compiler.model.topology import Queue, Topology
 
 ROOT = Path(__file__).parents[2]
 ONE = Topology("t", queues={"q": Queue("q")})

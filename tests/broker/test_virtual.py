@@ -5,7 +5,7 @@ from private_nodes import Redis
 
 from routewright.compiler.broker import apply_topology
 from routewright.compiler.broker.errors import CredentialsRefused, Unreachable, Unsupported
-from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
 
 TASKS = Exchange("tasks", "topic")
 VIDEO = Queue("video")

@@ -8,9 +8,9 @@ from kombu.connection import Connection
 from private_nodes import Broker
 
 from routewright.compiler import compile_text
-from routewright.compiler.arguments import QUEUE_ARGUMENTS, QUEUE_TYPES, Rule
-from routewright.compiler.broker_objects import ARGUMENT_OPTIONS
-from routewright.compiler.topology import Argument, Arguments
+from routewright.compiler.model.topology import Argument, Arguments
+from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, QUEUE_TYPES, Rule
+from routewright.compiler.resolver.broker_objects import ARGUMENT_OPTIONS
 
 # The broker takes any value of this one and fails when it uses it.
 UNCHECKED = {"x-delivery-limit"}

@@ -7,8 +7,8 @@ from kombu.connection import Connection
 from private_nodes import Broker
 
 from routewright.compiler import compile_text
+from routewright.compiler.analysis.compare import compare
 from routewright.compiler.broker import apply_topology
-from routewright.compiler.compare import compare
 
 BEFORE = """
 topology: media

@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from routewright.compiler.checks import CHECKS
-from routewright.compiler.codes import CODES
+from routewright.compiler.reports.explanations import CODES
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "diagnostics.md"

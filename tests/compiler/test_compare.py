@@ -11,11 +11,11 @@ import pytest
 from click.testing import CliRunner, Result
 from random_topologies import random_message, random_topology
 
+from routewright.compiler.analysis.compare import compare
 from routewright.compiler.cli import main
-from routewright.compiler.compare import compare
-from routewright.compiler.patterns import has_wildcard
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Binding, Exchange, Topology
+from routewright.compiler.keys.patterns import has_wildcard
+from routewright.compiler.model.topology import Binding, Exchange, Topology
+from routewright.compiler.routing.routing import Routing
 
 
 @pytest.mark.parametrize("seed", range(150))

@@ -12,8 +12,8 @@ from planted.slip import Planting
 from planted.sound import Sound, sound
 from planted.verdict import alarms, verdict
 
-from routewright.compiler import keyspace
-from routewright.compiler.codes import CODES
+from routewright.compiler.keys import key_classes as keyspace
+from routewright.compiler.reports.explanations import CODES
 
 SEED = 2026
 NAMES = [f"{code}, {planting.__name__.strip('_')}" for code, planting in PLANTINGS]

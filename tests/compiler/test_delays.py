@@ -11,17 +11,17 @@ from pathlib import Path
 import pytest
 
 from routewright.compiler import compile_text
-from routewright.compiler import delay_proof as proving
-from routewright.compiler.compare import compare
-from routewright.compiler.definitions import read_definitions
-from routewright.compiler.delay_proof import astray
-from routewright.compiler.delays import entry, with_delays, without_delays
-from routewright.compiler.patterns import covers, intersects, topic
+from routewright.compiler.analysis.compare import compare
+from routewright.compiler.definitions.definitions import read_definitions
+from routewright.compiler.keys.patterns import covers, intersects, topic
+from routewright.compiler.lowering import delay_proof as proving
+from routewright.compiler.lowering.delay_proof import astray
+from routewright.compiler.lowering.delays import entry, with_delays, without_delays
+from routewright.compiler.model.topology import Binding, Delays, Topology
 from routewright.compiler.pipeline import Compilation
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Binding, Delays, Topology
+from routewright.compiler.routing.routing import Routing
 from routewright.runtime import InvalidOption
-from routewright.runtime.delays import source_word
+from routewright.runtime.router.delay_ladder import source_word
 
 EVERYTHING = (Path(__file__).parent / "delays.yaml").read_text(encoding="utf-8")
 

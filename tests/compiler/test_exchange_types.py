@@ -20,9 +20,13 @@ from random_topologies import random_message, random_topology
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
 from routewright.compiler.cli import main
-from routewright.compiler.exchange_types import CHOOSING_TYPES, CONSISTENT_HASH, RECENT_HISTORY
-from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.topology import Exchange, Topology
+from routewright.compiler.model.topology import Exchange, Topology
+from routewright.compiler.rabbitmq.exchange_types import (
+    CHOOSING_TYPES,
+    CONSISTENT_HASH,
+    RECENT_HISTORY,
+)
+from routewright.compiler.routing.routing import Outcome, Routing
 
 PLUGINS_TYPES = (*CHOOSING_TYPES, RECENT_HISTORY)
 

@@ -8,9 +8,11 @@ from random import Random
 import pytest
 from random_topologies import random_message, random_topology
 
-from routewright.compiler import by_headers, compile_text, headers
-from routewright.compiler.report import as_json
-from routewright.compiler.routing import Routing
+from routewright.compiler import compile_text
+from routewright.compiler.keys import header_sets as headers
+from routewright.compiler.reports.render import as_json
+from routewright.compiler.routing import by_headers
+from routewright.compiler.routing.routing import Routing
 
 
 def overlaps(*arguments: str) -> list[dict[str, object]]:

@@ -15,8 +15,8 @@ import pytest
 from mutation import examine
 
 from routewright.compiler import compile_file, compile_text
+from routewright.compiler.language.yaml_text import MAX_BYTES
 from routewright.compiler.pipeline import MOST_SHOWN, Compilation, compile_bytes
-from routewright.compiler.read import MAX_BYTES
 
 MEMORY = 2 * 2**30
 COMMAND = [sys.executable, "-c", "from routewright.compiler.cli import main; main()"]

@@ -8,8 +8,8 @@ from itertools import product
 from kombu.transport.virtual.exchange import TopicExchange
 
 from routewright.compiler import compile_text
-from routewright.compiler.kombu_topics import kombu_topic
-from routewright.compiler.patterns import matches
+from routewright.compiler.keys.kombu_topics import kombu_topic
+from routewright.compiler.keys.patterns import matches
 
 PATTERNS = [".".join(it) for size in range(5) for it in product(["a", "b", "*", "#"], repeat=size)]
 KEYS = [".".join(words) for size in range(5) for words in product(["a", "b", "c"], repeat=size)]

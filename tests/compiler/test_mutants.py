@@ -14,8 +14,8 @@ from mutation import ENVIRONMENT, SOUND, examine, examined, mutant
 from pydantic import BaseModel
 
 from routewright.compiler import compile_text
+from routewright.compiler.language.spec import TopologySpec
 from routewright.compiler.pipeline import compile_bytes
-from routewright.compiler.spec import TopologySpec
 
 SEED = 2026
 BATCHES, BATCH = 15, 100

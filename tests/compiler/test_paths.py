@@ -11,9 +11,9 @@ import pytest
 from random_topologies import random_message, random_topology
 
 from routewright.compiler import compile_text
-from routewright.compiler.paths import paths
-from routewright.compiler.report import as_json
-from routewright.compiler.routing import Routing
+from routewright.compiler.analysis.paths import paths
+from routewright.compiler.reports.render import as_json
+from routewright.compiler.routing.routing import Routing
 
 SHARED = """
 topology: t

@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routewright.compiler import patterns as patterns_module
-from routewright.compiler.keyspace import key_classes
-from routewright.compiler.patterns import (
+from routewright.compiler.keys import patterns as patterns_module
+from routewright.compiler.keys.key_classes import key_classes
+from routewright.compiler.keys.pattern_table import PatternTable
+from routewright.compiler.keys.patterns import (
     Pattern,
     Undecided,
     covers,
@@ -21,7 +22,6 @@ from routewright.compiler.patterns import (
     witness,
     words,
 )
-from routewright.compiler.table import PatternTable
 
 SIGNS = ["a", "b", "*", "#"]
 SHORT = [".".join(signs) for length in range(4) for signs in product(SIGNS, repeat=length)]

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from routewright.compiler import compile_text
 from routewright.compiler.cli import main
-from routewright.compiler.policy_match import MalformedPattern, regular_expression
+from routewright.compiler.model.policies import MalformedPattern, regular_expression
 
 
 def codes(text: str) -> list[str]:

@@ -14,12 +14,19 @@ import pytest
 from brute_force import BruteForce
 from private_nodes import Broker, until
 
+from routewright.compiler.analysis.compare import compare
 from routewright.compiler.broker import apply_topology
-from routewright.compiler.compare import compare
-from routewright.compiler.keys_into import KeysInto
-from routewright.compiler.publishing import publishing
-from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.topology import PREDECLARED, Binding, Exchange, Queue, Task, Topology
+from routewright.compiler.model.topology import (
+    PREDECLARED,
+    Binding,
+    Exchange,
+    Queue,
+    Task,
+    Topology,
+)
+from routewright.compiler.routing.entry_points import publishing
+from routewright.compiler.routing.keys_into import KeysInto
+from routewright.compiler.routing.routing import Outcome, Routing
 
 QUEUES = ("q", "r", "s", "t")
 WORDS = ("a", "b", "")

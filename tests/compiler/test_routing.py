@@ -16,9 +16,9 @@ from routing import message_to, topology_with_predeclared
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
-from routewright.compiler.patterns import matches, topic
-from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.keys.patterns import matches, topic
+from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.routing.routing import Outcome, Routing
 
 keys = st.lists(st.sampled_from(WORDS), max_size=5).map(".".join)
 patterns = st.lists(st.sampled_from([*WORDS, "*", "#"]), max_size=5).map(".".join)

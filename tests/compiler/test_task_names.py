@@ -16,15 +16,15 @@ from hypothesis import strategies as st
 from private_nodes import Broker
 
 from routewright.compiler import cli, compile_text
+from routewright.compiler.analysis.compare import compare
 from routewright.compiler.broker import apply_topology
-from routewright.compiler.compare import compare
-from routewright.compiler.patterns import covers, has_wildcard, matches, topic
+from routewright.compiler.emit.write import write
+from routewright.compiler.keys.patterns import covers, has_wildcard, matches, topic
+from routewright.compiler.model.task_names import TaskNames, owner
+from routewright.compiler.model.topology import Exchange, Task
 from routewright.compiler.pipeline import Compilation
-from routewright.compiler.task_names import TaskNames, owner
-from routewright.compiler.topology import Exchange, Task
-from routewright.compiler.write import write
 from routewright.runtime import App, InvalidParameter, Router, UnknownTask
-from routewright.runtime.topics import matches as runtime_matches
+from routewright.runtime.router.topics import matches as runtime_matches
 
 FEEDS = """
 topology: feeds
@@ -93,7 +93,7 @@ def test_a_name_seen_before_is_one_look_up() -> None:
 def test_what_strangers_call_tasks_does_not_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("routewright.runtime.route.MAX_REMEMBERED", 2)
+    monkeypatch.setattr("routewright.runtime.router.route.MAX_REMEMBERED", 2)
     router = router_of(compile_text(FEEDS))
     found = [router.resolve(f"feeds.n{number}") for number in range(4)]
     again = [router.resolve(f"feeds.n{number}") for number in range(4)]

@@ -14,9 +14,9 @@ from private_nodes import Broker
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
-from routewright.compiler.write import write
+from routewright.compiler.emit.write import write
 from routewright.runtime import App, InvalidParameter
-from routewright.runtime.route import Route
+from routewright.runtime.router.route import Route
 
 SHOP = """
 topology: shop
@@ -121,7 +121,7 @@ def test_a_call_is_sent_by_its_own_arguments(
 
 
 def test_explain_shows_each_way_of_a_task() -> None:
-    from routewright.compiler import explain  # noqa: PLC0415
+    from routewright.compiler.analysis import explain  # noqa: PLC0415
 
     compilation = compile_text(SHOP)
     assert compilation.topology

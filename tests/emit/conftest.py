@@ -6,8 +6,7 @@ from pathlib import Path
 import pytest
 
 from routewright.compiler.emit import Stamp, emit
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import (
+from routewright.compiler.model.topology import (
     PREDECLARED,
     Binding,
     Exchange,
@@ -16,6 +15,7 @@ from routewright.compiler.topology import (
     Topology,
     WorkerGroup,
 )
+from routewright.compiler.routing.routing import Routing
 
 _STAMP = Stamp("topology.yaml", "sha256:" + "0" * 64, "0.1.0")
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from routewright.compiler.emit import Stamp, emit
 from routewright.compiler.emit.literal import LINE_LENGTH, Call, Subscript, literal
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import (
+from routewright.compiler.model.topology import (
     PREDECLARED,
     Binding,
     Delays,
@@ -24,6 +23,7 @@ from routewright.compiler.topology import (
     Topology,
     WorkerGroup,
 )
+from routewright.compiler.routing.routing import Routing
 
 RUFF = Path(sys.executable).with_name("ruff")
 

@@ -14,8 +14,8 @@ from planted.sound import FILES
 
 from routewright.compiler import compile_file
 from routewright.compiler.emit import Stamp, emit, is_generated
-from routewright.compiler.routing import Routing
-from routewright.compiler.topology import Delays, Topology
+from routewright.compiler.model.topology import Delays, Topology
+from routewright.compiler.routing.routing import Routing
 
 Write = Callable[[Topology, Path], None]
 
@@ -49,7 +49,7 @@ from media_routing import (
     queues,
     router,
 )
-from routewright.runtime.route import Route
+from routewright.runtime.router.route import Route
 
 task: TaskName = "media.RotateImage"
 exchange: ExchangeName = "tasks"

@@ -74,10 +74,10 @@ def test_what_is_generated_imports_only_the_runtime_and_kombu() -> None:
 
 
 def test_a_router_needs_neither_the_compiler_nor_what_it_uses() -> None:
-    program = "import sys, routewright.runtime.route; print(*sys.modules)"
+    program = "import sys, routewright.runtime.router.route; print(*sys.modules)"
     result = subprocess.run(
         [sys.executable, "-I", "-c", program], capture_output=True, text=True, check=True
     )
     loaded = set(result.stdout.split())
-    assert "routewright.runtime.route" in loaded
+    assert "routewright.runtime.router.route" in loaded
     assert not loaded & {"routewright.compiler", *COMPILER_ONLY}

@@ -8,11 +8,11 @@ from typing import Any
 
 from private_nodes import Broker
 
-from routewright.compiler.broker.deploy import Deployed, deploy
-from routewright.compiler.broker.opening import opened
-from routewright.compiler.broker.planning import plan_for
+from routewright.compiler.broker.open_session import opened
 from routewright.compiler.broker.session import Session
-from routewright.compiler.topology import Topology
+from routewright.compiler.executor.deploy import Deployed, deploy
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.planner.make_plan import plan_for
 
 
 @contextmanager

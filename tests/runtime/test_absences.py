@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from routewright.runtime.absences import AWAY, Absences
+from routewright.runtime.worker.absences import AWAY, Absences
 
 
 class Clock:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from routewright.runtime import SoftTimeLimitExceeded, Worker
-from routewright.runtime.limits import Limited, Limits
+from routewright.runtime.worker.limits import Limited, Limits
 
 Eventually = Callable[..., None]
 

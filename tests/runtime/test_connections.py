@@ -18,11 +18,11 @@ from routewright.runtime import (
     InvalidOption,
     LoginRefused,
     TaskSet,
-    confirming,
     establish_connection,
-    pulse,
 )
-from routewright.runtime import app as apps
+from routewright.runtime.api import app as apps
+from routewright.runtime.sending import confirming_link as confirming
+from routewright.runtime.transport import pulse
 
 Eventually = Callable[..., None]
 

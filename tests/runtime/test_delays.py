@@ -15,7 +15,7 @@ from kombu.connection import Connection
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker import apply_topology
-from routewright.compiler.delays import entry
+from routewright.compiler.lowering.delays import entry
 from routewright.runtime import (
     App,
     InvalidOption,
@@ -24,10 +24,10 @@ from routewright.runtime import (
     Router,
     Task,
     TaskRevoked,
-    later,
-    worker,
 )
-from routewright.runtime.delays import DelayLadder
+from routewright.runtime.router.delay_ladder import DelayLadder
+from routewright.runtime.sending import delaying as later
+from routewright.runtime.worker import worker
 
 Eventually = Callable[..., None]
 

@@ -12,8 +12,8 @@ import pytest
 from private_nodes import Broker, until
 
 from routewright.runtime import App, Group, Route, Router, Worker, WorkerLost
-from routewright.runtime.broker import Broker as Address
-from routewright.runtime.parked import ParkedQueue
+from routewright.runtime.parking.parked_queue import ParkedQueue
+from routewright.runtime.transport.broker import Broker as Address
 
 pytestmark = pytest.mark.broker
 Eventually = Callable[..., None]

@@ -10,10 +10,10 @@ from random_topologies import random_message, random_topology
 
 from routewright.compiler.emit import Stamp
 from routewright.compiler.emit.router import router
-from routewright.compiler.routing import Outcome, Routing
-from routewright.compiler.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.routing.routing import Outcome, Routing
 from routewright.runtime import Router
-from routewright.runtime.exchanges import Reached
+from routewright.runtime.router.exchanges import Reached
 
 
 def generated(topology: Topology) -> Router[str]:

@@ -15,9 +15,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from routewright.runtime.errors import EncodeError
-from routewright.runtime.frames import publish_address, publish_frames, publish_properties
-from routewright.runtime.message import Envelope, Message
-from routewright.runtime.outgoing import check_headers
+from routewright.runtime.messages.message import Envelope, Message
+from routewright.runtime.transport.encode import publish_address, publish_frames, publish_properties
+from routewright.runtime.transport.envelopes import check_headers
 
 
 class Socket:

@@ -32,7 +32,7 @@ from routewright.runtime import (
     Worker,
     establish_connection,
 )
-from routewright.runtime import app as apps
+from routewright.runtime.api import app as apps
 
 pytestmark = pytest.mark.broker
 

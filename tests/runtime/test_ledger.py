@@ -5,11 +5,11 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any
 
-from routewright.runtime.dispatch import Dispatch
 from routewright.runtime.errors import Nacked, Unroutable
-from routewright.runtime.ledger import Ledger
-from routewright.runtime.message import Message
-from routewright.runtime.route import Route
+from routewright.runtime.messages.message import Message
+from routewright.runtime.router.route import Route
+from routewright.runtime.sending.dispatch import Dispatch
+from routewright.runtime.sending.ledger import Ledger
 
 
 def dispatch(task_id: str) -> Dispatch:

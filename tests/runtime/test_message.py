@@ -6,9 +6,9 @@ from uuid import RFC_4122, UUID
 
 import pytest
 
-from routewright.runtime.brief import brief
 from routewright.runtime.errors import EncodeError, MalformedMessage
-from routewright.runtime.message import Envelope, Message, new_id
+from routewright.runtime.messages.message import Envelope, Message, new_id
+from routewright.runtime.messages.short_repr import brief
 
 JSON = {"application/json"}
 

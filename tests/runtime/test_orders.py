@@ -16,7 +16,7 @@ import amqp
 import pytest
 from private_nodes import Broker, Cable, until
 
-from routewright.runtime.orders import ANSWERS, STAND_IN, WORKER
+from routewright.runtime.messages.orders import ANSWERS, STAND_IN, WORKER
 
 pytestmark = pytest.mark.broker
 Eventually = Callable[..., None]

@@ -14,9 +14,9 @@ import pytest
 from private_nodes import Redis, until
 
 from routewright.runtime import Task
-from routewright.runtime.message import Message
-from routewright.runtime.outcome import Outcome
-from routewright.runtime.progress import Progress
+from routewright.runtime.messages.message import Message
+from routewright.runtime.messages.outcome import Outcome
+from routewright.runtime.results.progress import Progress
 
 MESSAGE = Message("t", "id", reply_to="queue")
 
@@ -74,7 +74,10 @@ def count(self, number):
 def test_each_process_of_a_worker_tells(rabbit: Any, way: str, tmp_path: Path) -> None:
     (tmp_path / "counting.py").write_text(PROCESSES)
     (tmp_path / "where").write_text(f"{rabbit.url} {rabbit.queue} {way}")
-    code = "from routewright.runtime.command import run_worker; run_worker('counting:app', 'group')"
+    code = (
+        "from routewright.runtime.worker.command import run_worker; "
+        "run_worker('counting:app', 'group')"
+    )
     app = rabbit.app("t", results=way)
     with subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path) as worker:
         try:

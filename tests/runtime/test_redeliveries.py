@@ -13,11 +13,11 @@ import pytest
 from private_nodes import Broker, Cable, RabbitMQ, Redis
 
 from routewright.runtime import Route
-from routewright.runtime.consumer import Delivery
-from routewright.runtime.message import Envelope
-from routewright.runtime.parking import requeued
-from routewright.runtime.redeliveries import Redeliveries
-from routewright.runtime.settlement import Settlement, Word
+from routewright.runtime.messages.message import Envelope
+from routewright.runtime.parking.parking import requeued
+from routewright.runtime.transport.consumer import Delivery
+from routewright.runtime.worker.redeliveries import Redeliveries
+from routewright.runtime.worker.settlement import Settlement, Word
 
 Eventually = Callable[..., None]
 

@@ -28,11 +28,10 @@ from routewright.runtime import (
     TaskRevoked,
     TaskSet,
     TimeLimitExceeded,
-    redis_results,
-    redis_store,
 )
-from routewright.runtime.outcome import Outcome
-from routewright.runtime.retries import RetryPolicy
+from routewright.runtime.messages.outcome import Outcome
+from routewright.runtime.results import redis_results, redis_store
+from routewright.runtime.router.retry_policy import RetryPolicy
 
 ID = "5e4c8a4e-0000-4000-8000-000000000001"
 
@@ -517,8 +516,8 @@ def test_a_forked_child_may_ask_too(results: str, tmp_path: Path) -> None:
     script.write_text(f"""
 import os
 from routewright.runtime import App, Route, Router, ResultTimeout
-from routewright.runtime.outcome import Outcome
-from routewright.runtime.retries import RetryPolicy
+from routewright.runtime.messages.outcome import Outcome
+from routewright.runtime.router.retry_policy import RetryPolicy
 
 router = Router(
     topology="forks", source="", target="rabbitmq-3.10", vhost=None,

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from routewright.runtime import NoResult, ResultTimeout, TaskFailed, TaskRevoked
-from routewright.runtime.outcome import Outcome
-from routewright.runtime.remote import decode_exception, encode_exception
+from routewright.runtime.messages.exceptions import decode_exception, encode_exception
+from routewright.runtime.messages.outcome import Outcome
 
 
 class Refusal(Exception):
@@ -229,7 +229,7 @@ def test_what_a_task_sends_is_its_child(memory: Any) -> None:
 
     @app.task(name="t")
     def child() -> None:
-        from routewright.runtime.message import running  # noqa: PLC0415
+        from routewright.runtime.messages.message import running  # noqa: PLC0415
 
         seen.append(running.get())
 

@@ -13,10 +13,10 @@ import pytest
 from project import Project
 from redis import Redis as Client
 
-from routewright.runtime import broker as brokers
-from routewright.runtime.broker import Broker
-from routewright.runtime.consumer import Delivery, consumer_of
-from routewright.runtime.waker import Waker
+from routewright.runtime.transport import broker as brokers
+from routewright.runtime.transport.broker import Broker
+from routewright.runtime.transport.consumer import Delivery, consumer_of
+from routewright.runtime.transport.waker import Waker
 
 pytestmark = pytest.mark.redis
 Eventually = Callable[..., None]

@@ -28,7 +28,7 @@ from routewright.runtime import (
     UnknownTask,
     Unroutable,
 )
-from routewright.runtime.sendable import bind_arguments
+from routewright.runtime.api.any_task import bind_arguments
 
 Eventually = Callable[..., None]
 

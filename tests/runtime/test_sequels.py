@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from routewright.runtime import MalformedMessage, UnsupportedSequel
-from routewright.runtime.message import Envelope, Message
-from routewright.runtime.sequels import (
+from routewright.runtime.messages.message import Envelope, Message
+from routewright.runtime.messages.sequels import (
     MAX_DEPTH,
     MAX_TOGETHER,
     NOTHING,

@@ -10,10 +10,10 @@ from amqp.basic_message import Message as AmqpMessage
 from hypothesis import given
 from hypothesis import strategies as st
 
-from routewright.runtime.frames import publish_properties
-from routewright.runtime.incoming import envelope_of
-from routewright.runtime.message import Envelope, Message
-from routewright.runtime.tables import Uncommon, read_envelope
+from routewright.runtime.messages.message import Envelope, Message
+from routewright.runtime.transport.decode import Uncommon, read_envelope
+from routewright.runtime.transport.encode import publish_properties
+from routewright.runtime.transport.incoming import envelope_of
 
 SHORT = st.text(max_size=60)
 VALUES = st.recursive(

@@ -15,10 +15,10 @@ from private_nodes.ports import Ports
 from private_nodes.tls import Authority, TlsRabbitMQ
 
 from routewright.runtime import BrokerUnreachable, InvalidOption
-from routewright.runtime.broker import Broker
 from routewright.runtime.errors import StoreUnreachable
-from routewright.runtime.parked import ParkedQueue
-from routewright.runtime.redis_store import RedisStore
+from routewright.runtime.parking.parked_queue import ParkedQueue
+from routewright.runtime.results.redis_store import RedisStore
+from routewright.runtime.transport.broker import Broker
 
 Eventually = Callable[..., None]
 ANOTHER_HOST = "has a certificate that is not for `localhost`"

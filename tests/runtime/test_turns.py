@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from routewright.runtime.turns import Turns
+from routewright.runtime.sending.fair_semaphore import Turns
 
 Eventually = Callable[..., None]
 

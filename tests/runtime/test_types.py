@@ -75,9 +75,12 @@ def test_a_type_checker_refuses_wrong_arguments(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("module", "without"),
     [
-        ("routewright.runtime.route", "kombu amqp yaml pydantic jinja2 routewright.compiler"),
+        (
+            "routewright.runtime.router.route",
+            "kombu amqp yaml pydantic jinja2 routewright.compiler",
+        ),
         ("routewright.runtime", "kombu amqp yaml pydantic jinja2 routewright.compiler"),
-        ("routewright.runtime.command", "pydantic jinja2 routewright.compiler"),
+        ("routewright.runtime.worker.command", "pydantic jinja2 routewright.compiler"),
     ],
 )
 def test_importing_the_runtime_brings_no_more_than_it_needs(module: str, without: str) -> None:
@@ -91,7 +94,7 @@ def test_importing_the_runtime_brings_no_more_than_it_needs(module: str, without
 
 NAMED = """
 from routewright.runtime import App, Router, Task
-from routewright.runtime.remote import decode_exception, encode_exception
+from routewright.runtime.messages.exceptions import decode_exception, encode_exception
 
 router = Router(topology="", source="", target="", vhost=None, routes=[], groups=[])
 the_app = App(router, "memory://")

@@ -12,7 +12,7 @@ import pytest
 from private_nodes import Redis, until
 
 from routewright.runtime import AsyncResult, NoResult, ResultTimeout, TaskSet, TaskSetResult
-from routewright.runtime.outcome import Outcome
+from routewright.runtime.messages.outcome import Outcome
 
 MANY, THREADS = 5_000, 8
 

@@ -27,12 +27,12 @@ from routewright.runtime import (
     Worker,
     WorkerUsageError,
 )
-from routewright.runtime.broker import LinkLost
-from routewright.runtime.command import load_app, run_worker
-from routewright.runtime.consumer import Delivery, PollingConsumer
-from routewright.runtime.duties import accepted
-from routewright.runtime.message import Envelope
-from routewright.runtime.settlement import Settlement, Word
+from routewright.runtime.messages.message import Envelope
+from routewright.runtime.transport.broker import LinkLost
+from routewright.runtime.transport.consumer import Delivery, PollingConsumer
+from routewright.runtime.worker.command import load_app, run_worker
+from routewright.runtime.worker.settlement import Settlement, Word
+from routewright.runtime.worker.startup_checks import accepted
 
 Eventually = Callable[..., None]
 GOOD: Any = {
@@ -333,7 +333,7 @@ def test_a_pause_grows_while_connections_last_only_moments(
         raise LinkLost("again")
 
     monkeypatch.setattr(PollingConsumer, "wait", lose)
-    monkeypatch.setattr("routewright.runtime.worker.BACKOFF", (0.01, 1.0))
+    monkeypatch.setattr("routewright.runtime.worker.worker.BACKOFF", (0.01, 1.0))
     app = memory.app("t")
     app.task(name="t")(lambda: None)
     with memory.worker(app) as worker:
@@ -458,7 +458,9 @@ def jobs(rabbit: Any, tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], P
     """A worker process that runs two tasks at a time, and the folder they work in."""
     (tmp_path / "jobs.py").write_text(JOBS)
     (tmp_path / "where").write_text(f"{rabbit.url} {rabbit.queue}")
-    code = "from routewright.runtime.command import run_worker; run_worker('jobs:app', 'group')"
+    code = (
+        "from routewright.runtime.worker.command import run_worker; run_worker('jobs:app', 'group')"
+    )
     with subprocess.Popen(
         [sys.executable, "-c", code], cwd=tmp_path, stderr=subprocess.PIPE, text=True
     ) as process:

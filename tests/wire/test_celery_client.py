@@ -21,7 +21,7 @@ from kombu.connection import Connection
 from private_nodes import Broker
 
 from routewright.runtime import App
-from routewright.runtime.message import running
+from routewright.runtime.messages.message import running
 
 pytestmark = pytest.mark.broker
 

@@ -16,9 +16,9 @@ from kombu.connection import Connection
 from kombu.entity import Exchange
 from private_nodes import Broker
 
-from routewright.compiler.task_names import named
-from routewright.compiler.templates import placeholders
-from routewright.compiler.topology import Task
+from routewright.compiler.model.task_keys import placeholders
+from routewright.compiler.model.task_names import named
+from routewright.compiler.model.topology import Task
 from routewright.runtime import (
     App,
     InvalidOption,
@@ -26,7 +26,7 @@ from routewright.runtime import (
     UnknownTask,
     Unroutable,
 )
-from routewright.runtime.message import PROTOCOL_HEADERS
+from routewright.runtime.messages.message import PROTOCOL_HEADERS
 
 pytestmark = pytest.mark.broker
 

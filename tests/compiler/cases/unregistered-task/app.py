@@ -1,7 +1,7 @@
 """An application that does not agree with its topology."""
 
 from routewright.runtime import App
-from routewright.runtime.route import Router
+from routewright.runtime.router.route import Router
 
 app = App(
     Router(topology="t", source="", target="memory", vhost=None, routes=(), groups=()),

@@ -1,0 +1,277 @@
+"""A plan as JSON, and back. It has everything that an apply needs, and no credentials."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+
+from routewright.compiler.keys.header_sets import printed
+from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue
+from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
+from routewright.compiler.plan.fingerprint import Concerns
+from routewright.compiler.plan.plan import Plan
+from routewright.compiler.plan.steps import (
+    Change,
+    Disown,
+    Move,
+    Own,
+    Release,
+    RemoveExchange,
+    RemovePolicy,
+    RemoveQueue,
+    Replace,
+    SetPolicy,
+    Step,
+    Unbind,
+)
+from routewright.compiler.plan.text import verdict
+
+FORMAT = 1
+
+
+class MalformedPlan(ValueError):
+    """A file is no plan, or one of another release; one line says why."""
+
+
+def to_json(plan: Plan) -> str:
+    """The plan for a file, and for programs.
+
+    It ends with a digest of all the rest, by which a file that was changed since is known.
+    """
+    found = _told(plan)
+    return json.dumps({**found, "digest": _digest(found)}, indent=2)
+
+
+def _digest(found: Mapping[str, Any]) -> str:
+    rest = {name: it for name, it in found.items() if name != "digest"}
+    return "sha256:" + sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+def _told(plan: Plan) -> dict[str, Any]:
+    return {
+        "format": FORMAT,
+        "topology": plan.topology,
+        "vhost": plan.vhost,
+        "verdict": verdict(plan),
+        "fingerprint": plan.fingerprint,
+        "needs": list(plan.codes),
+        "steps": [_step(it) for it in plan.steps],
+        **({"held": [_step(it) for it in plan.held]} if plan.held else {}),
+        "differences": [
+            {
+                "exchange": it.exchange,
+                "witness": it.witness,
+                "kind": it.kind,
+                "before": list(it.before),
+                "after": list(it.after),
+                **({"headers": printed(it.headers)} if it.headers else {}),
+            }
+            for it in plan.differences
+        ],
+        "violations": [
+            {
+                "harm": it.harm,
+                "exchange": it.exchange,
+                "witness": it.witness,
+                "before": it.before,
+                "meanwhile": it.meanwhile,
+                "after": it.after,
+                **({"headers": printed(it.headers)} if it.headers else {}),
+            }
+            for it in plan.violations
+        ],
+        "conflicts": [str(it) for it in plan.conflicts],
+        "foreign": list(plan.foreign),
+        "in_use": list(plan.in_use),
+        "undecided": list(plan.undecided),
+        "notes": list(plan.notes),
+        "concerns": {
+            "exchanges": sorted(plan.concerns.exchanges),
+            "queues": sorted(plan.concerns.queues),
+        },
+    }
+
+
+def from_json(name: str, data: bytes) -> Plan:
+    """The plan in a file: what an apply needs of it.
+
+    Raises:
+        MalformedPlan: it is none, of a format that is not known here, or not as it was made.
+    """
+    try:
+        found = json.loads(data)
+        _need_whole(found, name)
+        return Plan(
+            str(found["topology"]),
+            str(found["vhost"]),
+            str(found["fingerprint"]),
+            Concerns(
+                frozenset(found["concerns"]["exchanges"]), frozenset(found["concerns"]["queues"])
+            ),
+            tuple(_read_step(it) for it in found["steps"]),
+            foreign=tuple(found["foreign"]),
+            in_use=tuple(found["in_use"]),
+        )
+    except MalformedPlan:
+        raise
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise MalformedPlan(f"{name} is no plan of routewright's: {error}") from None
+
+
+def _need_whole(found: Any, name: str) -> None:
+    if not isinstance(found, dict) or "format" not in found:
+        raise MalformedPlan(f"{name} is no plan of routewright's")
+    if found["format"] != FORMAT:
+        raise MalformedPlan(
+            f"{name} is a plan of format {found['format']}, and this release reads {FORMAT}: "
+            "make a new plan"
+        )
+    if "digest" not in found:
+        raise MalformedPlan(f"{name} is no plan of routewright's: it has no digest")
+    if found["digest"] != _digest(found):
+        raise MalformedPlan(f"{name} was changed after the plan was made: make a new plan")
+
+
+def _step(step: Step) -> dict[str, Any]:
+    return {
+        **_change(step.change),
+        "why": step.why,
+        **({"destroys": step.destroys} if step.destroys else {}),
+        **({"code": step.code} if step.code else {}),
+        **({"withheld": True} if step.withheld else {}),
+    }
+
+
+def _read_step(row: Mapping[str, Any]) -> Step:
+    return Step(
+        _read_change(row),
+        str(row["why"]),
+        str(row.get("destroys", "")),
+        row.get("code"),
+        bool(row.get("withheld", False)),
+    )
+
+
+def _change(change: Change) -> dict[str, Any]:
+    match change:
+        case DeclareExchange(exchange):
+            return {"do": "create", "exchange": _exchange(exchange)}
+        case DeclareQueue(queue):
+            return {"do": "create", "queue": _queue(queue)}
+        case Bind(binding, new):
+            return {"do": "add", "binding": _binding(binding), **({} if new else {"again": True})}
+        case Unbind(binding):
+            return {"do": "remove", "binding": _binding(binding)}
+        case RemoveQueue(queue):
+            return {"do": "remove", "queue": _queue(queue)}
+        case RemoveExchange(exchange, with_bindings):
+            row = {"do": "remove", "exchange": _exchange(exchange)}
+            return {**row, "with_bindings": True} if with_bindings else row
+        case SetPolicy(policy):
+            return {"do": "set", "policy": _policy(policy)}
+        case RemovePolicy(policy):
+            return {"do": "remove", "policy": _policy(policy)}
+        case Own(topology, kind, name):
+            return {"do": "mark", "owner": topology, "kind": kind, "name": name}
+        case Disown(topology, kind, name):
+            return {"do": "unmark", "owner": topology, "kind": kind, "name": name}
+        case Replace(Queue() as old, Queue() as new):
+            return {"do": "replace", "queue": _queue(old), "with": _queue(new)}
+        case Replace(Exchange() as old, Exchange() as new):
+            return {"do": "replace", "exchange": _exchange(old), "with": _exchange(new)}
+        case Move(source, destination, keeps_keys):
+            keys = {"keys": "kept"} if keeps_keys else {}
+            return {"do": "move", "queue": _queue(source), "to": _queue(destination), **keys}
+        case Release(queue, destination):
+            return {"do": "release", "queue": _queue(queue), "to": _queue(destination)}
+    raise AssertionError(f"a replacement of one kind by another: {change}")
+
+
+def _read_change(row: Mapping[str, Any]) -> Change:
+    do = row["do"]
+    if do in ("mark", "unmark"):
+        return (Own if do == "mark" else Disown)(row["owner"], row["kind"], row["name"])
+    match do, row:
+        case "create", {"exchange": it}:
+            return DeclareExchange(_read_exchange(it))
+        case "create", {"queue": it}:
+            return DeclareQueue(_read_queue(it))
+        case "add", {"binding": it}:
+            return Bind(_read_binding(it), new=not row.get("again", False))
+        case "remove", {"binding": it}:
+            return Unbind(_read_binding(it))
+        case "remove", {"queue": it}:
+            return RemoveQueue(_read_queue(it))
+        case "remove", {"exchange": it}:
+            return RemoveExchange(_read_exchange(it), bool(row.get("with_bindings", False)))
+        case "set", {"policy": it}:
+            return SetPolicy(_read_policy(it))
+        case "remove", {"policy": it}:
+            return RemovePolicy(_read_policy(it))
+        case "move", {"queue": source, "to": destination}:
+            return Move(_read_queue(source), _read_queue(destination), row.get("keys") == "kept")
+        case "release", {"queue": queue, "to": destination}:
+            return Release(_read_queue(queue), _read_queue(destination))
+        case "replace", {"queue": old, "with": new}:
+            return Replace(_read_queue(old), _read_queue(new))
+        case "replace", {"exchange": old, "with": new}:
+            return Replace(_read_exchange(old), _read_exchange(new))
+    raise MalformedPlan(f"a plan has a step that is not known here: {do}")
+
+
+def _exchange(it: Exchange) -> dict[str, Any]:
+    flags = {"durable": it.durable, "auto_delete": it.auto_delete, "internal": it.internal}
+    return {"name": it.name, "type": it.type, **flags, "arguments": _plain(it.arguments)}
+
+
+def _read_exchange(row: Mapping[str, Any]) -> Exchange:
+    flags = (row["durable"], row["auto_delete"], row["internal"])
+    return Exchange(row["name"], row["type"], *flags, row["arguments"])
+
+
+def _queue(it: Queue) -> dict[str, Any]:
+    flags = {"durable": it.durable, "auto_delete": it.auto_delete}
+    return {"name": it.name, **flags, "arguments": _plain(it.arguments)}
+
+
+def _read_queue(row: Mapping[str, Any]) -> Queue:
+    return Queue(row["name"], row["durable"], row["auto_delete"], row["arguments"])
+
+
+def _binding(it: Binding) -> dict[str, Any]:
+    kind = "queue" if isinstance(it.destination, Queue) else "exchange"
+    ends = {"source": it.source.name, "destination": it.destination.name, "destination_type": kind}
+    return {**ends, "routing_key": it.key, "arguments": _plain(it.arguments)}
+
+
+def _read_binding(row: Mapping[str, Any]) -> Binding:
+    """A binding whose ends have names alone, which is what an apply needs of them."""
+    end = Queue if row["destination_type"] == "queue" else Exchange
+    source, destination = Exchange(row["source"]), end(row["destination"])
+    return Binding(source, destination, row["routing_key"], row["arguments"])
+
+
+def _policy(it: Policy) -> dict[str, Any]:
+    return {
+        "name": it.name,
+        "pattern": it.pattern,
+        "definition": _plain(it.definition),
+        "priority": it.priority,
+        "apply_to": it.apply_to,
+    }
+
+
+def _read_policy(row: Mapping[str, Any]) -> Policy:
+    known = (row["name"], row["pattern"], row["definition"], row["priority"], row["apply_to"])
+    return Policy(*known)
+
+
+def _plain(value: Any) -> Any:
+    """Any mapping or sequence as one that json can write."""
+    if hasattr(value, "keys"):
+        return {name: _plain(value[name]) for name in value}
+    if isinstance(value, (list, tuple)):
+        return [_plain(it) for it in value]
+    return value

@@ -1,0 +1,62 @@
+"""What would be done to a broker; `planning` makes it and `deploy` carries it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from routewright.compiler.plan.changes import Bind, Conflict
+from routewright.compiler.plan.fingerprint import Concerns
+from routewright.compiler.plan.steps import Step
+
+if TYPE_CHECKING:  # a plan that is read from a file has none of these
+    from routewright.compiler.analysis.compare import Difference
+    from routewright.compiler.plan.approvals import Code
+    from routewright.compiler.planner.simulate import Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What would be done to a broker, and what was seen of it when that was decided."""
+
+    topology: str
+    vhost: str
+    fingerprint: str
+    concerns: Concerns
+    steps: tuple[Step, ...] = ()
+    held: tuple[Step, ...] = ()  # left out, for want of leave
+    differences: tuple[Difference, ...] = ()
+    violations: tuple[Violation, ...] = ()  # the first of each kind
+    undecided: tuple[str, ...] = ()
+    carried_over: tuple[str, ...] = ()
+    conflicts: tuple[Conflict, ...] = ()
+    foreign: tuple[str, ...] = ()
+    in_use: tuple[str, ...] = ()  # what stays for others' sake, a sentence for each
+    notes: tuple[str, ...] = ()
+
+    @property
+    def pending(self) -> tuple[Step, ...]:
+        """The steps that an apply carries out."""
+        return tuple(it for it in self.steps if not it.withheld)
+
+    @property
+    def changing(self) -> tuple[Step, ...]:
+        """The steps that change something, or would; bindings made once more do not."""
+        return tuple(
+            it for it in self.steps if not (isinstance(it.change, Bind) and not it.change.new)
+        )
+
+    @property
+    def codes(self) -> tuple[Code, ...]:
+        """What has to be allowed for all of it."""
+        return tuple(sorted({it.code for it in self.pending if it.code}))
+
+    @property
+    def replacements(self) -> tuple[Step, ...]:
+        """What cannot be changed, and is not carried out."""
+        return tuple(it for it in self.steps if it.withheld)
+
+    @property
+    def obstacles(self) -> bool:
+        """Whether something is left that no apply of this plan does, or does without harm."""
+        return bool(self.replacements or self.foreign or self.in_use or self.violations)

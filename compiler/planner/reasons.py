@@ -1,0 +1,217 @@
+"""Says of each step why it is made and what it could destroy, and of a plan what is to be known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+
+from routewright.compiler.broker.inspect import Live
+from routewright.compiler.model.topology import Exchange, Queue, Topology
+from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
+from routewright.compiler.plan.standin_names import PREFIX as STANDS_IN
+from routewright.compiler.plan.steps import (
+    Change,
+    Disown,
+    Move,
+    Own,
+    Release,
+    RemoveExchange,
+    RemovePolicy,
+    RemoveQueue,
+    Replace,
+    SetPolicy,
+    Step,
+    Unbind,
+)
+from routewright.compiler.planner.differences import Differences, conflicts_between
+from routewright.compiler.planner.needed_approvals import Codes
+from routewright.compiler.planner.obstacle import obstacle
+from routewright.compiler.planner.order import Ordered
+from routewright.compiler.planner.sends_by_name import senders
+
+
+class Describe:
+    """Says of each change why it is made, and what it could destroy."""
+
+    def __init__(self, live: Live, first: Live, wanted: Topology, codes: Codes) -> None:
+        self._live, self._first, self._wanted, self._codes = live, first, wanted, codes
+        self._bound = {it.identity for it in wanted.bindings}
+
+    def step(self, change: Change) -> Step:
+        """The step that makes a change."""
+        return Step(
+            change,
+            self._why(change),
+            self._destroys(change),
+            self._codes.of(change),
+            withheld=isinstance(change, Replace)
+            and obstacle(change, self._live, self._wanted) is not None,
+        )
+
+    def _why(self, change: Change) -> str:
+        if _stands_in(change):
+            return "stands in while bindings change"
+        match change:
+            case Own():
+                return "to know it again when it is declared no more"
+            case DeclareExchange() | DeclareQueue():
+                return "declared, and not there"
+            case Bind(_, new):
+                return "declared, and not there" if new else "declared, and AMQP cannot tell"
+            case Unbind(binding):
+                again = binding.identity in self._bound
+                return "made again once it leads elsewhere" if again else "not declared any more"
+            case SetPolicy(policy):
+                there = policy.name in self._live.topology.policies
+                return "declared otherwise" if there else "declared, and not there"
+            case Replace(old, new):
+                what = ", ".join(_differing(old, new))
+                why = obstacle(change, self._live, self._wanted)
+                return f"{what} cannot be changed" + (f", and {why}" if why else "")
+            case RemoveQueue(queue) if queue.name in self._wanted.queues:
+                return self._why_anew(queue, self._wanted.queues[queue.name])
+            case RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
+                return self._why_anew(exchange, self._wanted.exchanges[exchange.name])
+            case Release(queue):
+                return _who_leaves(self._first, queue)
+            case Move():
+                return "each confirmed there before it is gone here"
+            case RemoveExchange() | RemoveQueue() | RemovePolicy():
+                return "owned, and not declared any more"
+            case Disown():
+                return "not declared any more"
+
+    def _why_anew(self, old: Exchange | Queue, new: Exchange | Queue) -> str:
+        return f"{', '.join(_differing(old, new))} cannot be changed, and it is made anew"
+
+    def _destroys(self, change: Change) -> str:
+        match change:
+            case RemoveQueue(queue):
+                return f"{self._counts(queue)}; {_how_removed(queue)}"
+            case RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
+                return f"publishing to `{exchange.name}` fails with 404 until the next step"
+            case RemoveExchange(exchange) if not exchange.name.startswith(STANDS_IN):
+                return f"publishing to `{exchange.name}` fails with 404 from then on"
+            case DeclareExchange() if self._codes.of(change) == "lose-keys":
+                return "keys that fell to its alternate exchange reach no queue in the end"
+            case DeclareExchange() | DeclareQueue() if self._codes.of(change):
+                thing = change.exchange if isinstance(change, DeclareExchange) else change.queue
+                lost = ", ".join(senders(thing, self._live.topology, self._wanted))
+                return f"lost if it comes between this step and the last: {lost}"
+            case Replace(Queue() as queue, _):
+                return self._counts(queue)
+            case Replace(Exchange() as exchange, _):
+                return f"publishing to `{exchange.name}` fails with 404 while it is made anew"
+            case Unbind(binding) if self._codes.of(change) == "remove-exchange":
+                name = binding.destination.name
+                return f"what is still published to `{binding.source.name}` misses `{name}`"
+            case Unbind(binding) if self._codes.of(change):
+                return f"keys that match `{binding.key}` reach no queue from then on"
+            case RemovePolicy(policy) if not _stands_in(change):
+                loses = f"what it matches loses {', '.join(sorted(policy.definition))}"
+                over = self._over_limit(self._codes.tightened_by(policy))
+                return f"{loses}; {over}" if over else loses
+            case SetPolicy(policy) if self._codes.of(change) == "remove-policy":
+                return "a queue that is not declared any more loses its dead-letter exchange"
+            case SetPolicy() if self._codes.of(change) == "lose-keys":
+                key = self._codes.fallen
+                return f"keys that fell to an alternate exchange, as `{key}`, reach no queue then"
+            case SetPolicy(policy):
+                return self._over_limit(self._codes.tightened_by(policy))
+            case Move(queue) if self._codes.of(change):
+                return self._over_limit([queue.name])
+            case _:
+                return ""
+
+    def _over_limit(self, queues: Sequence[str]) -> str:
+        counts = (f"`{it}` has {self._first.counts_of(it).messages}" for it in queues[:5])
+        return f"messages over the new limit: {', '.join(counts)}" if queues else ""
+
+    def _counts(self, queue: Queue) -> str:
+        counts = self._first.counts_of(queue.name)
+        messages = f"{counts.messages:,} message{'' if counts.messages == 1 else 's'}"
+        return f"{messages}, {counts.consumers} consumer{'' if counts.consumers == 1 else 's'}"
+
+
+def _who_leaves(live: Live, queue: Exchange | Queue) -> str:
+    if queue.name not in live.topology.queues:
+        return "those that have moved there"
+    workers, others = live.workers_of(queue.name)
+    told = f"{workers} consumer{'' if workers == 1 else 's'} of workers told to move"
+    return f"{told}, {others} other{'' if others == 1 else 's'} waited for"
+
+
+def _how_removed(queue: Queue) -> str:
+    if queue.type == "classic":
+        return "refused by the broker unless empty and unused"
+    return (
+        f"refused unless empty and unused, which of a {queue.type} queue is seen right before: "
+        "what the default exchange puts there in that moment goes with it"
+    )
+
+
+def _differing(old: Exchange | Queue, new: Exchange | Queue) -> Iterator[str]:
+    for it in conflicts_between(old, new):
+        yield f"`{it.argument}`"
+
+
+def _stands_in(change: Change) -> bool:
+    names: tuple[str, ...] = ()
+    match change:
+        case Bind(binding) | Unbind(binding):
+            names = (binding.source.name, binding.destination.name)
+        case DeclareExchange(exchange) | RemoveExchange(exchange):
+            names = (exchange.name,)
+        case Own(_, _, name) | Disown(_, _, name):
+            names = (name,)
+        case DeclareQueue(queue) | RemoveQueue(queue):
+            names = (queue.name,)
+        case SetPolicy(policy) | RemovePolicy(policy):
+            names = (policy.name,)
+        case _:
+            pass
+    return any(it.startswith(STANDS_IN) for it in names)
+
+
+def notes(
+    found: Differences, live: Live, parts: Iterable[Ordered], replaced: Collection[Replace]
+) -> Iterator[str]:
+    """What a reader of a plan has to know beside its steps."""
+    yield from live.unseen
+    for it in replaced:
+        if isinstance(it.new, Exchange):
+            yield (
+                f"{it} is made anew: publishers are told 404 by the broker for a moment, and have "
+                "to publish again what was not confirmed"
+            )
+            continue
+        yield (
+            f"{it} is replaced: {_who_leaves(live, it.old)}, before anything is changed. What is "
+            "published to it by name through the default exchange while it is made anew "
+            "reaches no queue; messages that wait in it come after newer ones"
+        )
+    anew = {it.new.name for it in replaced}
+    for conflict in found.conflicts:
+        if conflict.argument == "type" and conflict.name not in anew:
+            yield (
+                f"exchange `{conflict.name}` keeps its bindings as they are until its type is "
+                "changed: those that are declared mean something else to it"
+            )
+    if found.unowned:
+        listed = ", ".join(f"{kind} `{name}`" for kind, name in found.unowned[:5])
+        more = f" and {len(found.unowned) - 5} more" if len(found.unowned) > 5 else ""  # noqa: PLR2004
+        yield (
+            f"not owned, and therefore never removed: {listed}{more}; --adopt takes over "
+            "what is there"
+        )
+    carried_over = {name: None for part in parts for name in part.carried_over}
+    undecided = {name: None for part in parts for name in part.undecided}
+    for exchange in carried_over:
+        yield (
+            f"the bindings of exchange `{exchange}` cannot change one by one without losing or "
+            "doubling a key, so that exchanges stand in for it meanwhile"
+        )
+    for exchange in undecided:
+        yield (
+            f"nothing is proved of exchange `{exchange}`: its keys fall into too many classes, or "
+            "meet an exchange of a plugin's type"
+        )

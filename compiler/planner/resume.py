@@ -1,0 +1,149 @@
+"""Going on with exchanges that stand in, where an earlier apply was killed between its steps.
+
+Nothing is remembered of that apply but what stands on the broker. As long as not everything has
+been switched over, its way is taken up where it ended: the broker is pictured as it was before, the
+plan is made for that, with the same names, and what is done of it already is left out. So each
+apply gets further, however early it is killed. After that, or where what stands there is not what
+would be put there now, a plan is made for the broker as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from routewright.compiler.broker.inspect import Live
+from routewright.compiler.model.topology import Binding, Exchange, Topology
+from routewright.compiler.plan.changes import Bind, DeclareExchange
+from routewright.compiler.plan.ownership import Owned
+from routewright.compiler.plan.standin_names import copy_name, read_name
+from routewright.compiler.plan.steps import Change, Disown, RemoveExchange, Unbind
+from routewright.compiler.planner.differences import alike
+from routewright.compiler.planner.order import Ordered, judged
+from routewright.compiler.planner.predicted_host import remaining
+from routewright.compiler.planner.simulated_host import State
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What stands in since an earlier apply, and the broker as it would be without it.
+
+    It is `in_use` once messages come to it.
+    """
+
+    number: int
+    names: frozenset[str]
+    in_use: bool
+    picture: Live
+
+
+def unfinished(live: Live, owner: str) -> Iterator[Unfinished]:
+    """The ways that earlier applies have begun and not switched over to the end."""
+    owned = live.owned_by(owner)
+    numbered: dict[int, set[str]] = {}
+    for name in owned.of_kind("exchange"):
+        read = read_name(name)
+        if read:
+            numbered.setdefault(read.number, set()).add(name)
+    for number, names in sorted(numbered.items()):
+        switched = _switched(live.topology, number)
+        if switched and all(switched.values()):
+            continue
+        rest = Owned(owned.names - {("exchange", name) for name in names}, marked=True)
+        yield Unfinished(
+            number,
+            frozenset(names),
+            bool(switched),
+            replace(
+                live,
+                topology=_before(live.topology, number, names, in_use=bool(switched)),
+                owned={**live.owned, owner: rest},
+            ),
+        )
+
+
+def _switched(topology: Topology, number: int) -> dict[str, bool]:
+    """The exchanges that messages come from, and whether they go to what shall be already."""
+    bound = {(it.source.name, it.destination.name) for it in topology.bindings}
+    return {
+        name: (switch, copy_name(number, "new", name)) in bound
+        for name in _names(topology)
+        if (name, switch := copy_name(number, "switch", name)) in bound
+    }
+
+
+def _names(topology: Topology) -> Iterator[str]:
+    return (it.name for it in topology.every_exchange() if it.name and not read_name(it.name))
+
+
+def _before(topology: Topology, number: int, names: Iterable[str], *, in_use: bool) -> Topology:
+    """A virtual host as it was before some exchanges stood in."""
+    state = State(topology)
+    for name in names:
+        if name in state.exchanges:
+            state.take(RemoveExchange(state.exchanges[name], with_bindings=True))
+    if in_use:
+        copies = {copy_name(number, "old", it): it for it in _names(topology)}
+        for it in topology.bindings:
+            if it.source.name in copies:
+                state.take(Bind(_mapped(it, copies, topology)))
+    return state.topology()
+
+
+def _mapped(binding: Binding, copies: dict[str, str], topology: Topology) -> Binding:
+    """The binding that a copy was given for one of the exchange it stands in for."""
+    every = {it.name: it for it in topology.every_exchange()}
+    end = binding.destination
+    if isinstance(end, Exchange):
+        end = every[copies.get(end.name, end.name)]
+    return replace(binding, source=every[copies[binding.source.name]], destination=end)
+
+
+def gone_on_with(ordered: Ordered, left: Unfinished, live: Live, owner: str) -> Ordered | None:
+    """What is left to do of a plan that was made for the picture.
+
+    Args:
+        ordered: that plan.
+        left: what stands in already.
+        live: the broker as it is.
+        owner: the topology's name.
+
+    None where what stands there is not what the plan would put there.
+    """
+    if left.in_use and ordered.number != left.number:
+        return None
+    tidied = _tidied(ordered.changes, left, live, owner)
+    if tidied is None:
+        return None
+    changes = [*remaining([*tidied[0], *ordered.changes, *tidied[1]], live, owner)]
+    found = judged(live.topology, changes, ordered.carried_over)
+    return None if len(found.violations) > len(ordered.violations) else found
+
+
+def _tidied(
+    planned: Sequence[Change], left: Unfinished, live: Live, owner: str
+) -> tuple[list[Change], list[Change]] | None:
+    """What is to be taken away first, and what last; None if messages come to it."""
+    there = live.topology
+    declared = {it.exchange.name: it.exchange for it in planned if isinstance(it, DeclareExchange)}
+    bound = {it.binding.identity for it in planned if isinstance(it, Bind)}
+    first: list[Change] = []
+    last: list[Change] = []
+    for name in sorted(left.names):
+        exchange, wanted = there.exchanges.get(name), declared.get(name)
+        if wanted is None or (exchange is not None and not alike(exchange, wanted)):
+            if left.in_use:
+                return None
+            if exchange is not None:
+                (last if wanted is None else first).append(
+                    RemoveExchange(exchange, with_bindings=True)
+                )
+            if wanted is None:
+                last.append(Disown(owner, "exchange", name))
+            continue
+        extra = [it for it in there.bindings if it.source.name == name and it.identity not in bound]
+        read = read_name(name)
+        if extra and left.in_use and (read is None or read.role != "new"):
+            return None
+        first += [Unbind(it) for it in extra]
+    return first, last

@@ -1,0 +1,147 @@
+"""What every kind of task has in common: its options, its arguments, and being sent."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+
+from routewright.runtime.errors import InvalidOption
+from routewright.runtime.sending.options import Call, Options
+
+if TYPE_CHECKING:
+    from routewright.runtime.results.async_result import AsyncResult
+
+
+class AnyTask(Protocol):
+    """What an app registers and a worker runs: a `Task` class, or a `FunctionTask`."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the topology."""
+        ...
+
+    def declared(self) -> Options:
+        """What its definition says about sending."""
+        ...
+
+    def origin(self) -> tuple[str, str]:
+        """Module and qualified name of the code."""
+        ...
+
+    def check(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
+        """Raise TypeError if it does not take these arguments."""
+        ...
+
+    def execute(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> Any:
+        """Run it, as a worker does."""
+        ...
+
+
+class Sender(Protocol):
+    """What a task needs of its app."""
+
+    def register(self, new: AnyTask) -> None:
+        """Make a task known."""
+        ...
+
+    def send(
+        self,
+        name: str,
+        args: Sequence[Any],
+        kwargs: Mapping[str, Any],
+        *,
+        declared: Options,
+        call: Call,
+    ) -> AsyncResult[Any]:
+        """Send a task of that name along its route."""
+        ...
+
+
+class SendOptions(TypedDict, total=False):
+    """What a task or a call may say about sending; see `Options`. None says nothing."""
+
+    exchange: str | None
+    routing_key: str | None
+    queue: str | None
+    priority: int | None
+    serializer: str | None
+    headers: Mapping[str, Any] | None
+    expires: float | datetime | None
+    mandatory: bool | None
+    immediate: bool | None
+    ignore_result: bool | None
+
+
+def send(
+    sent: AnyTask,
+    args: Sequence[Any] | None,
+    kwargs: Mapping[str, Any] | None,
+    call: Call,
+) -> AsyncResult[Any]:
+    """Check the arguments and hand the task to its app; see `Task.apply_async`."""
+    positional = () if args is None else args
+    keywords = {} if kwargs is None else kwargs
+    if not isinstance(positional, (list, tuple)):
+        raise InvalidOption(f"args is a list or a tuple, not {type(args).__name__}")
+    if not isinstance(keywords, Mapping):
+        raise InvalidOption(f"kwargs is a mapping, not {type(kwargs).__name__}")
+    app: Sender | None = getattr(sent, "app", None)
+    if app is None:
+        raise InvalidOption(f"task `{sent.name}` has no app; set `app = ...` in its class")
+    sent.check(positional, keywords)
+    return app.send(sent.name, positional, keywords, declared=sent.declared(), call=call)
+
+
+def refuse_async(name: str, function: Callable[..., Any]) -> None:
+    """Refuse a function that would give a coroutine for a result, and run nothing.
+
+    Raises:
+        InvalidOption: it is an `async def`.
+    """
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        raise InvalidOption(
+            f"task `{name}` is an `async def`, and a worker runs plain functions;"
+            " call `asyncio.run(...)` in one"
+        )
+
+
+def bind_arguments(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> None:
+    """Raise TypeError if the function does not take these arguments."""
+    if not kwargs and len(args) in _positional(function):
+        return
+    signature = _signature(function)
+    if signature is not None:
+        try:
+            signature.bind(*args, **kwargs)
+        except TypeError as error:
+            raise TypeError(f"{function.__qualname__}: {error}") from None
+
+
+@lru_cache(maxsize=1024)
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except (TypeError, ValueError):  # one written in C may have none
+        return None
+
+
+@lru_cache(maxsize=1024)
+def _positional(function: Callable[..., Any]) -> range:
+    """How many positional arguments alone will do; looking costs a fifth of binding them."""
+    signature = _signature(function)
+    if signature is None:
+        return range(0)
+    kinds = inspect.Parameter
+    parameters = signature.parameters.values()
+    if any(it.kind is kinds.KEYWORD_ONLY and it.default is kinds.empty for it in parameters):
+        return range(0)
+    places = [
+        it for it in parameters if it.kind in (kinds.POSITIONAL_ONLY, kinds.POSITIONAL_OR_KEYWORD)
+    ]
+    required = sum(it.default is kinds.empty for it in places)
+    return range(required, len(places) + 1)

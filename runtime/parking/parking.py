@@ -1,0 +1,132 @@
+"""Putting a message aside that no worker can deal with, where somebody can look at it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from routewright.runtime.errors import BrokerUnreachable, EncodeError, Refused, Unroutable
+from routewright.runtime.messages.message import Envelope
+from routewright.runtime.messages.short_repr import brief, in_line
+from routewright.runtime.router.route import Route, Router
+from routewright.runtime.sending.delaying import anew
+from routewright.runtime.sending.dispatch import Dispatch
+from routewright.runtime.sending.publisher import Publisher, deliver
+from routewright.runtime.transport import broker as brokers
+from routewright.runtime.transport.broker import LOST, Broker
+from routewright.runtime.transport.consumer import Delivery
+from routewright.runtime.transport.envelopes import check_headers
+
+REASON = "routewright-reason"
+TIME = "routewright-parked-at"
+QUEUE = "routewright-parked-from"
+TRACEBACK = "routewright-traceback"
+REQUEUED = "routewright-requeued-at"
+LOST_HEADERS = "routewright-headers"  # the text of headers that cannot be sent as they were
+
+MOST_REASON = 500  # characters
+MOST_TRACEBACK = 8_000
+MOST_LOST = 2_000
+
+logger = logging.getLogger("routewright.parking")
+
+
+class Parking:
+    """The queue for parking of one topology.
+
+    Where the topology declares none, it is `NAME.parked`, and is made when it is first needed.
+    """
+
+    def __init__(self, router: Router[Any], broker: Broker, publisher: Publisher) -> None:
+        self.queue = parking_queue(router)
+        self._rejecting = router.rejecting
+        self._is_declared = router.parking is not None
+        self._broker = broker
+        self._publisher = publisher
+        self._making = threading.Lock()
+
+    def takes(self, queue: str) -> bool:
+        """Whether messages of a queue are parked, not dead-lettered by the broker."""
+        return queue not in self._rejecting
+
+    def park(self, delivery: Delivery, reason: str, traceback: str | None = None) -> None:
+        """Put a message into the queue for parking; only then may it be acknowledged.
+
+        Raises:
+            SendError: it is not there, or not surely.
+        """
+        envelope = parked(delivery, reason, traceback)
+        try:
+            self._send(envelope)
+        except EncodeError:
+            self._send(_with_text_alone(envelope))
+
+    def _send(self, envelope: Envelope) -> None:
+        if self._broker.is_amqp:
+            check_headers(dict(envelope.headers))
+        try:
+            deliver(self._publisher, self._dispatch(envelope))
+        except Unroutable:
+            if self._is_declared and self._broker.is_amqp:
+                logger.warning("the queue for parking, `%s`, is missing and made anew", self.queue)
+            self._make()
+            deliver(self._publisher, self._dispatch(envelope))
+
+    def _dispatch(self, envelope: Envelope) -> Dispatch:
+        return Dispatch(Route("parked", "", self.queue, (self.queue,)), envelope)
+
+    def _make(self) -> None:
+        with self._making:
+            connection = self._broker.connect()
+            try:
+                channel: Any = connection.channel()
+                channel.queue_declare(self.queue, durable=True, auto_delete=False)
+            except LOST as error:
+                problem = f"the queue for parking, `{self.queue}`, cannot be declared: {error}"
+                kind = BrokerUnreachable if isinstance(error, OSError) else Refused
+                raise kind(problem) from error
+            finally:
+                brokers.close(connection)
+
+
+def parking_queue(router: Router[Any]) -> str:
+    """The name of the queue for parking."""
+    return router.parking or f"{router.topology}.parked"
+
+
+def parked(delivery: Delivery, reason: str, traceback: str | None) -> Envelope:
+    """The message of a delivery with what is to be known of its parking in headers."""
+    envelope = delivery.envelope
+    headers: Mapping[str, Any] = envelope.headers if isinstance(envelope.headers, Mapping) else {}
+    notes = {
+        REASON: in_line(reason)[:MOST_REASON],
+        TIME: datetime.now(UTC).isoformat(),
+        QUEUE: delivery.queue,
+    }
+    if traceback:
+        notes[TRACEBACK] = traceback[-MOST_TRACEBACK:]
+    kept = anew(replace(envelope, headers=headers))
+    return replace(kept, headers={**kept.headers, **notes})
+
+
+def requeued(envelope: Envelope) -> Envelope:
+    """A parked message as it may be tried afresh."""
+    notes = (REASON, TIME, QUEUE, TRACEBACK)
+    headers = {name: value for name, value in envelope.headers.items() if name not in notes}
+    if isinstance(headers.get("retries"), int):
+        headers["retries"] = 0
+    if "eta" in headers:
+        headers["eta"] = None
+    headers[REQUEUED] = datetime.now(UTC).isoformat()
+    return replace(anew(envelope), headers=headers)
+
+
+def _with_text_alone(envelope: Envelope) -> Envelope:
+    """The message with only those headers that surely can be sent."""
+    notes = {k: v for k, v in envelope.headers.items() if k in (REASON, TIME, QUEUE)}
+    others = {k: v for k, v in envelope.headers.items() if k not in notes and k != TRACEBACK}
+    return replace(envelope, headers={**notes, LOST_HEADERS: brief(others, MOST_LOST)})

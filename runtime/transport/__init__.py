@@ -1,0 +1,4 @@
+"""Bytes and connections, over AMQP and Redis.
+
+Nothing here knows a task.
+"""

@@ -1,0 +1,118 @@
+"""What a worker was told to leave: from being told until all of it is settled, and answered."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections import deque
+from collections.abc import Callable, Mapping
+
+from routewright.runtime.messages.message import Envelope
+from routewright.runtime.messages.orders import Order
+from routewright.runtime.messages.short_repr import in_line
+from routewright.runtime.worker.worker_consumer import WorkerConsumer
+
+AT_A_TIME = 100  # orders that are looked at before messages get their turn again
+MOST_NEW = 1000  # orders that wait to be looked at; the oldest are dropped
+MOST_OPEN = 100  # orders that wait until all is settled
+
+logger = logging.getLogger("routewright.worker")
+
+
+class Departures:
+    """The orders of one connection; used by the thread that reads it.
+
+    Args:
+        hand_back: gives back what was received from a queue and has not begun; how many messages.
+    """
+
+    def __init__(self, hand_back: Callable[[WorkerConsumer, str], int]) -> None:
+        self._hand_back = hand_back
+        self._new: deque[Order] = deque(maxlen=MOST_NEW)
+        self._open: list[Order] = []
+
+    def __bool__(self) -> bool:
+        return bool(self._new or self._open)
+
+    def tell(self, order: Order) -> None:
+        """Take an order; nothing is done about it before `look`."""
+        self._new.append(order)
+
+    def forget(self) -> None:
+        """The connection is lost, and with it those who wait for an answer know all they can."""
+        self._new.clear()
+        self._open.clear()
+
+    def look(self, consumer: WorkerConsumer) -> None:
+        """Do what is new, and answer what is settled.
+
+        Raises:
+            LinkLost: the connection broke.
+        """
+        for _ in range(AT_A_TIME):  # some may come meanwhile
+            if not self._new:
+                break
+            order = self._new.popleft()
+            if order.other is None:
+                consumes, holds = order.queue in consumer.consumed, consumer.owes(order.queue)
+                _answer(consumer, order, {"consumes": consumes, "holds": holds})
+            else:
+                self._depart(consumer, order, order.other)
+        self._answer_open(consumer)
+
+    def _answer_open(self, consumer: WorkerConsumer) -> None:
+        """Answers what is settled, and what never will be, since the queue is consumed again."""
+        consumed = consumer.consumed
+        back = [it for it in self._open if it.queue in consumed]
+        waiting = [it for it in self._open if it.queue not in consumed]
+        owed = {it: consumer.owes(it) for it in {it.queue for it in waiting}}
+        settled = [it for it in waiting if not owed[it.queue]]
+        self._open = [it for it in waiting if owed[it.queue]]
+        for order in back:
+            _answer(consumer, order, {"error": f"queue `{order.queue}` is consumed again"})
+        if settled:
+            consumer.catch_up()
+        for order in settled:
+            _answer(consumer, order, {"left": order.queue})
+
+    def _depart(self, consumer: WorkerConsumer, order: Order, other: str) -> None:
+        queue = order.queue
+        problem = consumer.objection(queue, other)
+        # From the same sender, the last order is the one whose answer counts.
+        sender = (queue, order.reply_to)
+        others = [it for it in self._open if (it.queue, it.reply_to) != sender]
+        if problem is None and len(others) >= MOST_OPEN:
+            problem = f"{MOST_OPEN} other orders wait for what is not settled"
+        if problem is not None:
+            logger.warning(
+                "refused an order to leave queue `%s` for `%s`: %s",
+                *map(in_line, (queue, other)),
+                in_line(problem),
+            )
+            _answer(consumer, order, {"error": problem})
+            return
+        if queue in consumer.consumed:
+            problem = consumer.join(other, queue)
+            if problem:
+                _answer(consumer, order, {"error": problem})
+                return
+            # Before and after, as in stopping: a task thread would begin what waits meanwhile.
+            handed_back = self._hand_back(consumer, queue)
+            consumer.leave(queue)
+            handed_back += self._hand_back(consumer, queue)
+            logger.info(
+                "queue `%s` is left for `%s`: %d messages handed back, %d tasks running",
+                queue,
+                other,
+                handed_back,
+                consumer.owes(queue),
+            )
+        self._open = [*others, order]
+
+
+def _answer(consumer: WorkerConsumer, order: Order, body: Mapping[str, object]) -> None:
+    if order.reply_to:
+        envelope = Envelope(
+            json.dumps(body), "application/json", "utf-8", {}, correlation_id=order.correlation_id
+        )
+        consumer.publish(order.reply_to, envelope)
