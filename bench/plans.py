@@ -17,7 +17,7 @@ from random_topologies import WORDS, random_headers
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.changes import DeclareExchange
 from routewright.compiler.plan.ownership import Owned
@@ -26,7 +26,7 @@ from routewright.compiler.plan.steps import RemoveExchange, RemoveQueue, Step, U
 from routewright.compiler.planner.make_plan import make_plan
 from routewright.compiler.planner.predicted_host import after
 from routewright.compiler.planner.replace_exchange import begun
-from routewright.compiler.planner.simulated_host import State
+from routewright.compiler.planner.simulated_host import SimulatedHost
 from routewright.runtime.messages.orders import STAND_IN
 
 Message = tuple[str, str, dict[str, object]]
@@ -48,14 +48,14 @@ class Examined:
     doubled: int = 0
 
 
-def owning(topology: Topology) -> Live:
+def owning(topology: Topology) -> VirtualHost:
     """A broker that has a topology, and knows that the topology owns it."""
     names = [
         *(("exchange", it) for it in topology.exchanges),
         *(("queue", it) for it in topology.queues),
         *(("policy", it) for it in topology.policies),
     ]
-    return Live(topology, {topology.name: Owned(frozenset(names), marked=True)})  # type: ignore[arg-type]
+    return VirtualHost(topology, {topology.name: Owned(frozenset(names), marked=True)})  # type: ignore[arg-type]
 
 
 def examine(seed: int, examined: Examined, messages: int = 60) -> Plan:
@@ -73,7 +73,7 @@ def examine(seed: int, examined: Examined, messages: int = 60) -> Plan:
     }
     examined.met["plans that make an exchange anew"] += bool(anew)
     examined.met["plans that unbind"] += any(isinstance(it.change, Unbind) for it in plan.steps)
-    state, states = State(old), [BruteForce(old)]
+    state, states = SimulatedHost(old), [BruteForce(old)]
     for step in plan.pending:
         state.take(step.change)
         states.append(BruteForce(state.topology()))
@@ -168,7 +168,7 @@ def examine_changed_mind(seed: int, examined: Examined, messages: int = 60) -> N
             plan = make_plan(wanted, found)
             changes = [it.change for it in plan.pending]
             examined.met["plans after another was killed half-way"] += 1
-            state, states = State(found.topology), [BruteForce(found.topology)]
+            state, states = SimulatedHost(found.topology), [BruteForce(found.topology)]
             for change in changes:
                 state.take(change)
                 states.append(BruteForce(state.topology()))
@@ -204,7 +204,7 @@ def naive(seed: int, examined: Examined, messages: int = 60) -> None:
         changes.sort(
             key=lambda it: isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) == adding_first
         )
-        state, states = State(old), [BruteForce(old)]
+        state, states = SimulatedHost(old), [BruteForce(old)]
         for change in changes:
             state.take(change)
             states.append(BruteForce(state.topology()))

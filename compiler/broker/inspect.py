@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from routewright.compiler.broker.background import begun
+from routewright.compiler.broker.background import in_background
 from routewright.compiler.broker.errors import NotABroker, Unsupported, VhostRefused
 from routewright.compiler.broker.management import Management
 from routewright.compiler.definitions import api_rows as rows
@@ -29,7 +29,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Live:
+class VirtualHost:
     """A virtual host: its topology without our marks, who owns what, and what lies in the queues.
 
     `unseen` has sentences about what could not be looked at. `counts` and `consumers` ask the
@@ -69,7 +69,7 @@ _ENDS = "source,destination,destination_type,routing_key,arguments"
 _QUEUES = {"columns": "name,durable,auto_delete,exclusive,arguments", "disable_stats": "true"}
 
 
-def look(api: Management) -> Live:
+def look(api: Management) -> VirtualHost:
     """Everything in a virtual host.
 
     Raises:
@@ -78,7 +78,7 @@ def look(api: Management) -> Live:
     # Not in pages: for each, the broker would list all queues again.
     queues = api.of_vhost("queues", **_QUEUES)
     exchanges = api.of_vhost("exchanges")
-    listed = begun(lambda: _bindings(api, [it["name"] for it in exchanges], len(queues)))
+    listed = in_background(lambda: _bindings(api, [it["name"] for it in exchanges], len(queues)))
     policies, operator_policies = api.of_vhost("policies"), api.of_vhost("operator-policies")
     try:
         found = [rows.exchange(it) for it in exchanges]
@@ -96,7 +96,7 @@ def look(api: Management) -> Live:
         raise Unsupported(str(error)) from None
     except (rows.MalformedRow, AttributeError, TypeError) as error:
         raise NotABroker(f"{api.where} does not answer as RabbitMQ does: {error}") from None
-    return Live(
+    return VirtualHost(
         topology,
         read(
             (it.name for it in found),

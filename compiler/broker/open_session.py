@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from routewright.compiler.broker.background import begun
+from routewright.compiler.broker.background import in_background
 from routewright.compiler.broker.errors import BrokerError, InvalidUrl, NotABroker, Unsupported
-from routewright.compiler.broker.inspect import Live, look
+from routewright.compiler.broker.inspect import VirtualHost, look
 from routewright.compiler.broker.management import Address, Management, address
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class _Asked:
     api: Management
     cluster: Callable[[], Any]
     policies: Callable[[], Any]
-    looks: list[Callable[[], Live]]
+    looks: list[Callable[[], VirtualHost]]
 
 
 def _asked(
@@ -87,9 +87,9 @@ def _asked(
     if where is None:
         return None
     api = stack.enter_context(Management(where, timeout))
-    looks = [begun(partial(look, api))] if looking else []
-    cluster = begun(partial(api.get, "cluster-name"))
-    return _Asked(api, cluster, begun(partial(api.of_vhost, "policies")), looks)
+    looks = [in_background(partial(look, api))] if looking else []
+    cluster = in_background(partial(api.get, "cluster-name"))
+    return _Asked(api, cluster, in_background(partial(api.of_vhost, "policies")), looks)
 
 
 def _check(asked: _Asked, connection: Any) -> None:

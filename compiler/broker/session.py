@@ -12,7 +12,7 @@ from kombu.connection import Connection
 
 from routewright.compiler.broker.amqp_calls import RESOURCE_LOCKED, refusal
 from routewright.compiler.broker.errors import Busy
-from routewright.compiler.broker.inspect import Live, look
+from routewright.compiler.broker.inspect import VirtualHost, look
 from routewright.compiler.broker.inspect_over_amqp import inspect
 from routewright.compiler.broker.management import Management
 from routewright.compiler.model.topology import Topology
@@ -38,9 +38,9 @@ class Session:
     api: Management | None
     another: Callable[[], AbstractContextManager[Connection]]
     without_api: str = ""  # why there is none, if one was expected
-    begun: list[Callable[[], Live]] = field(default_factory=list)  # a look that is under way
+    begun: list[Callable[[], VirtualHost]] = field(default_factory=list)  # a look that is under way
 
-    def look(self, wanted: Topology, on_step: OnStep | None = None) -> Live:
+    def look(self, wanted: Topology, on_step: OnStep | None = None) -> VirtualHost:
         """What is there: everything, or what AMQP can tell of a topology."""
         if self.api is not None:
             return self.look_at_all(self.api)
@@ -62,9 +62,9 @@ class Session:
             vhost=self.vhost,
         )
         why = f"{self.without_api}; " if self.without_api else ""
-        return Live(there, conflicts=present.conflicts, unseen=(why + _BLIND,))
+        return VirtualHost(there, conflicts=present.conflicts, unseen=(why + _BLIND,))
 
-    def look_at_all(self, api: Management) -> Live:
+    def look_at_all(self, api: Management) -> VirtualHost:
         """Everything that is there; at the first call, what was begun as the session opened."""
         return self.begun.pop()() if self.begun else look(api)
 
@@ -105,7 +105,7 @@ def session(
     connection: Connection,
     another: Callable[[], AbstractContextManager[Connection]],
     api: Management | None = None,
-    looks: list[Callable[[], Live]] | None = None,
+    looks: list[Callable[[], VirtualHost]] | None = None,
     without_api: str = "",
 ) -> Session:
     """A session on an open connection; what is not told here is as of `Session`.

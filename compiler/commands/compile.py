@@ -140,7 +140,7 @@ class Way:
 
 def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
     """What gives the plan that is being made; none where the broker has no management API."""
-    from routewright.compiler.broker.background import begun
+    from routewright.compiler.broker.background import in_background
     from routewright.compiler.broker.connect import speaks_amqp
     from routewright.compiler.broker.open_session import opened
     from routewright.compiler.planner.make_plan import plan_for
@@ -153,7 +153,7 @@ def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
         ) as session:
             return plan_for(topology, session, allowed=()) if session.api is not None else None
 
-    return begun(plan)
+    return in_background(plan)
 
 
 def _apply(

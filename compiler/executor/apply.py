@@ -95,7 +95,7 @@ _LAG = 0.1  # seconds until that is done, where there was nothing to empty it of
 
 
 @dataclass(frozen=True, slots=True)
-class Hands:
+class Executor:
     """What a plan is carried out with.
 
     `release` has a queue left by its consumers, and says whether there were any. `another` opens
@@ -111,7 +111,7 @@ class Hands:
 
 def carry_out(
     planned: Sequence[steps.Change],
-    hands: Hands,
+    hands: Executor,
     already: frozenset[str] = frozenset(),
     on_step: OnStep | None = None,
     done: Callable[[int], None] = lambda _: None,
@@ -164,7 +164,7 @@ def carry_out(
 
 def _without_bulk(
     planned: Sequence[steps.Change],
-    hands: Hands,
+    hands: Executor,
     already: frozenset[str],
     told: Callable[[int], None],
 ) -> Sequence[steps.Change]:
@@ -208,7 +208,7 @@ def _explained(
 
 
 def _empty_and_remove(
-    moved: steps.Move, change: steps.RemoveQueue, hands: Hands, anew: Sequence[steps.Change]
+    moved: steps.Move, change: steps.RemoveQueue, hands: Executor, anew: Sequence[steps.Change]
 ) -> None:
     """Remove a queue that was emptied; what and who came since is moved too, some times over."""
     for _ in range(_PATIENCE):
@@ -223,14 +223,14 @@ def _empty_and_remove(
     _remove(change.queue, hands.channel, anew)
 
 
-def _move(change: steps.Move, hands: Hands) -> int:
+def _move(change: steps.Move, hands: Executor) -> int:
     queues: list[Any] = []
     if change.keeps_keys:
         queues = _need(hands.api, change).of_vhost("queues", columns="name", disable_stats="true")
     return move(hands.channel.connection, change, frozenset(it["name"] for it in queues))
 
 
-def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
+def _change(change: steps.Change, hands: Executor, marked: set[str]) -> None:
     channel = hands.channel
     match change:
         case DeclareExchange() | DeclareQueue() | Bind():
@@ -267,7 +267,7 @@ def _change(change: steps.Change, hands: Hands, marked: set[str]) -> None:
             assert_never(change)
 
 
-def _see_empty(queues: Sequence[Queue], hands: Hands) -> None:
+def _see_empty(queues: Sequence[Queue], hands: Executor) -> None:
     """See that queues are empty and unused before the first of them is removed.
 
     The messages of one may be on their way through another, and come back.
@@ -310,7 +310,7 @@ def _remove(queue: Queue, channel: Any, anew: Sequence[steps.Change]) -> None:
 
 
 def _remove_exchange(
-    change: steps.RemoveExchange, hands: Hands, anew: Sequence[steps.Change]
+    change: steps.RemoveExchange, hands: Executor, anew: Sequence[steps.Change]
 ) -> None:
     """Remove an exchange, and perhaps make it and its first bindings anew in the same breath.
 
@@ -336,7 +336,7 @@ def _remove_exchange(
         channel.exchange_declare(name, "direct", passive=True)  # of whatever type it is
 
 
-def _unbind(binding: Binding, hands: Hands) -> None:
+def _unbind(binding: Binding, hands: Executor) -> None:
     """Remove a binding; one with arguments by the name that the broker has for it.
 
     AMQP finds it only by arguments of the same types, which differ by who made it.

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from routewright.compiler.broker.errors import BrokerError, PermissionRefused
-from routewright.compiler.broker.inspect import Live, look
+from routewright.compiler.broker.inspect import VirtualHost, look
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.session import ERRORS, Session
-from routewright.compiler.executor.apply import Hands, carry_out
+from routewright.compiler.executor.apply import Executor, carry_out
 from routewright.compiler.executor.consumers import Consumers
 from routewright.compiler.executor.rehearse import rehearse
 from routewright.compiler.model.topology import Topology
@@ -15,12 +15,12 @@ from routewright.compiler.plan.fingerprint import seen
 from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.plan import Plan
 from routewright.compiler.plan.steps import Disown, Own, Release, RemovePolicy, SetPolicy
-from routewright.compiler.planner.simulated_host import State
+from routewright.compiler.planner.simulated_host import SimulatedHost
 
 
 def carried_out(
     plan: Plan,
-    before: Live,
+    before: VirtualHost,
     session: Session,
     api: Management,
     on_step: OnStep | None,
@@ -40,7 +40,7 @@ def carried_out(
     rehearse(pending, session.another, ERRORS)
     consumers = Consumers(session.channel, api, wait, on_wait)
     consumers.wait_for_others([it.queue for it in pending if isinstance(it, Release)])
-    hands = Hands(session.channel, api, ERRORS, consumers.release, session.another)
+    hands = Executor(session.channel, api, ERRORS, consumers.release, session.another)
     finished = 0
 
     def note(done: int) -> None:
@@ -71,7 +71,7 @@ def _need_policymaker(api: Management) -> None:
         )
 
 
-def _differing(plan: Plan, before: Live, now: Live) -> list[str]:
+def _differing(plan: Plan, before: VirtualHost, now: VirtualHost) -> list[str]:
     """What is there and was not expected, or the other way round."""
     names = set(before.owned_by(plan.topology).names)
     for step in plan.pending:
@@ -82,7 +82,9 @@ def _differing(plan: Plan, before: Live, now: Live) -> list[str]:
                 names.discard((kind, name))
             case _:
                 pass
-    wanted = Live(_expected(plan, before), {plan.topology: Owned(frozenset(names), marked=True)})
+    wanted = VirtualHost(
+        _expected(plan, before), {plan.topology: Owned(frozenset(names), marked=True)}
+    )
     should = {*seen(wanted, plan.topology, plan.concerns)}
     is_ = {*seen(now, plan.topology, plan.concerns)}
     return [
@@ -95,9 +97,9 @@ def _alternates(topology: Topology) -> frozenset[str]:
     return frozenset(it.alternate_exchange or "" for it in topology.every_exchange()) - {""}
 
 
-def _expected(plan: Plan, live: Live) -> Topology:
+def _expected(plan: Plan, live: VirtualHost) -> Topology:
     """What the broker has once a plan was carried out on what it was made for."""
-    state = State(live.topology)
+    state = SimulatedHost(live.topology)
     for step in plan.pending:
         state.take(step.change)
     return state.topology()

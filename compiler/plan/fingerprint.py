@@ -13,7 +13,7 @@ from routewright.compiler.plan.canonical import canonical, canonical_policy, com
 from routewright.compiler.plan.changes import Bind
 
 if TYPE_CHECKING:
-    from routewright.compiler.broker.inspect import Live
+    from routewright.compiler.broker.inspect import VirtualHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class Concerns:
     queues: frozenset[str] = frozenset()
 
 
-def concerns_of(wanted: Topology, live: Live) -> Concerns:
+def concerns_of(wanted: Topology, live: VirtualHost) -> Concerns:
     """All that a plan for a topology looks at on a broker."""
     owned = live.owned_by(wanted.name)
     return Concerns(
@@ -33,20 +33,20 @@ def concerns_of(wanted: Topology, live: Live) -> Concerns:
     )
 
 
-def fingerprint(live: Live, owner: str, concerns: Concerns) -> str:
+def fingerprint(live: VirtualHost, owner: str, concerns: Concerns) -> str:
     """A hash of all that a plan depends on: things with these names, and what is bound to them."""
     lines = [seen(live, owner, concerns), sorted(_shared(live, owner, concerns))]
     return "sha256:" + sha256(json.dumps(lines).encode()).hexdigest()
 
 
-def seen(live: Live, owner: str, concerns: Concerns) -> list[str]:
+def seen(live: VirtualHost, owner: str, concerns: Concerns) -> list[str]:
     """What a plan depends on, a line for each thing, sorted."""
     lines = [*_things(live.topology, concerns)]
     lines += [f"owned {kind} `{name}`" for kind, name in live.owned_by(owner).names]
     return sorted(lines)
 
 
-def _shared(live: Live, owner: str, concerns: Concerns) -> Iterator[str]:
+def _shared(live: VirtualHost, owner: str, concerns: Concerns) -> Iterator[str]:
     """What others own too, and is therefore not removed."""
     names = {"exchange": concerns.exchanges, "queue": concerns.queues}
     names["policy"] = live.owned_by(owner).of_kind("policy")

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.topology import (
     PREDECLARED,
     Argument,
@@ -50,7 +50,7 @@ class Differences:
     in_use: tuple[str, ...] = ()
 
 
-def differences(wanted: Topology, live: Live, *, adopt: bool = False) -> Differences:
+def differences(wanted: Topology, live: VirtualHost, *, adopt: bool = False) -> Differences:
     """What is to be changed, which is nothing that the topology does not own.
 
     Args:
@@ -62,7 +62,7 @@ def differences(wanted: Topology, live: Live, *, adopt: bool = False) -> Differe
 
 
 class _Comparison:
-    def __init__(self, wanted: Topology, live: Live, adopt: bool) -> None:
+    def __init__(self, wanted: Topology, live: VirtualHost, adopt: bool) -> None:
         self._wanted, self._live = wanted, live
         self._there = live.topology
         self._owned: Owned = live.owned_by(wanted.name)

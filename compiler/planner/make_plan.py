@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.garbage import collector_paused
 from routewright.compiler.lowering.delays import with_delays
 from routewright.compiler.model.topology import Exchange, Queue, Topology
@@ -22,7 +22,7 @@ from routewright.compiler.plan.steps import (
     Replace,
 )
 from routewright.compiler.planner.differences import Differences, differences
-from routewright.compiler.planner.needed_approvals import Codes, falls_no_more, lowered
+from routewright.compiler.planner.needed_approvals import NeededApprovals, falls_no_more, lowered
 from routewright.compiler.planner.obstacle import obstacle
 from routewright.compiler.planner.order import Ordered, order, violating
 from routewright.compiler.planner.predicted_host import after
@@ -57,7 +57,7 @@ def plan_for(
 
 def make_plan(
     wanted: Topology,
-    live: Live,
+    live: VirtualHost,
     *,
     adopt: bool = False,
     allowed: Collection[Code] | None = None,
@@ -74,7 +74,7 @@ def make_plan(
     replaced, kept = _replacements(found, live, wanted, allowed)
     parts = [*_parts(wanted, live, replaced, adopt=adopt, allowed=allowed)]
     if kept:
-        parts.append(_Part(live, Ordered(tuple(kept)), Codes(live, wanted, ()), ()))
+        parts.append(_Part(live, Ordered(tuple(kept)), NeededApprovals(live, wanted, ()), ()))
     concerns = concerns_of(wanted, live)
     described = [(it, Describe(it.live, live, wanted, it.codes)) for it in parts]
     held = [
@@ -104,14 +104,14 @@ def make_plan(
 class _Part:
     """A stretch of a plan: what it begins with, its changes, and those left out for a code."""
 
-    live: Live
+    live: VirtualHost
     ordered: Ordered
-    codes: Codes
+    codes: NeededApprovals
     held: tuple[tuple[Change, Code], ...]
 
 
 def _replacements(
-    found: Differences, live: Live, wanted: Topology, allowed: Collection[Code] | None
+    found: Differences, live: VirtualHost, wanted: Topology, allowed: Collection[Code] | None
 ) -> tuple[list[Replace], list[Replace]]:
     """The things to be replaced, and those that cannot be."""
     replacing = [it for it in found.changes if isinstance(it, Replace)]
@@ -123,7 +123,9 @@ def _replacements(
     return with_leave, kept
 
 
-def _codes_of(change: Change, codes: Codes, live: Live, wanted: Topology) -> Collection[Code]:
+def _codes_of(
+    change: Change, codes: NeededApprovals, live: VirtualHost, wanted: Topology
+) -> Collection[Code]:
     if isinstance(change, Replace):
         needed = _replacing(change, live, wanted)
         return [it for it in CODES if it in needed]
@@ -131,7 +133,7 @@ def _codes_of(change: Change, codes: Codes, live: Live, wanted: Topology) -> Col
     return [code] if code else []
 
 
-def _replacing(change: Replace, live: Live, wanted: Topology) -> set[Code]:
+def _replacing(change: Replace, live: VirtualHost, wanted: Topology) -> set[Code]:
     codes: set[Code] = {"replace-queue" if isinstance(change.old, Queue) else "replace-exchange"}
     if senders(change.old, live.topology, wanted):
         codes.add("name-gap")
@@ -144,7 +146,7 @@ def _replacing(change: Replace, live: Live, wanted: Topology) -> set[Code]:
 
 def _parts(
     wanted: Topology,
-    live: Live,
+    live: VirtualHost,
     replaced: Collection[Replace],
     *,
     adopt: bool,
@@ -158,7 +160,7 @@ def _parts(
     for name in sorted(begun(live, wanted) | new):
         lifted = lift(name, wanted, live)
         if lifted is not None:
-            yield _Part(live, lifted.ordered, Codes(live, wanted, ()), ())
+            yield _Part(live, lifted.ordered, NeededApprovals(live, wanted, ()), ())
             live = lifted.live
     replaced = [it for it in replaced if isinstance(it.new, Queue)]
     if not replaced:
@@ -175,7 +177,7 @@ def _parts(
 
 def _part(
     wanted: Topology,
-    live: Live,
+    live: VirtualHost,
     *,
     adopt: bool,
     allowed: Collection[Code] | None,
@@ -194,7 +196,7 @@ def _part(
 
 def _stretch(
     wanted: Topology,
-    live: Live,
+    live: VirtualHost,
     number: int | None,
     *,
     adopt: bool,
@@ -203,7 +205,7 @@ def _stretch(
 ) -> _Part:
     found = differences(wanted, live, adopt=adopt)
     changes = [it for it in found.changes if not _is_kept(it, live, wanted)]
-    codes = Codes(live, wanted, changes, lower)
+    codes = NeededApprovals(live, wanted, changes, lower)
     held: list[tuple[Change, Code]] = [
         (it, code)
         for it in changes
@@ -215,7 +217,7 @@ def _stretch(
     return _Part(live, ordered, codes, tuple(held))
 
 
-def _is_kept(change: Change, live: Live, wanted: Topology) -> bool:
+def _is_kept(change: Change, live: VirtualHost, wanted: Topology) -> bool:
     return isinstance(change, Replace) and obstacle(change, live, wanted) is not None
 
 

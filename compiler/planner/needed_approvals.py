@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.keys.header_sets import Undecidable
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.policies import with_policy
@@ -32,12 +32,12 @@ from routewright.compiler.routing.outcomes_compared import fates
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
 
-class Codes:
+class NeededApprovals:
     """What steps may take away."""
 
     def __init__(
         self,
-        live: Live,
+        live: VirtualHost,
         wanted: Topology,
         changes: Iterable[Change],
         lowered: Collection[str] = (),  # queues that are made anew with a lower limit
@@ -167,7 +167,7 @@ def _policies_after(topology: Topology, changes: Iterable[Change]) -> Mapping[st
     return found
 
 
-def falls_no_more(old: Exchange, live: Live, wanted: Topology) -> bool:
+def falls_no_more(old: Exchange, live: VirtualHost, wanted: Topology) -> bool:
     """Whether an exchange is made anew without its alternate, and keys reach no queue then."""
     new = wanted.exchanges.get(old.name)
     if new is None or old.alternate_exchange in (None, new.alternate_exchange):
@@ -179,7 +179,7 @@ def falls_no_more(old: Exchange, live: Live, wanted: Topology) -> bool:
     return any(() in is_.reach and () not in was.reach for was, is_ in found)
 
 
-def lowered(change: Replace, live: Live, wanted: Topology) -> bool:
+def lowered(change: Replace, live: VirtualHost, wanted: Topology) -> bool:
     """Whether a queue is made anew with a lower limit, over which what is moved there is dropped.
 
     Not with one over which nothing is taken: then the move ends, and the messages stay.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.plan.canonical import canonical_policy
 from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.plan.ownership import Owned
@@ -17,12 +17,12 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
-from routewright.compiler.planner.simulated_host import State
+from routewright.compiler.planner.simulated_host import SimulatedHost
 
 
-def after(live: Live, changes: Iterable[Change], owner: str) -> Live:
+def after(live: VirtualHost, changes: Iterable[Change], owner: str) -> VirtualHost:
     """A broker once some changes were made for a topology of this name."""
-    state, names = State(live.topology), set(live.owned_by(owner).names)
+    state, names = SimulatedHost(live.topology), set(live.owned_by(owner).names)
     for change in changes:
         state.take(change)
         if isinstance(change, Own):
@@ -33,9 +33,9 @@ def after(live: Live, changes: Iterable[Change], owner: str) -> Live:
     return replace(live, topology=state.topology(), owned=owned)
 
 
-def remaining(changes: Iterable[Change], live: Live, owner: str) -> Iterator[Change]:
+def remaining(changes: Iterable[Change], live: VirtualHost, owner: str) -> Iterator[Change]:
     """The changes that change something, one after the other."""
-    state, owned = State(live.topology), set(live.owned_by(owner).names)
+    state, owned = SimulatedHost(live.topology), set(live.owned_by(owner).names)
     for it in changes:
         match it:
             case Own(_, kind, name):

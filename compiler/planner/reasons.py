@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.topology import Exchange, Queue, Topology
 from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.plan.standin_names import PREFIX as STANDS_IN
@@ -23,7 +23,7 @@ from routewright.compiler.plan.steps import (
     Unbind,
 )
 from routewright.compiler.planner.differences import Differences, conflicts_between
-from routewright.compiler.planner.needed_approvals import Codes
+from routewright.compiler.planner.needed_approvals import NeededApprovals
 from routewright.compiler.planner.obstacle import obstacle
 from routewright.compiler.planner.order import Ordered
 from routewright.compiler.planner.sends_by_name import senders
@@ -32,7 +32,9 @@ from routewright.compiler.planner.sends_by_name import senders
 class Describe:
     """Says of each change why it is made, and what it could destroy."""
 
-    def __init__(self, live: Live, first: Live, wanted: Topology, codes: Codes) -> None:
+    def __init__(
+        self, live: VirtualHost, first: VirtualHost, wanted: Topology, codes: NeededApprovals
+    ) -> None:
         self._live, self._first, self._wanted, self._codes = live, first, wanted, codes
         self._bound = {it.identity for it in wanted.bindings}
 
@@ -132,7 +134,7 @@ class Describe:
         return f"{messages}, {counts.consumers} consumer{'' if counts.consumers == 1 else 's'}"
 
 
-def _who_leaves(live: Live, queue: Exchange | Queue) -> str:
+def _who_leaves(live: VirtualHost, queue: Exchange | Queue) -> str:
     if queue.name not in live.topology.queues:
         return "those that have moved there"
     workers, others = live.workers_of(queue.name)
@@ -173,7 +175,7 @@ def _stands_in(change: Change) -> bool:
 
 
 def notes(
-    found: Differences, live: Live, parts: Iterable[Ordered], replaced: Collection[Replace]
+    found: Differences, live: VirtualHost, parts: Iterable[Ordered], replaced: Collection[Replace]
 ) -> Iterator[str]:
     """What a reader of a plan has to know beside its steps."""
     yield from live.unseen

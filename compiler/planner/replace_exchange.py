@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.keys.header_sets import Undecidable
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.policies import winners
@@ -60,7 +60,7 @@ _PREFIX = f"{PREFIX}exchange."
 _OLD = re.compile(re.escape(_PREFIX) + r"\d+\.old\.(.*)", re.DOTALL)
 
 
-def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
+def obstacle(change: Replace, live: VirtualHost, declared: Topology) -> str | None:
     """Why an exchange cannot be made anew this way, if it cannot."""
     for exchange in (change.old, change.new):
         if isinstance(exchange, Exchange) and exchange.type not in COPIED_TYPES:
@@ -78,7 +78,7 @@ def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
     return None
 
 
-def begun(live: Live, wanted: Topology) -> set[str]:
+def begun(live: VirtualHost, wanted: Topology) -> set[str]:
     """The declared exchanges, as declared or gone, that an earlier apply has begun to make anew."""
     there = live.topology.exchanges
     names = {read[1] for it in there if (read := _OLD.match(it))}
@@ -96,10 +96,10 @@ class Lifted:
     """The changes that make an exchange anew, and what is known of the moments between."""
 
     ordered: Ordered
-    live: Live  # once they are made
+    live: VirtualHost  # once they are made
 
 
-def lift(name: str, wanted: Topology, live: Live) -> Lifted | None:
+def lift(name: str, wanted: Topology, live: VirtualHost) -> Lifted | None:
     """Make an exchange anew, or go on with it; None if there is nothing to do.
 
     Args:
@@ -125,7 +125,7 @@ class _Copies:
     policy: str  # its name
 
 
-def _copies(name: str, wanted: Topology, live: Live) -> _Copies | None:
+def _copies(name: str, wanted: Topology, live: VirtualHost) -> _Copies | None:
     """What stands in for an exchange, or will; None if it is not to be made anew."""
     exchanges = live.topology.exchanges
     there = exchanges.get(name)
@@ -151,7 +151,7 @@ def _led_to(alternate: str) -> dict[str, str]:
 
 
 class _Lifting:
-    def __init__(self, name: str, wanted: Topology, live: Live, copies: _Copies) -> None:
+    def __init__(self, name: str, wanted: Topology, live: VirtualHost, copies: _Copies) -> None:
         self._name, self._live, self._owner = name, live, wanted.name
         self._there, self._new = live.topology.exchanges.get(name), wanted.exchanges[name]
         self._old, self._switch, self._policy = copies.old, copies.switch, copies.policy
@@ -275,7 +275,7 @@ class _Lifting:
         )
 
 
-def _judged(name: str, wanted: Topology, live: Live, steps: Sequence[Change]) -> Ordered:
+def _judged(name: str, wanted: Topology, live: VirtualHost, steps: Sequence[Change]) -> Ordered:
     """The steps, each moment of which routes as before; where one does not, it is said.
 
     While the exchange is gone, what is published to it is not confirmed; but another exchange may

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Policy, Queue, Topology
 from routewright.compiler.plan.changes import DeclareQueue
@@ -38,7 +38,7 @@ GOES_WITH_CONSUMERS = (
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
 
-def stand_in(queue: Queue, live: Live) -> Queue:
+def stand_in(queue: Queue, live: VirtualHost) -> Queue:
     """The queue that stands in for another one: the one that is there, or as the other shall be.
 
     Consumers that follow find what they rely on: where rejected messages go, and who gets which
@@ -52,7 +52,7 @@ def stand_in(queue: Queue, live: Live) -> Queue:
     return live.topology.queues.get(name) or Queue(name, arguments=kept)
 
 
-def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
+def obstacle(change: Replace, live: VirtualHost, declared: Topology) -> str | None:
     """Why something cannot be replaced this way, if it cannot."""
     old, new = change.old, change.new
     if not isinstance(old, Queue) or not isinstance(new, Queue):
@@ -74,7 +74,7 @@ def obstacle(change: Replace, live: Live, declared: Topology) -> str | None:
     return _limit(old, new, live, declared)
 
 
-def _limit(old: Queue, new: Queue, live: Live, declared: Topology) -> str | None:
+def _limit(old: Queue, new: Queue, live: VirtualHost, declared: Topology) -> str | None:
     """What a policy for many queues would take from the one that stands in, if anything."""
     policies = {**live.topology.policies, **declared.policies}
     other = with_policy(stand_in(new, live), policies.values())
@@ -91,7 +91,7 @@ def _limit(old: Queue, new: Queue, live: Live, declared: Topology) -> str | None
     return None
 
 
-def meanwhile(wanted: Topology, replaced: Collection[Replace], live: Live) -> Topology:
+def meanwhile(wanted: Topology, replaced: Collection[Replace], live: VirtualHost) -> Topology:
     """What shall be there while queues stand in: they are bound, and the old ones are not."""
     old = {it.old.name: it.old for it in replaced if isinstance(it.old, Queue)}
     others = {name: stand_in(wanted.queues[name], live) for name in old}
@@ -105,7 +105,7 @@ def meanwhile(wanted: Topology, replaced: Collection[Replace], live: Live) -> To
     return replace(wanted, queues=queues, bindings=tuple(bindings))
 
 
-def emptied(replaced: Collection[Replace], live: Live, wanted: Topology) -> Iterator[Change]:
+def emptied(replaced: Collection[Replace], live: VirtualHost, wanted: Topology) -> Iterator[Change]:
     """What puts a queue as it is declared in the place of one whose bindings have moved."""
     policies = {**live.topology.policies, **wanted.policies}.values()
     for it in replaced:
@@ -117,7 +117,7 @@ def emptied(replaced: Collection[Replace], live: Live, wanted: Topology) -> Iter
             yield DeclareQueue(it.new)
 
 
-def with_moves(changes: Iterable[Change], live: Live, wanted: Topology) -> Iterator[Change]:
+def with_moves(changes: Iterable[Change], live: VirtualHost, wanted: Topology) -> Iterator[Change]:
     """The changes, where a queue that stood in is emptied before it is removed."""
     policies = {**live.topology.policies, **wanted.policies}.values()
     for change in changes:

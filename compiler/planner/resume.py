@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.topology import Binding, Exchange, Topology
 from routewright.compiler.plan.changes import Bind, DeclareExchange
 from routewright.compiler.plan.ownership import Owned
@@ -21,7 +21,7 @@ from routewright.compiler.plan.steps import Change, Disown, RemoveExchange, Unbi
 from routewright.compiler.planner.differences import alike
 from routewright.compiler.planner.order import Ordered, judged
 from routewright.compiler.planner.predicted_host import remaining
-from routewright.compiler.planner.simulated_host import State
+from routewright.compiler.planner.simulated_host import SimulatedHost
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +34,10 @@ class Unfinished:
     number: int
     names: frozenset[str]
     in_use: bool
-    picture: Live
+    picture: VirtualHost
 
 
-def unfinished(live: Live, owner: str) -> Iterator[Unfinished]:
+def unfinished(live: VirtualHost, owner: str) -> Iterator[Unfinished]:
     """The ways that earlier applies have begun and not switched over to the end."""
     owned = live.owned_by(owner)
     numbered: dict[int, set[str]] = {}
@@ -78,7 +78,7 @@ def _names(topology: Topology) -> Iterator[str]:
 
 def _before(topology: Topology, number: int, names: Iterable[str], *, in_use: bool) -> Topology:
     """A virtual host as it was before some exchanges stood in."""
-    state = State(topology)
+    state = SimulatedHost(topology)
     for name in names:
         if name in state.exchanges:
             state.take(RemoveExchange(state.exchanges[name], with_bindings=True))
@@ -99,7 +99,9 @@ def _mapped(binding: Binding, copies: dict[str, str], topology: Topology) -> Bin
     return replace(binding, source=every[copies[binding.source.name]], destination=end)
 
 
-def gone_on_with(ordered: Ordered, left: Unfinished, live: Live, owner: str) -> Ordered | None:
+def gone_on_with(
+    ordered: Ordered, left: Unfinished, live: VirtualHost, owner: str
+) -> Ordered | None:
     """What is left to do of a plan that was made for the picture.
 
     Args:
@@ -121,7 +123,7 @@ def gone_on_with(ordered: Ordered, left: Unfinished, live: Live, owner: str) -> 
 
 
 def _tidied(
-    planned: Sequence[Change], left: Unfinished, live: Live, owner: str
+    planned: Sequence[Change], left: Unfinished, live: VirtualHost, owner: str
 ) -> tuple[list[Change], list[Change]] | None:
     """What is to be taken away first, and what last; None if messages come to it."""
     there = live.topology

@@ -32,7 +32,7 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
-from routewright.compiler.planner.simulated_host import Identity, State, rebound
+from routewright.compiler.planner.simulated_host import Identity, SimulatedHost, rebound
 from routewright.compiler.routing.delivery import Outcome, Reach, listed
 from routewright.compiler.routing.matching import pattern_of
 from routewright.compiler.routing.routing import Routing
@@ -104,10 +104,10 @@ class Simulation:
     """
 
     def __init__(self, before: Topology, changes: Sequence[Change]) -> None:
-        self._state = State(before)
+        self._state = SimulatedHost(before)
         self._known = {it.identity: it for it in before.bindings}
         self._known |= {it.binding.identity: it.binding for it in changes if isinstance(it, Bind)}
-        after = State(before)
+        after = SimulatedHost(before)
         alternates: defaultdict[str, set[str]] = defaultdict(set)
         _note_alternates(after, alternates)
         changed = {*_changed_sources(changes, before)}
@@ -238,7 +238,7 @@ class Simulation:
     def _troubles_of_policy(self, change: Change) -> Iterator[Violation]:
         if not self.classes:
             return
-        other = State(self._state.topology())
+        other = SimulatedHost(self._state.topology())
         other.take(change)
         if _alternates(other) != _alternates(self._state):
             epoch = self._epoch(other)
@@ -267,7 +267,7 @@ class Simulation:
                 wrong, of.exchange, of.witness, of.before, meanwhile, of.after, of.headers
             )
 
-    def _epoch(self, state: State) -> tuple[Routing, Mapping[Identity, Binding]]:
+    def _epoch(self, state: SimulatedHost) -> tuple[Routing, Mapping[Identity, Binding]]:
         """The routing core, with all exchanges as they are in a state and all known bindings."""
         topology = replace(
             state.topology(),
@@ -298,7 +298,7 @@ class Simulation:
         ends = (it.destination for it in self._known.values())
         return {it.name: it for it in ends if isinstance(it, Queue)}
 
-    def _entries(self, before: Topology, after: State) -> Iterator[str]:
+    def _entries(self, before: Topology, after: SimulatedHost) -> Iterator[str]:
         queues = (*before.queues.values(), *after.queues.values())
         behind_queues = {it.dead_letter_exchange for it in queues}
         for name, exchange in sorted({**before.predeclared, **before.exchanges}.items()):
@@ -413,13 +413,13 @@ def _reach(
     return delivery.reach
 
 
-def _alternates(state: State) -> dict[str, str | None]:
+def _alternates(state: SimulatedHost) -> dict[str, str | None]:
     every = {**state.predeclared, **state.exchanges}
     return {name: it.alternate_exchange for name, it in every.items()}
 
 
 def _note_alternates(
-    state: State, alternates: defaultdict[str, set[str]], names: Iterable[str] | None = None
+    state: SimulatedHost, alternates: defaultdict[str, set[str]], names: Iterable[str] | None = None
 ) -> None:
     """Add the alternate exchanges of a state, or of some of its exchanges."""
     every = {**state.predeclared, **state.exchanges}

@@ -23,7 +23,7 @@ Identity: TypeAlias = tuple[object, ...]
 """What tells one binding from another, as `Binding.identity` has it."""
 
 
-class State:
+class SimulatedHost:
     """A topology that changes."""
 
     def __init__(self, topology: Topology) -> None:

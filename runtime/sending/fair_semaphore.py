@@ -1,4 +1,4 @@
-"""Turns at something of which there are only so many, first come, first served."""
+"""A semaphore that serves its waiters in their order."""
 
 from __future__ import annotations
 
@@ -6,49 +6,54 @@ import threading
 from collections import deque
 
 
-class Turns:
-    """At most so many turns at a time.
+class FairSemaphore:
+    """At most `count` holders at a time.
 
-    Unlike those of `threading.Semaphore`, a turn that ends goes to who has waited longest: a thread
-    that ends one and wants the next at once does not keep the others waiting for ever.
+    Unlike `threading.Semaphore`, what is released goes to the thread that has waited longest: one
+    that releases and acquires again at once does not keep the others waiting.
     """
 
     def __init__(self, count: int) -> None:
         self._lock = threading.Lock()
         self._left = count
-        self._waiting: deque[threading.Lock] = deque()  # each is released for who waits on it
+        self._waiters: deque[threading.Lock] = deque()  # each is released for the one who waits
 
-    def begin(self, wait: float = 0) -> bool:
-        """Begin a turn, perhaps after so many seconds; whether there was one."""
+    @property
+    def waiting(self) -> int:
+        """How many threads wait at the moment."""
+        return len(self._waiters)
+
+    def acquire(self, timeout: float = 0) -> bool:
+        """Waits until there is room, for at most `timeout` seconds. Returns True if there was."""
         with self._lock:
             if self._left:
                 self._left -= 1
                 return True
-            if wait <= 0:
+            if timeout <= 0:
                 return False
             mine = threading.Lock()
             mine.acquire()
-            self._waiting.append(mine)
+            self._waiters.append(mine)
         try:
-            begun = mine.acquire(timeout=wait)
-        except BaseException:  # as of a signal's handler
-            if self._leave(mine):
-                self.end()
+            acquired = mine.acquire(timeout=timeout)
+        except BaseException:  # a signal's handler may raise
+            if self._give_up(mine):
+                self.release()
             raise
-        return begun or self._leave(mine)
+        return acquired or self._give_up(mine)
 
-    def _leave(self, mine: threading.Lock) -> bool:
-        """Wait no more; whether the turn came all the same, in the last moment."""
+    def _give_up(self, mine: threading.Lock) -> bool:
+        """Stops waiting. Returns True if it was acquired in the meantime."""
         with self._lock:
-            if mine in self._waiting:
-                self._waiting.remove(mine)
+            if mine in self._waiters:
+                self._waiters.remove(mine)
                 return False
             return True
 
-    def end(self) -> None:
-        """End a turn."""
+    def release(self) -> None:
+        """Makes room for another."""
         with self._lock:
-            if self._waiting:
-                self._waiting.popleft().release()
+            if self._waiters:
+                self._waiters.popleft().release()
             else:
                 self._left += 1

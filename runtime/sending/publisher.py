@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from routewright.runtime.errors import BrokerUnreachable
 from routewright.runtime.sending.dispatch import Dispatch
-from routewright.runtime.sending.fair_semaphore import Turns
+from routewright.runtime.sending.fair_semaphore import FairSemaphore
 from routewright.runtime.sending.links import Link, open_link
 from routewright.runtime.sending.stream import Source, Stream
 from routewright.runtime.transport.broker import Broker
@@ -40,7 +40,7 @@ class Publisher:
         self._start()
 
     def _start(self) -> None:
-        self._free = Turns(self._limit)
+        self._free = FairSemaphore(self._limit)
         self._idle: deque[Link] = deque()  # the last in is the first out, and the likeliest alive
         self._links: set[Link] = set()
         self._closings = 0
@@ -52,7 +52,7 @@ class Publisher:
         Raises:
             BrokerUnreachable: no connection could be made, or none became free.
         """
-        if not self._free.begin(self.confirm_timeout):
+        if not self._free.acquire(self.confirm_timeout):
             raise BrokerUnreachable(
                 f"all {self._limit} connections to {self.broker.name} stayed busy for"
                 f" {self.confirm_timeout:g} s"
@@ -60,7 +60,7 @@ class Publisher:
         try:
             return self._fresh() or self._open(connect_timeout)
         except BaseException:
-            self._free.end()
+            self._free.release()
             raise
 
     def give(self, link: Link) -> None:
@@ -73,18 +73,18 @@ class Publisher:
         else:
             self._idle.append(link)
             self._pulse.start()
-        self._free.end()
+        self._free.release()
 
     def _beat(self) -> bool:
         """Keep the idle links alive, and drop those that are dead; whether there is any link."""
         closings = self._closings
         for _ in range(len(self._idle)):
-            if not self._free.begin():
+            if not self._free.acquire():
                 break  # all of them are in use by now
             try:
                 link = self._idle.popleft()
             except IndexError:
-                self._free.end()
+                self._free.release()
                 break
             link.pulse()
             self.give(link)

@@ -8,7 +8,7 @@ from plans import Examined, examine, examine_changed_mind, examine_killed, naive
 from random_changes import random_pair
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker.inspect import Live
+from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.lowering.delay_names import ladder_names
 from routewright.compiler.lowering.delays import with_delays
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
@@ -20,7 +20,7 @@ from routewright.compiler.plan.steps import RemoveExchange, Unbind
 from routewright.compiler.plan.text import as_text
 from routewright.compiler.planner.make_plan import make_plan
 from routewright.compiler.planner.predicted_host import after
-from routewright.compiler.planner.simulated_host import State
+from routewright.compiler.planner.simulated_host import SimulatedHost
 from routewright.compiler.routing.routing import Routing
 
 
@@ -52,7 +52,7 @@ def topology(
 
 
 def states(plan: Plan, old: Topology) -> list[Topology]:
-    state, found = State(old), [old]
+    state, found = SimulatedHost(old), [old]
     for step in plan.pending:
         state.take(step.change)
         found.append(state.topology())
@@ -117,7 +117,7 @@ def test_an_exclusive_queue_is_in_the_way_only_of_a_copy_that_it_would_be_bound_
     with_tap = replace(old, queues={**old.queues, "tap": tap}, bindings=bound)
     names = [*(("exchange", it) for it in old.exchanges), ("queue", "a"), ("queue", "rest")]
     owned = {"t": Owned(frozenset(names), marked=True)}  # type: ignore[arg-type]
-    plan = make_plan(new, Live(with_tap, owned, exclusive=frozenset({"tap"})))
+    plan = make_plan(new, VirtualHost(with_tap, owned, exclusive=frozenset({"tap"})))
     bindings = [it.change.binding for it in plan.pending if isinstance(it.change, Bind)]
     assert "tap" not in {it.destination.name for it in bindings}
     assert bool(plan.violations) == bool(alternate)
@@ -172,7 +172,7 @@ def test_a_step_that_has_no_harmless_order_is_named_with_a_key() -> None:
     new = topology(("CHOICE", "E", "1"), ("E", "b", "k"))
     for it in (old, new):
         it.exchanges["CHOICE"] = Exchange("CHOICE", "x-consistent-hash")  # type: ignore[index]
-    old, new = State(old).topology(), State(new).topology()
+    old, new = SimulatedHost(old).topology(), SimulatedHost(new).topology()
     plan = make_plan(new, owning(old))
     assert [(it.harm, it.witness) for it in plan.violations if it.exchange == "E"] == [
         ("doubled", "k")
@@ -189,11 +189,11 @@ def test_a_plan_that_was_cut_short_is_finished_by_a_new_one(killed_after: int) -
         topology(("E", "b", "k"), ("E", "c", "j")),
     )
     first = make_plan(new, owning(old))
-    state, live = State(old), owning(old)
+    state, live = SimulatedHost(old), owning(old)
     for step in first.pending[:killed_after]:
         state.take(step.change)
     left = owning(state.topology())  # everything that is there is marked before it is made
-    second = make_plan(new, Live(state.topology(), left.owned))
+    second = make_plan(new, VirtualHost(state.topology(), left.owned))
     seen = ways(first, old, "k")[:1] + ways(second, state.topology(), "k")
     assert all(it in (("a",), ("b",)) for it in seen)
     assert states(second, state.topology())[-1].exchanges.keys() == {"E"}
@@ -203,7 +203,7 @@ def test_a_plan_that_was_cut_short_is_finished_by_a_new_one(killed_after: int) -
 
 def test_what_is_left_of_an_interrupted_plan_needs_no_leave() -> None:
     old, new = topology(("E", "a", "k")), topology(("E", "b", "k"))
-    state = State(old)
+    state = SimulatedHost(old)
     for step in make_plan(new, owning(old)).pending[:9]:
         state.take(step.change)
     plan = make_plan(new, owning(state.topology()))

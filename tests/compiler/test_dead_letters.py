@@ -20,7 +20,7 @@ from routewright.compiler.cli import main
 pytestmark = pytest.mark.broker
 
 
-class Live:
+class VirtualHost:
     """A topology on the broker: published to, fetched from, rejected."""
 
     def __init__(self, channel: Any) -> None:
@@ -42,14 +42,14 @@ class Live:
 
 
 @contextmanager
-def live(broker: Broker, text: str) -> Iterator[Live]:
+def live(broker: Broker, text: str) -> Iterator[VirtualHost]:
     topology = compile_text(text).topology
     assert topology is not None
     apply_topology(topology, broker.url)
     with amqp.Connection(
         f"127.0.0.1:{broker.node.port}", "guest", "guest", virtual_host=broker.vhost
     ) as connection:
-        yield Live(connection.channel())
+        yield VirtualHost(connection.channel())
 
 
 def deaths(message: Any) -> list[tuple[str, str, int]]:
@@ -309,21 +309,21 @@ queues:
 """
 
 
-def expire(there: Live) -> None:
+def expire(there: VirtualHost) -> None:
     there.publish("jobs", "job.x")
 
 
-def reject(there: Live) -> None:
+def reject(there: VirtualHost) -> None:
     there.publish("jobs", "job.x")
     there.give_back(there.fetched("job", keep=True))
 
 
-def overflow(there: Live) -> None:
+def overflow(there: VirtualHost) -> None:
     there.publish("jobs", "job.x", "first")
     there.publish("jobs", "job.x", "second")
 
 
-def run_into_the_limit(there: Live) -> None:
+def run_into_the_limit(there: VirtualHost) -> None:
     there.publish("jobs", "job.x")
     for _ in range(3):
         there.give_back(there.fetched("job", keep=True), requeue=True)
