@@ -9,6 +9,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from routewright.runtime.router.outdated import refuse_former_names
+
 if TYPE_CHECKING:
     from routewright.runtime import errors as errors
     from routewright.runtime.api.app import App as App
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from routewright.runtime.errors import NoResult as NoResult
     from routewright.runtime.errors import NotAllSent as NotAllSent
     from routewright.runtime.errors import NotRegistered as NotRegistered
+    from routewright.runtime.errors import OutdatedPackage as OutdatedPackage
     from routewright.runtime.errors import Refused as Refused
     from routewright.runtime.errors import ResultTimeout as ResultTimeout
     from routewright.runtime.errors import Retry as Retry
@@ -103,6 +106,7 @@ __all__ = [
     "NoResult",
     "NotAllSent",
     "NotRegistered",
+    "OutdatedPackage",
     "Refused",
     "ResultTimeout",
     "Retry",
@@ -136,6 +140,9 @@ __all__ = [
     "register_serializer",
     "task",
 ]
+
+
+refuse_former_names()
 
 
 def __getattr__(name: str) -> Any:

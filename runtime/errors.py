@@ -15,6 +15,16 @@ class RoutewrightError(Exception):
     """The base of everything the runtime raises on purpose."""
 
 
+class OutdatedPackage(RoutewrightError):
+    """A generated package was compiled by an earlier release, whose modules had other names."""
+
+    def __init__(self, module: str) -> None:
+        super().__init__(
+            f"a generated package imports `{module}`, which this release of Routewright does not"
+            " have: an earlier release compiled it. Run `routewright compile` again."
+        )
+
+
 class UnknownTask(RoutewrightError, LookupError):
     """A task name that the compiled topology does not declare."""
 

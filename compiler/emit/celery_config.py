@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from routewright.compiler.emit.literal import Call, Subscript
-from routewright.compiler.emit.render import render
+from routewright.compiler.emit.render import import_from, render
 from routewright.compiler.emit.stamp import Stamp
 from routewright.compiler.model.topology import Topology
 from routewright.runtime.router.route import HARMLESS
@@ -12,13 +12,14 @@ from routewright.runtime.router.route import HARMLESS
 def celery_config(topology: Topology, stamp: Stamp) -> str:
     """The module of Celery's settings."""
     read = {name for group in topology.groups.values() for name in group.accept}
+    queues = tuple(Call("consumed", [Subscript("queues", [name])]) for name in _consumed(topology))
+    imports = {"CeleryAnnotations", "CeleryRoutes", *(["consumed"] if queues else [])}
     return render(
         "celery_config.py",
         stamp=stamp,
         topology=topology,
-        queues=tuple(
-            Call("consumed", [Subscript("queues", [name])]) for name in _consumed(topology)
-        ),
+        imports=import_from("routewright.runtime.celery", imports),
+        queues=queues,
         accepted=sorted(read or HARMLESS),
     )
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from routewright.compiler.emit.literal import literal
@@ -15,6 +17,18 @@ _environment = Environment(
     autoescape=False,  # noqa: S701 - the output is Python, and `literal` does its quoting
 )
 _environment.filters["literal"] = literal
+
+
+_WIDTH = 88  # columns; that of ruff's and black's defaults
+
+
+def import_from(module: str, names: Iterable[str]) -> str:
+    """The import of some names, on one line where it fits."""
+    given = sorted(names)
+    line = f"from {module} import {', '.join(given)}"
+    if len(line) <= _WIDTH:
+        return line
+    return "\n".join((f"from {module} import (", *(f"    {name}," for name in given), ")"))
 
 
 def render(template: str, **context: object) -> str:

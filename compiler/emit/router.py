@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import MISSING, Field, fields
 
 from routewright.compiler.emit.literal import Call
-from routewright.compiler.emit.render import render
+from routewright.compiler.emit.render import import_from, render
 from routewright.compiler.emit.stamp import Stamp
 from routewright.compiler.lowering.carving import fronts
 from routewright.compiler.lowering.delays import entry
@@ -38,12 +38,15 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
     patterns = [_route(tasks[name], routing, reads) for name in _patterns(tasks)]
     known = list(exchanges(topology, routing))
     delays = entry(topology)
-    imports = {"Router", *(type(value).__name__ for value in (*exact, *patterns, *groups))}
+    values = (*exact, *patterns, *groups, *known, *([delays] if delays else []))
+    imports = {"Router", *(type(value).__name__ for value in values)}
+    if any(task.retry for task in tasks.values()):
+        imports.add("RetryPolicy")
     return render(
         "router.py",
         stamp=stamp,
         topology=topology,
-        imports=sorted(imports),
+        imports=import_from("routewright.runtime.router", imports),
         routes=tuple(map(_construction, exact)),
         patterns=tuple(map(_construction, patterns)),
         groups=tuple(map(_construction, groups)),
@@ -52,7 +55,6 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
         taps=tuple(sorted(name for name, queue in topology.queues.items() if queue.tap)),
         fronts=fronts(topology),
         delays=delays and _construction(delays),
-        retried=any(task.retry for task in tasks.values()),
         parking=topology.parking and topology.parking.name,
         rejecting=_rejecting(topology),
         limited=_limited(topology),
