@@ -17,7 +17,7 @@ from routewright.compiler.reports.explanations import CODES
 from routewright.compiler.reports.render import as_json, as_sarif, as_text
 
 ROOT = Path(__file__).parent.parent
-SOUND = (ROOT / "topology.yaml", *sorted((ROOT / "tests" / "compiler" / "sound").glob("*.yaml")))
+SOUND = (ROOT / "topology.yaml", *sorted((ROOT / "tests" / "oracles" / "sound").glob("*.yaml")))
 ENVIRONMENT = {"X": "x", "EMPTY": "", "ESCAPE": "\x1b[31m", "HALF": "\udc80", "NUMBER": "1:30"}
 
 # fmt: off

@@ -20,7 +20,7 @@ from routewright.compiler.resolver.resolve import resolve
 ROOT = Path(__file__).parent.parent.parent
 FILES = (
     ROOT / "topology.yaml",
-    *sorted((ROOT / "tests" / "compiler" / "sound").glob("*.yaml")),
+    *sorted((ROOT / "tests" / "oracles" / "sound").glob("*.yaml")),
     *sorted((Path(__file__).parent / "topologies").glob("*.yaml")),
 )
 

@@ -35,8 +35,8 @@ EVERY_WAY = ROOT / "tests" / "wire" / "topology.yaml"
 TOPOLOGIES = (
     ROOT / "topology.yaml",
     EVERY_WAY,
-    ROOT / "tests" / "compiler" / "delays.yaml",
-    ROOT / "tests" / "compiler" / "sound" / "shop.yaml",
+    ROOT / "tests" / "compiler" / "lowering" / "delays.yaml",
+    ROOT / "tests" / "oracles" / "sound" / "shop.yaml",
     *sorted(ROOT.glob("examples/*/topology.yaml")),
 )
 WORD = "anna"

@@ -9,7 +9,7 @@ from pathlib import Path
 from routewright.compiler.checks import CHECKS
 from routewright.compiler.reports.explanations import CODES
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "diagnostics.md"
 REPORTING = {"Diagnostic", "Trap", "VariableError", "PydanticCustomError", "report", "_report"}
 
@@ -39,7 +39,7 @@ def test_a_check_reports_the_code_of_its_own_name() -> None:
         assert codes_in(path) == {check.__name__.replace("_", "-")}
 
 
-# Written anew by `UPDATE_CASES=1 pytest tests/compiler/test_codes.py`.
+# Written anew by `UPDATE_CASES=1 pytest tests/compiler/checks/test_codes.py`.
 def test_the_page_of_diagnostics_is_what_the_program_says() -> None:
     text = "\n".join(
         [

@@ -15,7 +15,7 @@ from private_nodes import Broker
 
 pytestmark = pytest.mark.broker
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMMAND = [sys.executable, "-m", "routewright.compiler.cli", "compile", "--apply"]
 
 

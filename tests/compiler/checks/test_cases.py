@@ -1,6 +1,6 @@
 """Each diagnostic in a topology of its own, with what a person reads kept whole beside it.
 
-`UPDATE_CASES=1 pytest tests/compiler/test_cases.py` writes the texts anew, to be reviewed.
+`UPDATE_CASES=1 pytest tests/compiler/checks/test_cases.py` writes the texts anew, to be reviewed.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCE = Path(__file__).parents[2] / "src"
+SOURCE = Path(__file__).parents[3] / "src"
 MODULE = """
 from typing import Any, assert_type
 from routewright.runtime import App, AsyncResult, Router, Task, task

@@ -19,11 +19,12 @@ from routewright.compiler.routing.routing import Routing
 
 Write = Callable[[Topology, Path], None]
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SOUND = (
     *FILES,
     *sorted(ROOT.glob("examples/*/topology.yaml")),
-    *sorted(ROOT.glob("tests/*/*.yaml")),
+    *sorted(ROOT.glob("tests/compiler/*/*.yaml")),
+    *sorted(ROOT.glob("tests/wire/*.yaml")),
 )
 
 # An environment may hold pyright without Node, which pyright would then fetch.

@@ -26,7 +26,7 @@ from routewright.compiler.planner.make_plan import plan_for
 
 pytestmark = pytest.mark.broker
 
-EVERYTHING = (Path(__file__).parents[1] / "compiler" / "delays.yaml").read_text(encoding="utf-8")
+EVERYTHING = (Path(__file__).parent / "delays.yaml").read_text(encoding="utf-8")
 WORDS = ("", "image", "crop", "video", "rest", "kept", "other", "x", "0", "1", "tasks", "%")
 KEYS = ("image.crop", "image.rotate", "a.video", "video", "kept", "other", "rest.other.x")
 EXCHANGES = ("tasks", "tasks.front", "jobs", "shout.out", "sorted", "safe")

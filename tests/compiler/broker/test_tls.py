@@ -15,7 +15,7 @@ from routewright.compiler.broker import apply_topology
 from routewright.compiler.broker.errors import BrokerError, CertificateRefused, InvalidUrl
 from routewright.compiler.model.topology import Queue, Topology
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ONE = Topology("t", queues={"q": Queue("q")})
 ANOTHER_HOST = "has a certificate that is not for `localhost`"
 
