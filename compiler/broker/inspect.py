@@ -12,7 +12,7 @@ from typing import Any
 from routewright.compiler.broker.background import in_background
 from routewright.compiler.broker.errors import NotABroker, Unsupported, VhostRefused
 from routewright.compiler.broker.management import Management
-from routewright.compiler.definitions import api_rows as rows
+from routewright.compiler.definitions import rows
 from routewright.compiler.definitions.from_rows import MalformedDefinitions, Parts, assemble
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.changes import Conflict
@@ -81,14 +81,14 @@ def look(api: Management) -> VirtualHost:
     listed = in_background(lambda: _bindings(api, [it["name"] for it in exchanges], len(queues)))
     policies, operator_policies = api.of_vhost("policies"), api.of_vhost("operator-policies")
     try:
-        found = [rows.exchange(it) for it in exchanges]
-        bound = [rows.binding(it) for it in listed()]
+        found = [rows.read_exchange(it) for it in exchanges]
+        bound = [rows.read_binding(it) for it in listed()]
         parts = Parts(
             [it for it in found if not it.name.startswith(_THE_BROKERS) and not is_mark(it.name)],
-            [rows.queue(it) for it in queues],
+            [rows.read_queue(it) for it in queues],
             [it for it in bound if it.source and not is_mark(it.source)],
-            [rows.policy(it) for it in policies],
-            [rows.policy(it) for it in operator_policies],
+            [rows.read_policy(it) for it in policies],
+            [rows.read_policy(it) for it in operator_policies],
             live=True,
         )
         topology = assemble(parts, str(api.where), api.where.vhost)

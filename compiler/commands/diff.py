@@ -48,7 +48,7 @@ def diff_command(old: Path, new: Path, vhost: str | None, form: str) -> None:
 
 def _topology_of(file: Path, vhost: str | None) -> Topology:
     """The topology in a file of ours or of RabbitMQ's."""
-    from routewright.compiler.definitions.definitions import MalformedDefinitions, read_definitions
+    from routewright.compiler.definitions.file import MalformedDefinitions, read_definitions
     from routewright.compiler.lowering.delays import without_delays
 
     if file.suffix == ".json":

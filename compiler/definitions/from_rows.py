@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
+from routewright.compiler.definitions.rows import BindingRow
 from routewright.compiler.model.policies import (
     Item,
     MalformedPattern,
@@ -15,7 +15,6 @@ from routewright.compiler.model.policies import (
 )
 from routewright.compiler.model.topology import (
     PREDECLARED,
-    Arguments,
     Binding,
     Exchange,
     Policy,
@@ -28,16 +27,6 @@ class MalformedDefinitions(ValueError):
     """A file is no export of definitions, or a broker answers otherwise; one line says why."""
 
 
-class Row(NamedTuple):
-    """A binding by the names of its ends."""
-
-    source: str
-    destination: str
-    to_exchange: bool
-    key: str
-    arguments: Arguments
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
     """All that is said of a virtual host, with nothing looked up yet.
@@ -48,7 +37,7 @@ class Parts:
 
     exchanges: Sequence[Exchange]
     queues: Sequence[Queue]
-    bindings: Sequence[Row]
+    bindings: Sequence[BindingRow]
     policies: Sequence[Policy]
     operator_policies: Sequence[Policy]
     live: bool = False

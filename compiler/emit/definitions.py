@@ -14,8 +14,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from routewright.compiler.definitions import rows
 from routewright.compiler.emit.stamp import Stamp
-from routewright.compiler.model.topology import PREDECLARED, Arguments, Exchange, Topology
+from routewright.compiler.model.topology import PREDECLARED, Topology
 
 
 def definitions(topology: Topology, stamp: Stamp) -> str:
@@ -26,58 +27,24 @@ def definitions(topology: Topology, stamp: Stamp) -> str:
     Raises:
         ValueError: an argument is a float that JSON cannot write: infinity, or not a number.
     """
-    vhost = topology.vhost or "/"
-    exchanges = [
-        {
-            "name": exchange.name,
-            "vhost": vhost,
-            "type": exchange.type,
-            "durable": exchange.durable,
-            "auto_delete": exchange.auto_delete,
-            "internal": exchange.internal,
-            "arguments": exchange.arguments,
-        }
-        for name, exchange in sorted(topology.exchanges.items())
-        if name not in PREDECLARED
-    ]
-    queues = [
-        {
-            "name": queue.name,
-            "vhost": vhost,
-            "durable": queue.durable,
-            "auto_delete": queue.auto_delete,
-            "arguments": queue.arguments,
-        }
-        for _, queue in sorted(topology.queues.items())
+    vhost = {"vhost": topology.vhost or "/"}
+    policies = [
+        {**rows.write_policy(policy), **vhost} for _, policy in sorted(topology.policies.items())
     ]
     bindings = [
-        {
-            "source": binding.source.name,
-            "vhost": vhost,
-            "destination": binding.destination.name,
-            "destination_type": (
-                "exchange" if isinstance(binding.destination, Exchange) else "queue"
-            ),
-            "routing_key": binding.key,
-            "arguments": binding.arguments,
-        }
+        {**rows.write_binding(binding), **vhost}
         for binding in topology.bindings
         if binding.source.name  # the default exchange binds every queue by itself
     ]
-    policies = [
-        {
-            "name": policy.name,
-            "vhost": vhost,
-            "pattern": policy.pattern,
-            "apply-to": policy.apply_to,
-            "priority": policy.priority,
-            "definition": policy.definition,
-        }
-        for _, policy in sorted(topology.policies.items())
-    ]
-    sections = {
-        "exchanges": exchanges,
-        "queues": queues,
+    sections: dict[str, Any] = {
+        "exchanges": [
+            {**rows.write_exchange(exchange), **vhost}
+            for name, exchange in sorted(topology.exchanges.items())
+            if name not in PREDECLARED
+        ],
+        "queues": [
+            {**rows.write_queue(queue), **vhost} for _, queue in sorted(topology.queues.items())
+        ],
         "bindings": sorted(bindings, key=_order),
         **({"policies": policies} if policies else {}),
         "routewright": str(stamp),
@@ -90,13 +57,8 @@ def _order(binding: Mapping[str, Any]) -> tuple[str, ...]:
     return (*ends, binding["routing_key"], _ON_ONE_LINE.encode(binding["arguments"]))
 
 
-def _plain(value: Arguments) -> object:
-    """Any mapping or sequence as json's own."""
-    return dict(value) if hasattr(value, "keys") else list(value)
-
-
 def _encoder(indent: int | None = None) -> json.JSONEncoder:
-    return json.JSONEncoder(indent=indent, sort_keys=True, allow_nan=False, default=_plain)
+    return json.JSONEncoder(indent=indent, sort_keys=True, allow_nan=False, default=rows.plain)
 
 
 _ON_ONE_LINE = _encoder()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from routewright.compiler.definitions.rows import plain
 from routewright.compiler.model.topology import Argument, Exchange, Policy, Queue
 
 
@@ -31,9 +32,4 @@ def comparable_arguments(item: Exchange | Queue) -> dict[str, Argument]:
     return arguments
 
 
-def _plain(value: Any) -> Any:
-    """Any mapping or sequence as json's own."""
-    return dict(value) if hasattr(value, "keys") else list(value)
-
-
-_encode = json.JSONEncoder(sort_keys=True, default=_plain).encode  # made once: it is asked often
+_encode = json.JSONEncoder(sort_keys=True, default=plain).encode  # made once: it is asked often

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
 
+from routewright.compiler.definitions import rows
 from routewright.compiler.keys.header_sets import printed
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue
 from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
@@ -41,12 +42,13 @@ def to_json(plan: Plan) -> str:
     It ends with a digest of all the rest, by which a file that was changed since is known.
     """
     found = _told(plan)
-    return json.dumps({**found, "digest": _digest(found)}, indent=2)
+    return json.dumps({**found, "digest": _digest(found)}, indent=2, default=rows.plain)
 
 
 def _digest(found: Mapping[str, Any]) -> str:
     rest = {name: it for name, it in found.items() if name != "digest"}
-    return "sha256:" + sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
+    text = json.dumps(rest, sort_keys=True, default=rows.plain)
+    return "sha256:" + sha256(text.encode()).hexdigest()
 
 
 def _told(plan: Plan) -> dict[str, Any]:
@@ -157,35 +159,52 @@ def _read_step(row: Mapping[str, Any]) -> Step:
 def _change(change: Change) -> dict[str, Any]:
     match change:
         case DeclareExchange(exchange):
-            return {"do": "create", "exchange": _exchange(exchange)}
+            return {"do": "create", "exchange": rows.write_exchange(exchange)}
         case DeclareQueue(queue):
-            return {"do": "create", "queue": _queue(queue)}
+            return {"do": "create", "queue": rows.write_queue(queue)}
         case Bind(binding, new):
-            return {"do": "add", "binding": _binding(binding), **({} if new else {"again": True})}
+            return {
+                "do": "add",
+                "binding": rows.write_binding(binding),
+                **({} if new else {"again": True}),
+            }
         case Unbind(binding):
-            return {"do": "remove", "binding": _binding(binding)}
+            return {"do": "remove", "binding": rows.write_binding(binding)}
         case RemoveQueue(queue):
-            return {"do": "remove", "queue": _queue(queue)}
+            return {"do": "remove", "queue": rows.write_queue(queue)}
         case RemoveExchange(exchange, with_bindings):
-            row = {"do": "remove", "exchange": _exchange(exchange)}
+            row = {"do": "remove", "exchange": rows.write_exchange(exchange)}
             return {**row, "with_bindings": True} if with_bindings else row
         case SetPolicy(policy):
-            return {"do": "set", "policy": _policy(policy)}
+            return {"do": "set", "policy": _write_policy(policy)}
         case RemovePolicy(policy):
-            return {"do": "remove", "policy": _policy(policy)}
+            return {"do": "remove", "policy": _write_policy(policy)}
         case Own(topology, kind, name):
             return {"do": "mark", "owner": topology, "kind": kind, "name": name}
         case Disown(topology, kind, name):
             return {"do": "unmark", "owner": topology, "kind": kind, "name": name}
         case Replace(Queue() as old, Queue() as new):
-            return {"do": "replace", "queue": _queue(old), "with": _queue(new)}
+            return {"do": "replace", "queue": rows.write_queue(old), "with": rows.write_queue(new)}
         case Replace(Exchange() as old, Exchange() as new):
-            return {"do": "replace", "exchange": _exchange(old), "with": _exchange(new)}
+            return {
+                "do": "replace",
+                "exchange": rows.write_exchange(old),
+                "with": rows.write_exchange(new),
+            }
         case Move(source, destination, keeps_keys):
             keys = {"keys": "kept"} if keeps_keys else {}
-            return {"do": "move", "queue": _queue(source), "to": _queue(destination), **keys}
+            return {
+                "do": "move",
+                "queue": rows.write_queue(source),
+                "to": rows.write_queue(destination),
+                **keys,
+            }
         case Release(queue, destination):
-            return {"do": "release", "queue": _queue(queue), "to": _queue(destination)}
+            return {
+                "do": "release",
+                "queue": rows.write_queue(queue),
+                "to": rows.write_queue(destination),
+            }
     raise AssertionError(f"a replacement of one kind by another: {change}")
 
 
@@ -195,83 +214,44 @@ def _read_change(row: Mapping[str, Any]) -> Change:
         return (Own if do == "mark" else Disown)(row["owner"], row["kind"], row["name"])
     match do, row:
         case "create", {"exchange": it}:
-            return DeclareExchange(_read_exchange(it))
+            return DeclareExchange(rows.read_exchange(it))
         case "create", {"queue": it}:
-            return DeclareQueue(_read_queue(it))
+            return DeclareQueue(rows.read_queue(it))
         case "add", {"binding": it}:
             return Bind(_read_binding(it), new=not row.get("again", False))
         case "remove", {"binding": it}:
             return Unbind(_read_binding(it))
         case "remove", {"queue": it}:
-            return RemoveQueue(_read_queue(it))
+            return RemoveQueue(rows.read_queue(it))
         case "remove", {"exchange": it}:
-            return RemoveExchange(_read_exchange(it), bool(row.get("with_bindings", False)))
+            return RemoveExchange(rows.read_exchange(it), bool(row.get("with_bindings", False)))
         case "set", {"policy": it}:
             return SetPolicy(_read_policy(it))
         case "remove", {"policy": it}:
             return RemovePolicy(_read_policy(it))
         case "move", {"queue": source, "to": destination}:
-            return Move(_read_queue(source), _read_queue(destination), row.get("keys") == "kept")
+            return Move(
+                rows.read_queue(source), rows.read_queue(destination), row.get("keys") == "kept"
+            )
         case "release", {"queue": queue, "to": destination}:
-            return Release(_read_queue(queue), _read_queue(destination))
+            return Release(rows.read_queue(queue), rows.read_queue(destination))
         case "replace", {"queue": old, "with": new}:
-            return Replace(_read_queue(old), _read_queue(new))
+            return Replace(rows.read_queue(old), rows.read_queue(new))
         case "replace", {"exchange": old, "with": new}:
-            return Replace(_read_exchange(old), _read_exchange(new))
+            return Replace(rows.read_exchange(old), rows.read_exchange(new))
     raise MalformedPlan(f"a plan has a step that is not known here: {do}")
 
 
-def _exchange(it: Exchange) -> dict[str, Any]:
-    flags = {"durable": it.durable, "auto_delete": it.auto_delete, "internal": it.internal}
-    return {"name": it.name, "type": it.type, **flags, "arguments": _plain(it.arguments)}
-
-
-def _read_exchange(row: Mapping[str, Any]) -> Exchange:
-    flags = (row["durable"], row["auto_delete"], row["internal"])
-    return Exchange(row["name"], row["type"], *flags, row["arguments"])
-
-
-def _queue(it: Queue) -> dict[str, Any]:
-    flags = {"durable": it.durable, "auto_delete": it.auto_delete}
-    return {"name": it.name, **flags, "arguments": _plain(it.arguments)}
-
-
-def _read_queue(row: Mapping[str, Any]) -> Queue:
-    return Queue(row["name"], row["durable"], row["auto_delete"], row["arguments"])
-
-
-def _binding(it: Binding) -> dict[str, Any]:
-    kind = "queue" if isinstance(it.destination, Queue) else "exchange"
-    ends = {"source": it.source.name, "destination": it.destination.name, "destination_type": kind}
-    return {**ends, "routing_key": it.key, "arguments": _plain(it.arguments)}
-
-
 def _read_binding(row: Mapping[str, Any]) -> Binding:
-    """A binding whose ends have names alone, which is what an apply needs of them."""
-    end = Queue if row["destination_type"] == "queue" else Exchange
-    source, destination = Exchange(row["source"]), end(row["destination"])
-    return Binding(source, destination, row["routing_key"], row["arguments"])
+    """Reads a binding whose ends have only their names, which is all that an apply needs."""
+    read = rows.read_binding(row)
+    end = Exchange if read.to_exchange else Queue
+    return Binding(Exchange(read.source), end(read.destination), read.key, read.arguments)
 
 
-def _policy(it: Policy) -> dict[str, Any]:
-    return {
-        "name": it.name,
-        "pattern": it.pattern,
-        "definition": _plain(it.definition),
-        "priority": it.priority,
-        "apply_to": it.apply_to,
-    }
+def _write_policy(policy: Policy) -> dict[str, Any]:
+    return {name.replace("-", "_"): value for name, value in rows.write_policy(policy).items()}
 
 
 def _read_policy(row: Mapping[str, Any]) -> Policy:
-    known = (row["name"], row["pattern"], row["definition"], row["priority"], row["apply_to"])
-    return Policy(*known)
-
-
-def _plain(value: Any) -> Any:
-    """Any mapping or sequence as one that json can write."""
-    if hasattr(value, "keys"):
-        return {name: _plain(value[name]) for name in value}
-    if isinstance(value, (list, tuple)):
-        return [_plain(it) for it in value]
-    return value
+    return rows.read_policy({name.replace("_", "-"): value for name, value in row.items()})

@@ -25,7 +25,7 @@ from routewright.compiler.broker.errors import (
 )
 from routewright.compiler.broker.inspect import look
 from routewright.compiler.broker.open_session import opened
-from routewright.compiler.definitions.definitions import read_definitions
+from routewright.compiler.definitions.file import read_definitions
 from routewright.compiler.executor import bulk
 from routewright.compiler.executor.deploy import deploy
 from routewright.compiler.model.topology import (

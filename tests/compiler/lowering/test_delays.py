@@ -12,7 +12,7 @@ import pytest
 
 from routewright.compiler import compile_text
 from routewright.compiler.analysis.compare import compare
-from routewright.compiler.definitions.definitions import read_definitions
+from routewright.compiler.definitions.file import read_definitions
 from routewright.compiler.keys.patterns import covers, intersects, topic
 from routewright.compiler.lowering import delay_proof as proving
 from routewright.compiler.lowering.delay_proof import astray
