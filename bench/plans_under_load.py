@@ -33,11 +33,10 @@ from routewright.compiler.executor.deploy import deploy
 from routewright.compiler.planner.make_plan import plan_for
 from routewright.runtime.errors import BrokerUnreachable
 from routewright.runtime.transport.broker import Broker, LinkLost
-from routewright.runtime.transport.consumer import Delivery
+from routewright.runtime.transport.consumer import Consumer, Delivery
 from routewright.runtime.transport.waker import Waker
-from routewright.runtime.worker.absences import Absences
 from routewright.runtime.worker.departures import Departures
-from routewright.runtime.worker.worker_consumer import WorkerConsumer
+from routewright.runtime.worker.group_queues import GroupQueues
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
 
@@ -154,25 +153,18 @@ class Load:
 
     def _consume(self, queue: str) -> None:
         """Consume as a worker does, which leaves a queue when it is told to."""
-        waker, instead, absences = Waker(), dict[str, str](), Absences()
+        waker = Waker()
         broker = Broker(self.node.url(self.vhost))
+        departures = Departures(lambda _consumer, _queue: 0)
+        queues = GroupQueues([queue], on_order=departures.tell, patient=True)
         while not self._is_over():
             if queue in self.closing:
                 time.sleep(0.05)
                 continue
-            departures = Departures(lambda _consumer, _queue: 0)
             received: list[Delivery] = []
             try:
-                consumer = WorkerConsumer(
-                    broker,
-                    [queue],
-                    received.append,
-                    waker=waker,
-                    prefetch=_PREFETCH,
-                    patient=True,
-                    instead=instead,
-                    absences=absences,
-                    on_order=departures.tell,
+                consumer = Consumer(
+                    broker, received.append, queues.subscribe, waker=waker, prefetch=_PREFETCH
                 )
             except (BrokerUnreachable, LinkLost):
                 time.sleep(0.1)
@@ -184,9 +176,10 @@ class Load:
                         self.got[str(delivery.envelope.correlation_id)] += 1
                         consumer.ack(delivery)
                     received.clear()
-                    departures.look(consumer)
-                    consumer.look_for_missing()
+                    departures.look(queues)
+                    queues.look_for_missing()
             consumer.close()
+            departures.forget()
 
     def _is_over(self) -> bool:
         return self._stop.is_set() and self.got.keys() >= self.confirmed

@@ -23,7 +23,7 @@ from routewright.runtime.results.async_result import AsyncResult
 from routewright.runtime.results.expected import Expected
 from routewright.runtime.results.progress import Progress
 from routewright.runtime.transport.broker import Broker, LinkLost
-from routewright.runtime.transport.consumer import Consumer, Delivery, consumer_of
+from routewright.runtime.transport.consumer import Consumer, Delivery
 from routewright.runtime.transport.waker import Waker
 
 PREFIX = "routewright.reply."  # of the queue's name, so that a permission can be given for it
@@ -175,15 +175,18 @@ class _Reader(threading.Thread):
             raise
 
     def _connect(self, connect_timeout: float | None = None) -> Consumer:
-        return consumer_of(self._broker)(
+        return Consumer(
             self._broker,
-            [self.queue],
             self._receive,
+            self._subscribe,
             waker=self._waker,
             no_ack=True,
-            declare={"x-expires": EXPIRES},
             connect_timeout=connect_timeout,
         )
+
+    def _subscribe(self, consumer: Consumer) -> None:
+        consumer.declare(self.queue, {"x-expires": EXPIRES})
+        consumer.consume(self.queue)
 
     def run(self) -> None:
         while not self._stopping.is_set():

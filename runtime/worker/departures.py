@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from routewright.runtime.messages.message import Envelope
 from routewright.runtime.messages.orders import Order
 from routewright.runtime.messages.short_repr import in_line
-from routewright.runtime.worker.worker_consumer import WorkerConsumer
+from routewright.runtime.transport.consumer import Consumer
+from routewright.runtime.worker.group_queues import GroupQueues
 
 AT_A_TIME = 100  # orders that are looked at before messages get their turn again
 MOST_NEW = 1000  # orders that wait to be looked at; the oldest are dropped
@@ -26,7 +27,7 @@ class Departures:
         hand_back: gives back what was received from a queue and has not begun; how many messages.
     """
 
-    def __init__(self, hand_back: Callable[[WorkerConsumer, str], int]) -> None:
+    def __init__(self, hand_back: Callable[[Consumer, str], int]) -> None:
         self._hand_back = hand_back
         self._new: deque[Order] = deque(maxlen=MOST_NEW)
         self._open: list[Order] = []
@@ -43,12 +44,13 @@ class Departures:
         self._new.clear()
         self._open.clear()
 
-    def look(self, consumer: WorkerConsumer) -> None:
-        """Do what is new, and answer what is settled.
+    def look(self, queues: GroupQueues) -> None:
+        """Does what is new, and answers what is settled.
 
         Raises:
             LinkLost: the connection broke.
         """
+        consumer = queues.consumer
         for _ in range(AT_A_TIME):  # some may come meanwhile
             if not self._new:
                 break
@@ -57,10 +59,10 @@ class Departures:
                 consumes, holds = order.queue in consumer.consumed, consumer.owes(order.queue)
                 _answer(consumer, order, {"consumes": consumes, "holds": holds})
             else:
-                self._depart(consumer, order, order.other)
+                self._depart(queues, order, order.other)
         self._answer_open(consumer)
 
-    def _answer_open(self, consumer: WorkerConsumer) -> None:
+    def _answer_open(self, consumer: Consumer) -> None:
         """Answers what is settled, and what never will be, since the queue is consumed again."""
         consumed = consumer.consumed
         back = [it for it in self._open if it.queue in consumed]
@@ -75,9 +77,9 @@ class Departures:
         for order in settled:
             _answer(consumer, order, {"left": order.queue})
 
-    def _depart(self, consumer: WorkerConsumer, order: Order, other: str) -> None:
-        queue = order.queue
-        problem = consumer.objection(queue, other)
+    def _depart(self, queues: GroupQueues, order: Order, other: str) -> None:
+        queue, consumer = order.queue, queues.consumer
+        problem = queues.objection(queue, other)
         # From the same sender, the last order is the one whose answer counts.
         sender = (queue, order.reply_to)
         others = [it for it in self._open if (it.queue, it.reply_to) != sender]
@@ -92,13 +94,13 @@ class Departures:
             _answer(consumer, order, {"error": problem})
             return
         if queue in consumer.consumed:
-            problem = consumer.join(other, queue)
+            problem = queues.join(other, queue)
             if problem:
                 _answer(consumer, order, {"error": problem})
                 return
             # Before and after, as in stopping: a task thread would begin what waits meanwhile.
             handed_back = self._hand_back(consumer, queue)
-            consumer.leave(queue)
+            queues.leave(queue)
             handed_back += self._hand_back(consumer, queue)
             logger.info(
                 "queue `%s` is left for `%s`: %d messages handed back, %d tasks running",
@@ -110,7 +112,7 @@ class Departures:
         self._open = [*others, order]
 
 
-def _answer(consumer: WorkerConsumer, order: Order, body: Mapping[str, object]) -> None:
+def _answer(consumer: Consumer, order: Order, body: Mapping[str, object]) -> None:
     if order.reply_to:
         envelope = Envelope(
             json.dumps(body), "application/json", "utf-8", {}, correlation_id=order.correlation_id

@@ -21,21 +21,19 @@ logger = logging.getLogger("routewright.worker")
 
 
 class Mailbox:
-    """An exclusive queue that goes with its connection, on a channel of its own.
+    """An exclusive queue that goes with its connection.
 
     Where the broker does not allow it there is none, and `name` is None.
 
     Args:
-        connection: kombu's, to a real AMQP broker.
+        channel: py-amqp's, which nobody else uses.
         receive: called with each order, while the connection is being read.
     """
 
-    def __init__(self, connection: Any, receive: Callable[[Order], None]) -> None:
+    def __init__(self, channel: Any, receive: Callable[[Order], None]) -> None:
         self.name: str | None = None
         self._receive = receive
         name = f"{WORKER}{socket.gethostname()[:MOST_HOST]}.{os.getpid()}.{uuid4().hex[:12]}"
-        channel = connection.channel()
-        channel.auto_decode = False
         try:
             channel.queue_declare(name, exclusive=True, durable=False, auto_delete=False)
             channel.basic_consume(name, no_ack=True, callback=self._read, on_cancel=self._on_cancel)

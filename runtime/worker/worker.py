@@ -35,13 +35,13 @@ from routewright.runtime.worker.announcer import Announcer
 from routewright.runtime.worker.crash_counts import Post
 from routewright.runtime.worker.departures import Departures
 from routewright.runtime.worker.follow_up import follow
+from routewright.runtime.worker.group_queues import GroupQueues
 from routewright.runtime.worker.limits import Limited, Limits
 from routewright.runtime.worker.not_yet_due import Waiting
 from routewright.runtime.worker.perform import Performer, given_up
 from routewright.runtime.worker.redeliveries import Redeliveries
 from routewright.runtime.worker.settlement import Settlement, Word
 from routewright.runtime.worker.startup_checks import accepted, check_code
-from routewright.runtime.worker.worker_consumer import WorkerConsumer, consumer_of_worker
 
 BACKOFF = (0.5, 30.0)  # seconds; the first pause between two attempts at connecting, and the last
 STEADY = 5.0  # seconds; a connection that lasts as long was a good one, and the pauses start anew
@@ -113,7 +113,11 @@ class Worker:
             events=self._events,
         )
         self._departures = Departures(self._hand_back)
-        self._consumer_of = consumer_of_worker(app.broker, {}, self._departures.tell)
+        self._queues = GroupQueues(
+            group.queues,
+            on_order=self._departures.tell if app.broker.is_amqp else None,
+            patient=patient,
+        )
         self._is_replaceable = post is not None
         self.worn = False  # a task that was given up may still take up a thread
 
@@ -168,13 +172,12 @@ class Worker:
     def _connect(self) -> Consumer | None:
         while not self._stopping:
             try:
-                consumer = self._consumer_of(
+                consumer = Consumer(
                     self.app.broker,
-                    self.group.queues,
                     self._receive,
+                    self._queues.subscribe,
                     waker=self._waker,
                     prefetch=self.group.prefetch,
-                    patient=self._connected_once,
                 )
             except (BrokerUnreachable, MissingQueue, LinkLost) as error:
                 if isinstance(error, (LoginRefused, MissingQueue)) and not self._connected_once:
@@ -184,8 +187,8 @@ class Worker:
             else:
                 self._connected_once = True
                 logger.info("connected to %s", self.app.broker.name)
-                if consumer.missing:
-                    logger.error("without queue %s, which is missing", ", ".join(consumer.missing))
+                if missing := self._queues.missing:
+                    logger.error("without queue %s, which is missing", ", ".join(missing))
                 return consumer
         return None
 
@@ -204,9 +207,9 @@ class Worker:
             while not self._stopping:
                 self._settle(consumer)
                 if self._departures:
-                    self._depart(consumer)
+                    self._departures.look(self._queues)
                 self._release(consumer)
-                consumer.look_for_missing()
+                self._queues.look_for_missing()
                 self._limits.look()
                 patience = consumer.patience(busy=self._unsettled > 0)
                 self._wait(consumer, self._limits.patience(self._waiting.patience(patience)))
@@ -236,7 +239,8 @@ class Worker:
         consumer.cancel()
         handed_back += self._hand_back(consumer)
         self._settle(consumer)
-        self._depart(consumer)
+        if self._departures:
+            self._departures.look(self._queues)
         logger.info(
             "stopping: %d messages handed back, %d tasks running", handed_back, self._unsettled
         )
@@ -245,18 +249,14 @@ class Worker:
             patience = self._limits.patience(consumer.patience(busy=True))
             self._wait(consumer, min(patience, remaining))
             self._settle(consumer)
-            self._depart(consumer)
+            if self._departures:
+                self._departures.look(self._queues)
         if self._unsettled:
             logger.warning(
                 "%d tasks still run after %g s; they will run again elsewhere",
                 self._unsettled,
                 self.grace,
             )
-
-    def _depart(self, consumer: Consumer) -> None:
-        """Leave the queues that the worker was told to leave; answer where that is done."""
-        if isinstance(consumer, WorkerConsumer):
-            self._departures.look(consumer)
 
     def _left(self) -> float:
         """Seconds that are left of the grace period, which begins with the first call."""
@@ -448,9 +448,7 @@ class Worker:
 
 
 def _is_from(queue: str | None, delivery: Delivery, consumer: Consumer) -> bool:
-    if queue is None:
-        return True
-    return isinstance(consumer, WorkerConsumer) and consumer.is_from(queue, delivery)
+    return queue is None or consumer.is_from(queue, delivery)
 
 
 def _next(queue: SimpleQueue[T]) -> T | None:

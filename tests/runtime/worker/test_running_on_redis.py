@@ -15,7 +15,7 @@ from redis import Redis as Client
 
 from routewright.runtime.transport import broker as brokers
 from routewright.runtime.transport.broker import Broker
-from routewright.runtime.transport.consumer import Delivery, consumer_of
+from routewright.runtime.transport.consumer import Consumer, Delivery
 from routewright.runtime.transport.waker import Waker
 
 pytestmark = pytest.mark.redis
@@ -113,7 +113,9 @@ def test_a_message_that_was_given_back_is_known_for_one(url: str) -> None:
         queue.put({})
     brokers.close(connection)
     with Waker() as waker:
-        consumer = consumer_of(broker)(broker, ["work"], came.append, waker=waker, prefetch=1)
+        consumer = Consumer(
+            broker, came.append, lambda it: it.consume("work"), waker=waker, prefetch=1
+        )
         deadline = time.monotonic() + 20
         while len(came) < 2 and time.monotonic() < deadline:
             consumer.wait(0.1)

@@ -29,7 +29,8 @@ from routewright.runtime import (
 )
 from routewright.runtime.messages.message import Envelope
 from routewright.runtime.transport.broker import LinkLost
-from routewright.runtime.transport.consumer import Delivery, PollingConsumer
+from routewright.runtime.transport.consumer import Delivery
+from routewright.runtime.transport.polling_transport import PollingTransport
 from routewright.runtime.worker.command import load_app, run_worker
 from routewright.runtime.worker.settlement import Settlement, Word
 from routewright.runtime.worker.startup_checks import accepted
@@ -333,7 +334,7 @@ def test_a_pause_grows_while_connections_last_only_moments(
     def lose(*_: object) -> None:
         raise LinkLost("again")
 
-    monkeypatch.setattr(PollingConsumer, "wait", lose)
+    monkeypatch.setattr(PollingTransport, "wait", lose)
     monkeypatch.setattr("routewright.runtime.worker.worker.BACKOFF", (0.01, 1.0))
     app = memory.app("t")
     app.task(name="t")(lambda: None)
