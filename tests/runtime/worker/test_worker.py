@@ -392,7 +392,7 @@ def test_a_result_is_sent_before_its_message_is_acknowledged(memory: Any, loses:
     worker = Worker(memory.app("t"), memory.app().router.group("group"))
     consumer: Any = LosingConsumer(loses=loses)
     reply: Any = object()
-    delivery: Any = object()
+    delivery = Delivery(Envelope("", "", "", {}), 1, "queue", consumer)
     worker._done.put(Settlement(delivery, Word.ACK, "replies", reply))
     with pytest.raises(LinkLost) if loses else nullcontext():
         worker._settle(consumer)
