@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker import apply_topology
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.lowering.delays import entry
 
 TOPOLOGY = """

@@ -12,10 +12,9 @@ from pathlib import Path
 from routewright.compiler import compile_text
 from routewright.compiler.broker.errors import Busy, StillInUse
 from routewright.compiler.broker.open_session import opened
-from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.executor.deploy import deploy, plan_for
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.steps import sign
-from routewright.compiler.planner.make_plan import plan_for
 
 _NOT_YET, _IN_USE = 3, 4  # exit codes: try again; a queue that goes has consumers
 

@@ -17,12 +17,12 @@ from random_topologies import WORDS, random_headers
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.changes import DeclareExchange
 from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.plan import Plan
 from routewright.compiler.plan.steps import RemoveExchange, RemoveQueue, Step, Unbind
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.make_plan import make_plan
 from routewright.compiler.planner.predicted_host import after
 from routewright.compiler.planner.replace_exchange import begun

@@ -29,8 +29,7 @@ from rich.table import Table
 
 from routewright.compiler.broker.amqp_calls import bind, declare_exchange, declare_queue
 from routewright.compiler.broker.open_session import opened
-from routewright.compiler.executor.deploy import deploy
-from routewright.compiler.planner.make_plan import plan_for
+from routewright.compiler.executor.deploy import deploy, plan_for
 from routewright.runtime.errors import BrokerUnreachable
 from routewright.runtime.transport.broker import Broker, LinkLost
 from routewright.runtime.transport.consumer import Consumer, Delivery

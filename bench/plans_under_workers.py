@@ -27,8 +27,7 @@ from rich.console import Console
 from rich.table import Table
 
 from routewright.compiler.broker.open_session import opened
-from routewright.compiler.executor.deploy import deploy
-from routewright.compiler.planner.make_plan import plan_for
+from routewright.compiler.executor.deploy import deploy, plan_for
 
 sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
 

@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from routewright.compiler.broker import apply_topology
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
 from routewright.compiler.routing.routing import Delivery, Routing
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -14,53 +13,8 @@ from routewright.compiler.broker.errors import NotABroker, Unsupported, VhostRef
 from routewright.compiler.broker.management import Management
 from routewright.compiler.definitions import rows
 from routewright.compiler.definitions.from_rows import MalformedDefinitions, Parts, assemble
-from routewright.compiler.model.topology import Topology
-from routewright.compiler.plan.changes import Conflict
-from routewright.compiler.plan.ownership import Owned, is_mark, read
-from routewright.runtime.messages.orders import worker_of
-
-
-@dataclass(frozen=True, slots=True)
-class Counts:
-    """What is in a queue and at it; the broker's figures are some seconds old."""
-
-    messages: int = 0
-    consumers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class VirtualHost:
-    """A virtual host: its topology without our marks, who owns what, and what lies in the queues.
-
-    `unseen` has sentences about what could not be looked at. `counts` and `consumers` ask the
-    broker when they are first called: it takes longer for them than for a list of its queues.
-    """
-
-    topology: Topology
-    owned: Mapping[str, Owned] = field(default_factory=dict)  # by the owning topology's name
-    counts: Callable[[], Mapping[str, Counts]] = dict  # by the queue's name
-    consumers: Callable[[], Mapping[str, tuple[str, ...]]] = dict  # tags, by the queue's name
-    exclusive: Collection[str] = ()  # queues that are one connection's own
-    unseen: tuple[str, ...] = ()
-    conflicts: tuple[Conflict, ...] = ()  # found without seeing what is there
-
-    @property
-    def blind(self) -> bool:
-        """Whether bindings and marks could not be seen."""
-        return bool(self.unseen)
-
-    def owned_by(self, topology: str) -> Owned:
-        return self.owned.get(topology, Owned())
-
-    def workers_of(self, queue: str) -> tuple[int, int]:
-        """How many consumers of a queue are workers that can be told to move, and how many not."""
-        tags = self.consumers().get(queue, ())
-        workers = sum(worker_of(it) is not None for it in tags)
-        return workers, len(tags) - workers
-
-    def counts_of(self, queue: str) -> Counts:
-        return self.counts().get(queue, Counts())
-
+from routewright.compiler.plan.ownership import is_mark, read
+from routewright.compiler.plan.virtual_host import Counts, VirtualHost
 
 _MANY_QUEUES, _FEW_EXCHANGES = 200, 40
 _AT_A_TIME = 4  # lists

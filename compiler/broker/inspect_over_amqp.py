@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Literal
 
 from amqp.exceptions import AMQPError
@@ -19,6 +18,7 @@ from routewright.compiler.broker.amqp_calls import (
 )
 from routewright.compiler.model.topology import PREDECLARED, Argument, Exchange, Queue, Topology
 from routewright.compiler.plan.changes import Conflict, OnStep
+from routewright.compiler.plan.virtual_host import Present
 
 # 406 PRECONDITION_FAILED as RabbitMQ words it; the value may be missing, for the text of an error
 # is cut at 255 bytes.
@@ -27,15 +27,6 @@ _CURRENT = re.compile(
     r" but current is (?:none|the value '(?P<typed>.*)' of type '\w+'|'(?P<plain>.*)')$", re.DOTALL
 )
 _CUT_OFF = "another value, cut off in the broker's answer"
-
-
-@dataclass(frozen=True, slots=True)
-class Present:
-    """Which of a topology's objects are there, by name, and which of them are there otherwise."""
-
-    exchanges: frozenset[str] = frozenset()
-    queues: frozenset[str] = frozenset()
-    conflicts: tuple[Conflict, ...] = ()
 
 
 def inspect(topology: Topology, channel: Any, on_step: OnStep | None = None) -> Present:

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from routewright.compiler.broker.background import in_background
 from routewright.compiler.broker.errors import BrokerError, InvalidUrl, NotABroker, Unsupported
-from routewright.compiler.broker.inspect import VirtualHost, look
+from routewright.compiler.broker.inspect import look
 from routewright.compiler.broker.management import Address, Management, address
+from routewright.compiler.plan.virtual_host import VirtualHost
 
 if TYPE_CHECKING:
     from routewright.compiler.broker.session import Session

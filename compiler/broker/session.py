@@ -12,11 +12,12 @@ from kombu.connection import Connection
 
 from routewright.compiler.broker.amqp_calls import RESOURCE_LOCKED, refusal
 from routewright.compiler.broker.errors import Busy
-from routewright.compiler.broker.inspect import VirtualHost, look
+from routewright.compiler.broker.inspect import look
 from routewright.compiler.broker.inspect_over_amqp import inspect
 from routewright.compiler.broker.management import Management
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.changes import OnStep
+from routewright.compiler.plan.virtual_host import VirtualHost
 
 ERRORS = (AMQPError, OSError)
 

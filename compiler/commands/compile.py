@@ -143,7 +143,7 @@ def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
     from routewright.compiler.broker.background import in_background
     from routewright.compiler.broker.connect import speaks_amqp
     from routewright.compiler.broker.open_session import opened
-    from routewright.compiler.planner.make_plan import plan_for
+    from routewright.compiler.executor.deploy import plan_for
 
     def plan() -> Plan | None:
         if not speaks_amqp(way.broker):
@@ -160,7 +160,7 @@ def _apply(
     planned: Callable[[], Plan | None], topology: Topology, way: Way, directory: Path
 ) -> None:
     """Make the broker match by a plan, or over AMQP alone where it has no management API."""
-    from routewright.compiler.broker import BrokerError
+    from routewright.compiler.broker.errors import BrokerError
 
     try:
         plan = planned()
@@ -194,8 +194,9 @@ def _carry_out(plan: Plan, way: Way) -> None:
 
 
 def _declare(topology: Topology, way: Way, directory: Path) -> None:
-    from routewright.compiler.broker import BrokerError, ConflictsFound, apply_topology
+    from routewright.compiler.broker.errors import BrokerError, ConflictsFound
     from routewright.compiler.commands.progress import progress
+    from routewright.compiler.executor.over_amqp import apply_topology
 
     try:
         with progress() as on_step:

@@ -62,9 +62,9 @@ def plan_command(
     from routewright.compiler.broker.open_session import opened
     from routewright.compiler.commands.progress import progress
     from routewright.compiler.diagnostics.diagnostic import has_errors
+    from routewright.compiler.executor.deploy import plan_for
     from routewright.compiler.plan.file import to_json
     from routewright.compiler.plan.text import as_text
-    from routewright.compiler.planner.make_plan import plan_for
 
     compilation = compiled(file)
     topology = compilation.topology

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from routewright.compiler.broker.errors import BrokerError, PermissionRefused
-from routewright.compiler.broker.inspect import VirtualHost, look
+from routewright.compiler.broker.inspect import look
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.session import ERRORS, Session
 from routewright.compiler.executor.apply import Executor, carry_out
@@ -15,6 +15,7 @@ from routewright.compiler.plan.fingerprint import seen
 from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.plan import Plan
 from routewright.compiler.plan.steps import Disown, Own, Release, RemovePolicy, SetPolicy
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.simulated_host import SimulatedHost
 
 

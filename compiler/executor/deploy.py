@@ -1,12 +1,16 @@
-"""A plan, carried out: under a lock, on the broker it was made for, and looked at afterwards."""
+"""A plan, made and carried out: under a lock, on the broker it was made for, looked at after."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from routewright.compiler.broker.errors import Outdated, Unsupported
 from routewright.compiler.broker.inspect import look
+from routewright.compiler.garbage import collector_paused
+from routewright.compiler.model.topology import Topology
+from routewright.compiler.plan.approvals import Code
 from routewright.compiler.plan.changes import WAIT, OnStep, OnWait
 from routewright.compiler.plan.fingerprint import fingerprint
 from routewright.compiler.plan.plan import Plan
@@ -21,6 +25,28 @@ class Deployed:
 
     plan: Plan
     differs: tuple[str, ...] = ()
+
+
+@collector_paused()
+def plan_for(
+    topology: Topology,
+    session: Session,
+    *,
+    adopt: bool = False,
+    allowed: Collection[Code] | None = None,
+    on_step: OnStep | None = None,
+) -> Plan:
+    """Reads a virtual host, and plans the way from it to a topology; see `make_plan`.
+
+    Raises:
+        BrokerError: the broker cannot be looked at.
+    """
+    # An apply of a plan that is made already needs none of these.
+    from routewright.compiler.lowering.delays import with_delays  # noqa: PLC0415
+    from routewright.compiler.planner.make_plan import make_plan  # noqa: PLC0415
+
+    wanted = with_delays(topology)
+    return make_plan(wanted, session.look(wanted, on_step), adopt=adopt, allowed=allowed)
 
 
 def deploy(

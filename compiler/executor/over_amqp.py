@@ -9,12 +9,13 @@ from amqp.exceptions import AMQPError
 from routewright.compiler.broker.amqp_calls import refusal
 from routewright.compiler.broker.connect import connect, is_amqp
 from routewright.compiler.broker.errors import ConflictsFound
-from routewright.compiler.broker.inspect_over_amqp import Present, inspect
+from routewright.compiler.broker.inspect_over_amqp import inspect
 from routewright.compiler.executor.apply import apply
 from routewright.compiler.executor.transport_support import require_support
 from routewright.compiler.lowering.delays import with_delays
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.changes import Applied, OnStep
+from routewright.compiler.plan.virtual_host import Present
 from routewright.compiler.planner.missing import missing
 
 

@@ -6,14 +6,11 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
 
 from routewright.compiler.model.topology import Exchange, Topology
 from routewright.compiler.plan.canonical import canonical, canonical_policy, comparable_arguments
 from routewright.compiler.plan.changes import Bind
-
-if TYPE_CHECKING:
-    from routewright.compiler.broker.inspect import VirtualHost
+from routewright.compiler.plan.virtual_host import VirtualHost
 
 
 @dataclass(frozen=True, slots=True)

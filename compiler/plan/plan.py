@@ -12,7 +12,7 @@ from routewright.compiler.plan.steps import Step
 if TYPE_CHECKING:  # a plan that is read from a file has none of these
     from routewright.compiler.analysis.compare import Difference
     from routewright.compiler.plan.approvals import Code
-    from routewright.compiler.planner.simulate import Violation
+    from routewright.compiler.plan.violation import Violation
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.topology import (
     PREDECLARED,
     Argument,
@@ -31,6 +30,7 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.missing import alternates_first
 
 

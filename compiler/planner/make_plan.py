@@ -4,11 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
-from routewright.compiler.broker.inspect import VirtualHost
-from routewright.compiler.garbage import collector_paused
-from routewright.compiler.lowering.delays import with_delays
 from routewright.compiler.model.topology import Exchange, Queue, Topology
 from routewright.compiler.plan.approvals import CODES, Code
 from routewright.compiler.plan.fingerprint import concerns_of, fingerprint
@@ -21,6 +17,7 @@ from routewright.compiler.plan.steps import (
     RemoveQueue,
     Replace,
 )
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import Differences, differences
 from routewright.compiler.planner.needed_approvals import NeededApprovals, falls_no_more, lowered
 from routewright.compiler.planner.obstacle import obstacle
@@ -31,28 +28,6 @@ from routewright.compiler.planner.replace_exchange import begun, lift
 from routewright.compiler.planner.replace_queue import emptied, meanwhile, with_moves
 from routewright.compiler.planner.resume import gone_on_with, unfinished
 from routewright.compiler.planner.sends_by_name import senders
-
-if TYPE_CHECKING:
-    from routewright.compiler.broker.session import Session
-    from routewright.compiler.plan.changes import OnStep
-
-
-@collector_paused()
-def plan_for(
-    topology: Topology,
-    session: Session,
-    *,
-    adopt: bool = False,
-    allowed: Collection[Code] | None = None,
-    on_step: OnStep | None = None,
-) -> Plan:
-    """The plan from what a broker has to a topology.
-
-    Raises:
-        BrokerError: the broker cannot be looked at.
-    """
-    wanted = with_delays(topology)
-    return make_plan(wanted, session.look(wanted, on_step), adopt=adopt, allowed=allowed)
 
 
 def make_plan(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from routewright.compiler.broker.inspect_over_amqp import Present
 from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
 from routewright.compiler.plan.changes import Bind, Change, DeclareExchange, DeclareQueue
+from routewright.compiler.plan.virtual_host import Present
 
 _End: TypeAlias = tuple[type[Exchange | Queue], str]
 

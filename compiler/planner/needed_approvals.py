@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.keys.header_sets import Undecidable
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.policies import with_policy
@@ -23,6 +22,7 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.replace_queue import is_stand_in
 from routewright.compiler.planner.sends_by_name import senders
 from routewright.compiler.planner.simulate import Simulation

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.topology import Queue, Topology
 from routewright.compiler.plan.steps import Replace
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner import replace_exchange as lifting
 from routewright.compiler.planner import replace_queue as replacement
 

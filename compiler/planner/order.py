@@ -29,8 +29,9 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.violation import Violation
 from routewright.compiler.planner.draining import Draining, draining
-from routewright.compiler.planner.simulate import Simulation, Violation
+from routewright.compiler.planner.simulate import Simulation
 from routewright.compiler.planner.simulated_host import Identity
 from routewright.compiler.planner.standins import carry_over
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE

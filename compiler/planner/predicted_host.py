@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.plan.canonical import canonical_policy
 from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.plan.ownership import Owned
@@ -17,6 +16,7 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.simulated_host import SimulatedHost
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.topology import Exchange, Queue, Topology
 from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
 from routewright.compiler.plan.standin_names import PREFIX as STANDS_IN
@@ -22,6 +21,7 @@ from routewright.compiler.plan.steps import (
     Step,
     Unbind,
 )
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import Differences, conflicts_between
 from routewright.compiler.planner.needed_approvals import NeededApprovals
 from routewright.compiler.planner.obstacle import obstacle

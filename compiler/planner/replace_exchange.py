@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.keys.header_sets import Undecidable
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.policies import winners
@@ -47,10 +46,11 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.violation import Violation, harm
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import alike
 from routewright.compiler.planner.order import Ordered, judged
 from routewright.compiler.planner.predicted_host import after, remaining
-from routewright.compiler.planner.simulate import Violation, harm
 from routewright.compiler.planner.standins import COPIED_TYPES, catching_all, leading_to
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
 from routewright.compiler.routing.delivery import Outcome

@@ -15,11 +15,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace
 
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Policy, Queue, Topology
 from routewright.compiler.plan.changes import DeclareQueue
 from routewright.compiler.plan.steps import Change, Move, Release, RemoveQueue, Replace
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.runtime.messages.orders import STAND_IN as PREFIX
 from routewright.runtime.messages.orders import stand_in_of
 

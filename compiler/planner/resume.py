@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.model.topology import Binding, Exchange, Topology
 from routewright.compiler.plan.changes import Bind, DeclareExchange
 from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.standin_names import copy_name, read_name
 from routewright.compiler.plan.steps import Change, Disown, RemoveExchange, Unbind
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import alike
 from routewright.compiler.planner.order import Ordered, judged
 from routewright.compiler.planner.predicted_host import remaining

@@ -3,21 +3,17 @@
 All keys of an exchange for which something changes are sorted into classes that no moment of the
 plan tells apart, once, over all the bindings that there ever are. A step then concerns just the
 classes that match its binding, so that the check is exact, and costs by what changes.
-
-A message that was delivered before and is delivered after must reach some queue at every moment; a
-queue that gets it before and after must get it; it must reach as many queues as before or as after,
-whichever are fewer; and no others than those of before, or no others than those of after.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any
 
 from routewright.compiler.analysis.compare import Difference
-from routewright.compiler.keys.header_sets import Undecidable, all_headers, printed
+from routewright.compiler.keys.header_sets import Undecidable, all_headers
 from routewright.compiler.keys.key_classes import EVERY_KEY, key_classes
 from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Pattern, Undecided, words
@@ -32,56 +28,14 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.violation import Violation, harm
 from routewright.compiler.planner.simulated_host import Identity, SimulatedHost, rebound
-from routewright.compiler.routing.delivery import Outcome, Reach, listed
+from routewright.compiler.routing.delivery import Outcome, Reach
 from routewright.compiler.routing.matching import pattern_of
 from routewright.compiler.routing.routing import Routing
 
 _Policies = (SetPolicy, RemovePolicy)
 _MANY_PATTERNS = 100  # so many times walking some of the keys takes as long as walking all
-
-Harm: TypeAlias = Literal["unroutable", "short", "doubled"]
-
-
-@dataclass(frozen=True, slots=True)
-class Violation:
-    """A key that goes wrong for a while, and where it goes before, then and after."""
-
-    harm: Harm
-    exchange: str
-    witness: str
-    before: Reach
-    meanwhile: Reach
-    after: Reach
-    headers: Mapping[str, Any] = field(default_factory=dict)
-
-    def __str__(self) -> str:
-        headers = f" with headers {printed(self.headers)}" if self.headers else ""
-        what = {
-            "unroutable": "reaches no queue",
-            "short": f"reaches only {listed(self.meanwhile)}",
-            "doubled": f"reaches {listed(self.meanwhile)}",
-        }[self.harm]
-        return (
-            f"`{self.witness}` on exchange `{self.exchange}`{headers} {what} for a while: "
-            f"{listed(self.before)} before, {listed(self.after)} after"
-        )
-
-
-def harm(before: Reach, meanwhile: Reach, after: Reach) -> Harm | None:
-    """What is wrong with where a message goes between two states, if anything."""
-    if meanwhile in (before, after):
-        return None
-    if () in meanwhile and () not in before and () not in after:
-        return "unroutable"
-    always = set.intersection(*map(set, before), *map(set, after))
-    fewest = min(len(set(queues)) for queues in (*before, *after))
-    if any(always - set(queues) or len(set(queues)) < fewest for queues in meanwhile):
-        return "short"
-    sides = [set(queues) for queues in (*before, *after)]
-    if all(any(set(queues) <= side for side in sides) for queues in meanwhile):
-        return None
-    return "doubled"
 
 
 @dataclass(slots=True)

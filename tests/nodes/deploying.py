@@ -10,9 +10,8 @@ from private_nodes import Broker
 
 from routewright.compiler.broker.open_session import opened
 from routewright.compiler.broker.session import Session
-from routewright.compiler.executor.deploy import Deployed, deploy
+from routewright.compiler.executor.deploy import Deployed, deploy, plan_for
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.planner.make_plan import plan_for
 
 
 @contextmanager

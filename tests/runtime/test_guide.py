@@ -21,7 +21,7 @@ import pytest
 from kombu.connection import Connection
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker import apply_topology
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.runtime import (
     App,
     InvalidOption,

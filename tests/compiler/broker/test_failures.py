@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 from private_nodes import Broker, RabbitMQ
 
-from routewright.compiler.broker import apply_topology
 from routewright.compiler.broker.errors import (
     BrokerError,
     ConnectionLost,
@@ -23,6 +22,7 @@ from routewright.compiler.broker.errors import (
     VhostMismatch,
     VhostRefused,
 )
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import Exchange, Queue, Topology
 
 ONE = Topology("t", queues={"q": Queue("q")})

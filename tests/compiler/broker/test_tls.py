@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from private_nodes.tls import TlsRabbitMQ
 
-from routewright.compiler.broker import apply_topology
 from routewright.compiler.broker.errors import BrokerError, CertificateRefused, InvalidUrl
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import Queue, Topology
 
 ROOT = Path(__file__).parents[3]

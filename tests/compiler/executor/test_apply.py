@@ -8,8 +8,9 @@ import pytest
 from kombu.connection import Connection
 from private_nodes import Broker
 
-from routewright.compiler.broker import ConflictsFound, apply_topology
+from routewright.compiler.broker.errors import ConflictsFound
 from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
 from routewright.compiler.routing.routing import Routing
 

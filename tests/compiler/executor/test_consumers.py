@@ -17,10 +17,10 @@ from private_nodes import Broker, until
 
 from routewright.compiler.broker.errors import ConnectionLost, StillInUse
 from routewright.compiler.executor import consumers
+from routewright.compiler.executor.deploy import plan_for
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
 from routewright.compiler.plan.file import from_json, to_json
 from routewright.compiler.plan.steps import Release
-from routewright.compiler.planner.make_plan import plan_for
 from routewright.runtime import App, Group, Route, Router, Worker
 from routewright.runtime.messages.orders import STAND_IN, WORKER
 

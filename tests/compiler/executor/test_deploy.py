@@ -27,7 +27,7 @@ from routewright.compiler.broker.inspect import look
 from routewright.compiler.broker.open_session import opened
 from routewright.compiler.definitions.file import read_definitions
 from routewright.compiler.executor import bulk
-from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.executor.deploy import deploy, plan_for
 from routewright.compiler.model.topology import (
     PREDECLARED,
     Binding,
@@ -38,7 +38,6 @@ from routewright.compiler.model.topology import (
 )
 from routewright.compiler.plan.file import from_json, to_json
 from routewright.compiler.plan.plan import Plan
-from routewright.compiler.planner.make_plan import plan_for
 from routewright.compiler.routing.routing import Routing
 
 pytestmark = pytest.mark.broker

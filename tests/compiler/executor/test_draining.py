@@ -14,12 +14,12 @@ from random_topologies import random_topology
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker.errors import StillInUse
-from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.executor.deploy import deploy, plan_for
 from routewright.compiler.lowering.delays import entry
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
 from routewright.compiler.plan.steps import Disown, RemoveExchange, RemoveQueue, Unbind
-from routewright.compiler.planner.make_plan import make_plan, plan_for
+from routewright.compiler.planner.make_plan import make_plan
 
 CHAIN = """
 exchanges: {in: {type: topic}, second: {type: topic}, out: {type: topic}}

@@ -12,8 +12,8 @@ import pytest
 from kombu.connection import Connection
 from private_nodes import Broker
 
-from routewright.compiler.broker import apply_topology
 from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import PREDECLARED, Binding, Queue, Topology
 from routewright.compiler.routing.routing import Routing
 

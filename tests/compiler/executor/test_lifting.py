@@ -13,11 +13,10 @@ from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused
-from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.executor.deploy import deploy, plan_for
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.file import from_json, to_json
 from routewright.compiler.plan.text import as_text
-from routewright.compiler.planner.make_plan import plan_for
 
 pytestmark = pytest.mark.broker
 

@@ -14,13 +14,13 @@ from plans import owning
 from private_nodes import Broker, until
 
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused, StillInUse
-from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.executor.deploy import deploy, plan_for
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
 from routewright.compiler.plan.changes import DeclareQueue
 from routewright.compiler.plan.file import from_json, to_json
 from routewright.compiler.plan.plan import Plan
-from routewright.compiler.planner.make_plan import make_plan, plan_for
+from routewright.compiler.planner.make_plan import make_plan
 
 pytestmark = pytest.mark.broker
 

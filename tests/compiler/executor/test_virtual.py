@@ -3,8 +3,8 @@
 import pytest
 from private_nodes import Redis
 
-from routewright.compiler.broker import apply_topology
 from routewright.compiler.broker.errors import CredentialsRefused, Unreachable, Unsupported
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
 
 TASKS = Exchange("tasks", "topic")

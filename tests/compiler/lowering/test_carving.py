@@ -8,7 +8,7 @@ from private_nodes import Broker
 
 from routewright.compiler import compile_text
 from routewright.compiler.analysis.compare import compare
-from routewright.compiler.broker import apply_topology
+from routewright.compiler.executor.over_amqp import apply_topology
 
 BEFORE = """
 topology: media

@@ -17,12 +17,11 @@ from kombu.connection import Connection
 from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker import apply_topology
-from routewright.compiler.executor.deploy import deploy
+from routewright.compiler.executor.deploy import deploy, plan_for
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.lowering.delays import entry
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.pipeline import Compilation
-from routewright.compiler.planner.make_plan import plan_for
 
 pytestmark = pytest.mark.broker
 

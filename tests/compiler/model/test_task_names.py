@@ -17,8 +17,8 @@ from private_nodes import Broker
 
 from routewright.compiler import cli, compile_text
 from routewright.compiler.analysis.compare import compare
-from routewright.compiler.broker import apply_topology
 from routewright.compiler.emit.write import write
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.keys.patterns import covers, has_wildcard, matches, topic
 from routewright.compiler.model.task_names import TaskNames, owner
 from routewright.compiler.model.topology import Exchange, Task

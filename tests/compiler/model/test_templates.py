@@ -13,8 +13,8 @@ from kombu.connection import Connection
 from private_nodes import Broker
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker import apply_topology
 from routewright.compiler.emit.write import write
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.runtime import App, InvalidParameter
 from routewright.runtime.router.route import Route
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pytest
 
-from routewright.compiler.broker.inspect_over_amqp import Present
 from routewright.compiler.model.topology import (
     PREDECLARED,
     Binding,
@@ -13,6 +12,7 @@ from routewright.compiler.model.topology import (
     Topology,
 )
 from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
+from routewright.compiler.plan.virtual_host import Present
 from routewright.compiler.planner.missing import missing
 
 

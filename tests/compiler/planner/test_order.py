@@ -8,7 +8,6 @@ from plans import Examined, examine, examine_changed_mind, examine_killed, naive
 from random_changes import random_pair
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker.inspect import VirtualHost
 from routewright.compiler.lowering.delay_names import ladder_names
 from routewright.compiler.lowering.delays import with_delays
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
@@ -18,6 +17,7 @@ from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.plan import Plan
 from routewright.compiler.plan.steps import RemoveExchange, Unbind
 from routewright.compiler.plan.text import as_text
+from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.make_plan import make_plan
 from routewright.compiler.planner.predicted_host import after
 from routewright.compiler.planner.simulated_host import SimulatedHost

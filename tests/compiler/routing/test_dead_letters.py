@@ -14,8 +14,8 @@ from click.testing import CliRunner
 from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker import apply_topology
 from routewright.compiler.cli import main
+from routewright.compiler.executor.over_amqp import apply_topology
 
 pytestmark = pytest.mark.broker
 

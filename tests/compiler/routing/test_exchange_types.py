@@ -18,8 +18,8 @@ from private_nodes import Broker, RabbitMQ
 from random_topologies import random_message, random_topology
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker import apply_topology
 from routewright.compiler.cli import main
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import Exchange, Topology
 from routewright.compiler.rabbitmq.exchange_types import (
     CHOOSING_TYPES,

@@ -15,7 +15,7 @@ from brute_force import BruteForce
 from private_nodes import Broker, until
 
 from routewright.compiler.analysis.compare import compare
-from routewright.compiler.broker import apply_topology
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import (
     PREDECLARED,
     Binding,

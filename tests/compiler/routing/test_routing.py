@@ -15,7 +15,7 @@ from random_topologies import WORDS
 from routing import message_to, topology_with_predeclared
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker import apply_topology
+from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.keys.patterns import matches, topic
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
 from routewright.compiler.routing.routing import Outcome, Routing
