@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
-from queue import Empty, SimpleQueue
-from threading import Event, Thread
 from typing import Any
 
 from amqp.exceptions import AccessRefused, AMQPError, InternalError, NotAllowed
@@ -25,20 +22,15 @@ from routewright.compiler.broker.errors import (
     VhostMismatch,
     VhostRefused,
 )
-from routewright.runtime.transport.tls import (
-    VerifiedConnection,
+from routewright.runtime.connect.connections import CertificateDistrusted, open_within
+from routewright.runtime.connect.tls import VerifiedConnection
+from routewright.runtime.connect.urls import (
+    AMQP,
+    UNREADABLE,
     address_of,
-    distrust,
-    option_problem,
-)
-
-_AMQP = ("amqp", "amqps", "pyamqp")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
-# An "@" after the authority: a password holds a bare "/", "?" or "#", and would end up elsewhere.
-_STRAY_AT = re.compile(r"\w+://[^/?#]*[/?#].*@")
-_UNREADABLE = (
-    "the broker URL cannot be read; in a user name or password "
-    "each of `:/?#[]@;` must be written as %XX"
+    alternatives,
+    has_scheme,
+    url_problem,
 )
 
 
@@ -94,30 +86,28 @@ def opened(connection: Connection, timeout: float) -> Iterator[Connection]:
 
 def is_amqp(connection: Connection) -> bool:
     """Whether the broker speaks AMQP; to all other transports kombu plays the broker itself."""
-    return connection.transport_cls in _AMQP
+    return connection.transport_cls in AMQP
 
 
 def speaks_amqp(url: str) -> bool:
     """Whether a URL is that of a broker that speaks AMQP, or would be if it could be read."""
     scheme, separator, _ = url.partition("://")
-    return not separator or scheme in _AMQP
+    return not separator or scheme in AMQP
 
 
 def _parse(url: str, timeout: float) -> Connection:
-    scheme, separator, _ = url.partition("://")
-    if not separator or not _SCHEME.fullmatch(scheme):
+    if not has_scheme(url):
         raise InvalidUrl("the broker URL has no scheme, such as amqp://")
-    if any(_STRAY_AT.match(one) for one in url.split(";")):
-        raise InvalidUrl(_UNREADABLE)
-    if problem := option_problem(url):
+    if problem := url_problem(url):
         raise InvalidUrl(problem)
+    scheme = url.partition("://")[0]
     try:
-        for each in url.split(";"):  # an alternative is read only when its turn comes
+        for each in alternatives(url):  # an alternative is read only when its turn comes
             VerifiedConnection(each)
         connection = VerifiedConnection(url, connect_timeout=timeout)
         connection.transport  # noqa: B018 - looks the transport up, and imports it
     except ValueError:  # whose message may quote a part of the password
-        raise InvalidUrl(_UNREADABLE) from None
+        raise InvalidUrl(UNREADABLE) from None
     except TypeError:
         raise InvalidUrl(f"the broker URL has an option that `{scheme}:` does not take") from None
     except KeyError:
@@ -132,33 +122,9 @@ def _parse(url: str, timeout: float) -> Connection:
 
 
 def _open(connection: Connection, timeout: float) -> None:
-    """Connect in a thread of its own.
-
-    Nothing else bounds the look-up of a name, nor a server that sends a byte now and then.
-    """
-    outcome: SimpleQueue[BaseException | None] = SimpleQueue()
-    too_late = Event()
-    attempts = max(len(connection.alt or ()), 1)
-
-    def attempt() -> None:
-        try:
-            connection.ensure_connection(
-                max_retries=attempts - 1, interval_start=0, interval_step=0
-            )
-        except BaseException as error:  # noqa: BLE001 - raised again by the one who waits
-            outcome.put(error)
-        else:
-            outcome.put(None)
-            if too_late.is_set():
-                connection.collect()
-
-    Thread(target=attempt, name="routewright-connect", daemon=True).start()
     try:
-        error = outcome.get(timeout=timeout)
-    except Empty:
-        too_late.set()
-        raise _explained(TimeoutError(), connection, timeout) from None
-    if error is not None:
+        open_within(connection, timeout)
+    except Exception as error:
         raise _explained(error, connection, timeout) from error
     if is_amqp(connection):
         established: Any = connection.connection
@@ -174,9 +140,9 @@ def _explained(error: BaseException, connection: Connection, timeout: float) -> 
     text = getattr(error, "strerror", None) or getattr(error, "reply_text", None) or str(error)
     reason = text.partition(" - ")[2] or text
     kind: type[BrokerError] = Unreachable
-    if problem := distrust(error):
-        return CertificateRefused(f"{address} {problem}")
     match error:
+        case CertificateDistrusted():
+            return CertificateRefused(str(error))
         case AccessRefused():
             kind, message = CredentialsRefused, f"refuses user `{user}` or the password"
         case NotAllowed() | InternalError():  # the latter where the virtual host is down

@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
 
-from routewright.compiler.broker.background import in_background
 from routewright.compiler.broker.errors import NotABroker, Unsupported, VhostRefused
 from routewright.compiler.broker.management import Management
 from routewright.compiler.definitions import rows
 from routewright.compiler.definitions.from_rows import MalformedDefinitions, Parts, assemble
 from routewright.compiler.plan.ownership import is_mark, read
 from routewright.compiler.plan.virtual_host import Counts, VirtualHost
+from routewright.runtime.connect.background import in_background
 
 _MANY_QUEUES, _FEW_EXCHANGES = 200, 40
 _AT_A_TIME = 4  # lists
@@ -36,7 +36,7 @@ def look(api: Management) -> VirtualHost:
     policies, operator_policies = api.of_vhost("policies"), api.of_vhost("operator-policies")
     try:
         found = [rows.read_exchange(it) for it in exchanges]
-        bound = [rows.read_binding(it) for it in listed()]
+        bound = [rows.read_binding(it) for it in listed.result()]
         parts = Parts(
             [it for it in found if not it.name.startswith(_THE_BROKERS) and not is_mark(it.name)],
             [rows.read_queue(it) for it in queues],

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from routewright.compiler.broker.background import in_background
 from routewright.compiler.broker.errors import BrokerError, InvalidUrl, NotABroker, Unsupported
 from routewright.compiler.broker.inspect import look
 from routewright.compiler.broker.management import Address, Management, address
 from routewright.compiler.plan.virtual_host import VirtualHost
+from routewright.runtime.connect.background import in_background
 
 if TYPE_CHECKING:
     from routewright.compiler.broker.session import Session
@@ -88,9 +88,12 @@ def _asked(
     if where is None:
         return None
     api = stack.enter_context(Management(where, timeout))
-    looks = [in_background(partial(look, api))] if looking else []
+    looks: list[Callable[[], VirtualHost]] = []
+    if looking:
+        looks.append(in_background(partial(look, api)).result)
     cluster = in_background(partial(api.get, "cluster-name"))
-    return _Asked(api, cluster, in_background(partial(api.of_vhost, "policies")), looks)
+    policies = in_background(partial(api.of_vhost, "policies"))
+    return _Asked(api, cluster.result, policies.result, looks)
 
 
 def _check(asked: _Asked, connection: Any) -> None:

@@ -140,10 +140,10 @@ class Way:
 
 def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
     """What gives the plan that is being made; none where the broker has no management API."""
-    from routewright.compiler.broker.background import in_background
     from routewright.compiler.broker.connect import speaks_amqp
     from routewright.compiler.broker.open_session import opened
     from routewright.compiler.executor.deploy import plan_for
+    from routewright.runtime.connect.background import in_background
 
     def plan() -> Plan | None:
         if not speaks_amqp(way.broker):
@@ -153,7 +153,7 @@ def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
         ) as session:
             return plan_for(topology, session, allowed=()) if session.api is not None else None
 
-    return in_background(plan)
+    return in_background(plan).result
 
 
 def _apply(

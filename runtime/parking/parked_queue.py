@@ -12,6 +12,7 @@ import amqp
 from amqp import spec
 from amqp.exceptions import AccessRefused, NotFound
 
+from routewright.runtime.connect import connections
 from routewright.runtime.errors import (
     BrokerUnreachable,
     InvalidOption,
@@ -27,7 +28,6 @@ from routewright.runtime.parking.parking import QUEUE, REASON, TIME, TRACEBACK, 
 from routewright.runtime.router.route import Route
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.publisher import Publisher, deliver
-from routewright.runtime.transport import broker as brokers
 from routewright.runtime.transport.broker import LOST, Broker
 from routewright.runtime.transport.incoming import envelope_of
 from routewright.runtime.worker.retrier import HISTORY
@@ -245,7 +245,7 @@ class ParkedQueue:
                 raise
             raise BrokerUnreachable(f"{self._broker.name}: {error}") from error
         finally:
-            brokers.close(connection)
+            connections.close(connection)
 
 
 def _times_given_back(raw: Any) -> int:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from routewright.runtime.connect import connections
 from routewright.runtime.errors import BrokerUnreachable, EncodeError, Refused, Unroutable
 from routewright.runtime.messages.message import Envelope
 from routewright.runtime.messages.short_repr import brief, in_line
@@ -16,7 +17,6 @@ from routewright.runtime.router.route import Route, Router
 from routewright.runtime.sending.delaying import anew
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.publisher import Publisher, deliver
-from routewright.runtime.transport import broker as brokers
 from routewright.runtime.transport.broker import LOST, Broker
 from routewright.runtime.transport.consumer import Delivery
 from routewright.runtime.transport.envelopes import check_headers
@@ -90,7 +90,7 @@ class Parking:
                 kind = BrokerUnreachable if isinstance(error, OSError) else Refused
                 raise kind(problem) from error
             finally:
-                brokers.close(connection)
+                connections.close(connection)
 
 
 def parking_queue(router: Router[Any]) -> str:

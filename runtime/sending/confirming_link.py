@@ -9,12 +9,12 @@ from typing import Any
 
 from amqp.exceptions import ChannelError, IrrecoverableConnectionError, NotFound
 
+from routewright.runtime.connect import connections
 from routewright.runtime.errors import BrokerBlocked, ConfirmTimeout, EncodeError, NoConsumers
 from routewright.runtime.messages.events import EXCHANGE, SENT_KEY
 from routewright.runtime.messages.message import LOWEST_PRIORITY, Envelope
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.ledger import Ledger
-from routewright.runtime.transport import broker as brokers
 from routewright.runtime.transport.broker import LOST, Broker, LinkLost, Objection
 from routewright.runtime.transport.encode import (
     TRANSIENT,
@@ -66,7 +66,7 @@ class ConfirmingLink:
             self._channel.confirm_select()
             self._events: Any = event_channel(self._amqp) if events else None
         except LOST as error:
-            brokers.discard(self._connection)
+            connections.discard(self._connection)
             raise LinkLost(str(error)) from error
         # Bounds every write: one that takes longer has met a broker that does not read.
         self._amqp.transport.sock.settimeout(confirm_timeout)
@@ -260,15 +260,15 @@ class ConfirmingLink:
 
     def close(self) -> None:
         """Close the connection in order."""
-        brokers.close(self._connection)
+        connections.close(self._connection)
 
     def discard(self) -> None:
         """Drop the connection, which may be broken."""
-        brokers.discard(self._connection)
+        connections.discard(self._connection)
 
     def abandon(self) -> None:
         """Let go of the connection in a forked child."""
-        brokers.abandon(self._amqp)
+        connections.abandon(self._amqp)
 
     def _see_blocked(self) -> None:
         with suppress(*LOST):

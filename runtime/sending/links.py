@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from typing import Any, Protocol
 
+from routewright.runtime.connect import connections
 from routewright.runtime.errors import EncodeError, Unroutable
 from routewright.runtime.messages.events import SENT_KEY
 from routewright.runtime.sending.confirming_link import ConfirmingLink
 from routewright.runtime.sending.dispatch import Dispatch
-from routewright.runtime.transport import broker as brokers
 from routewright.runtime.transport.broker import Broker, LinkLost
 from routewright.runtime.transport.envelopes import prepare
 from routewright.runtime.transport.event_channel import declare, publish
@@ -152,11 +152,11 @@ class VirtualLink:
 
     def close(self) -> None:
         """Close the connection in order."""
-        brokers.close(self._connection)
+        connections.close(self._connection)
 
     def discard(self) -> None:
         """Drop the connection, which may be broken."""
-        brokers.discard(self._connection)
+        connections.discard(self._connection)
 
     def abandon(self) -> None:
         """Nothing: there is no socket, or its library looks after forks itself."""

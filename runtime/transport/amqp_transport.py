@@ -12,8 +12,8 @@ from typing import Any
 from amqp.exceptions import AccessRefused, ChannelError, NotFound
 from kombu.transport.pyamqp import Channel
 
+from routewright.runtime.connect import connections
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.transport import broker as brokers
 from routewright.runtime.transport.envelopes import prepare
 from routewright.runtime.transport.inbox import TAG_BITS, Inbox, Taken
 from routewright.runtime.transport.incoming import envelope_of
@@ -230,11 +230,11 @@ class AmqpTransport:
         """Closes the connection in order; the broker takes back what was not settled."""
         with suppress(Exception):  # it is closed already, and what is owed comes again
             self.flush()
-        brokers.close(self._connection)
+        connections.close(self._connection)
 
     def abandon(self) -> None:
         """Lets go of the connection in a forked child."""
-        brokers.abandon(self._amqp)
+        connections.abandon(self._amqp)
 
 
 class AnsweringChannel(Channel):

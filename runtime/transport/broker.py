@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable, Mapping
 from time import monotonic, sleep
 from typing import Any, TypeVar
 
-import amqp
 from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
+from routewright.runtime.connect.connections import open_within
+from routewright.runtime.connect.tls import VerifiedConnection
+from routewright.runtime.connect.urls import (
+    alternatives,
+    has_scheme,
+    url_problem,
+    without_password,
+)
 from routewright.runtime.errors import BrokerUnreachable, InvalidOption, LoginRefused
 from routewright.runtime.messages.short_repr import in_line
-from routewright.runtime.transport.bounded import bounded
-from routewright.runtime.transport.tls import (
-    VerifiedConnection,
-    address_of,
-    distrust,
-    option_problem,
-)
 
 SILENCE = 10.0  # seconds; how long a broker may take over one answer before it counts as gone
 PAUSES = (0.05, 0.5)  # seconds between two attempts at connecting: at first, and at most
@@ -29,10 +28,6 @@ FOREVER = 2**31  # seconds; more than a socket takes
 POLLING = 0.005  # seconds between two looks into an empty queue of the in-memory transport
 
 T = TypeVar("T")
-
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-# An "@" after the authority: a password holds a bare "/", "?" or "#", and would end up elsewhere.
-_STRAY_AT = re.compile(r"[^:]+://[^/?#]*[/?#].*@", re.DOTALL)
 
 logger = logging.getLogger("routewright.broker")
 
@@ -91,8 +86,7 @@ class Broker:
             self._hosts = max(len(first.alt), 1)
             self._driver: str = first.transport.driver_type
             vhosts = {VerifiedConnection(part).virtual_host for part in first.alt or [url]}
-            # The password is masked; where there is none, there is nothing to mask.
-            self.name: str = first.as_uri().replace("://:**@", "://")
+            self.name = without_password(first)
         except Exception as error:  # noqa: BLE001  a URL can be wrong in many ways
             # Neither the URL nor the cause's text is shown: either may hold the password.
             kind = type(error).__name__
@@ -134,7 +128,8 @@ class Broker:
             "transport_options": self._transport_options(on_blocked),
         }
         try:
-            connection = bounded(lambda: self._establish(options), patience, discard)
+            connection = VerifiedConnection(self._url, **options)
+            open_within(connection, patience)
         except Exception as error:
             text = str(error) or f"no answer in {patience:.3g} s"
             refused = isinstance(error.__cause__ or error, (AccessRefused, NotAllowed))
@@ -184,19 +179,6 @@ class Broker:
         if self._known and self._lost_at is None:
             self._lost_at = monotonic()
 
-    def _establish(self, options: dict[str, Any]) -> Connection:
-        connection: Connection = VerifiedConnection(self._url, **options)
-        try:
-            connection.ensure_connection(
-                max_retries=self._hosts - 1, interval_start=0, interval_step=0
-            )
-        except BaseException as error:
-            discard(connection)
-            if problem := distrust(error):
-                raise ConnectionError(f"{address_of(connection)} {problem}") from error
-            raise
-        return connection
-
     def _transport_options(self, on_blocked: Callable[[bool], None] | None) -> dict[str, Any]:
         if self.is_amqp:
             watching = {
@@ -225,52 +207,10 @@ def seconds(name: str, value: object) -> float:
 
 def _check(url: str) -> None:
     """Refuses a URL with unknown options, or that kombu would misread and show the password of."""
-    for one in url.split(";"):
-        if not _SCHEME.match(one):
-            raise InvalidOption(
-                "the broker URL (or one of its alternatives) has no scheme, amqp://"
-            )
-        if _STRAY_AT.match(one):
-            raise InvalidOption(
-                "the broker URL cannot be read; in a user name or password each of `:/?#[]@;` must"
-                " be written as %XX"
-            )
-    if problem := option_problem(url):
+    if not all(has_scheme(one) for one in alternatives(url)):
+        raise InvalidOption("the broker URL (or one of its alternatives) has no scheme, amqp://")
+    if problem := url_problem(url):
         raise InvalidOption(problem)
-
-
-def discard(connection: Connection) -> None:
-    """Drop a connection that may be broken, without a word to the broker."""
-    try:
-        connection.collect()
-    except Exception:
-        logger.debug("discarding a connection failed", exc_info=True)
-
-
-def close(connection: Connection) -> None:
-    """Close a sound connection in order; failing that, drop it."""
-    try:
-        inner = connection.connection if connection.connected else None
-        connection.release()
-        if isinstance(inner, amqp.Connection):
-            inner.collect()  # py-amqp keeps the socket if anything but the close-ok arrives
-    except Exception:
-        logger.debug("closing a connection failed", exc_info=True)
-        discard(connection)
-
-
-def abandon(connection: Any) -> None:
-    """Let go of a connection inherited by a fork.
-
-    It is the parent's: only this process's file descriptor is closed, and nothing is sent.
-    (py-amqp's own `collect` shuts the socket down, for both processes.)
-    """
-    transport = getattr(connection, "transport", None)
-    sock = getattr(transport, "sock", None)
-    if transport is not None and sock is not None:
-        sock.close()
-        transport.sock = None
-        transport.connected = False
 
 
 def forgiving_frame_handler(connection: Any, callback: Callable[..., None]) -> Any:

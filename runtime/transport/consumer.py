@@ -11,9 +11,9 @@ from typing import Any
 
 from amqp.exceptions import NotFound
 
+from routewright.runtime.connect import connections
 from routewright.runtime.errors import MissingQueue
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.transport import broker as brokers
 from routewright.runtime.transport.amqp_transport import AmqpTransport
 from routewright.runtime.transport.broker import Broker, LinkLost
 from routewright.runtime.transport.polling_transport import PollingTransport
@@ -258,7 +258,7 @@ class Consumer:
 
     def discard(self) -> None:
         """Drops the connection, which may be broken."""
-        brokers.discard(self._connection)
+        connections.discard(self._connection)
 
     def abandon(self) -> None:
         """Lets go of the connection in a forked child."""

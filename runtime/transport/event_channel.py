@@ -10,9 +10,9 @@ from typing import Any
 from amqp.exceptions import ChannelError
 from kombu.transport.pyamqp import Channel
 
+from routewright.runtime.connect import connections
 from routewright.runtime.messages.events import EXCHANGE
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.transport import broker as brokers
 from routewright.runtime.transport.broker import Broker
 from routewright.runtime.transport.encode import TRANSIENT
 
@@ -115,8 +115,8 @@ class Line:
 
     def close(self) -> None:
         """Close the connection in order."""
-        brokers.close(self._connection)
+        connections.close(self._connection)
 
     def discard(self) -> None:
         """Drop the connection, which may be broken."""
-        brokers.discard(self._connection)
+        connections.discard(self._connection)

@@ -8,8 +8,8 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from routewright.runtime.connect import connections
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.transport import broker as brokers
 from routewright.runtime.transport.envelopes import prepare
 from routewright.runtime.transport.inbox import Taken
 from routewright.runtime.transport.incoming import envelope_of_virtual
@@ -130,7 +130,7 @@ class PollingTransport:
 
     def close(self) -> None:
         """Closes the connection in order; what was not settled is put back."""
-        brokers.close(self._connection)
+        connections.close(self._connection)
 
     def abandon(self) -> None:
         """Nothing: there is no socket, or its library looks after forks itself."""

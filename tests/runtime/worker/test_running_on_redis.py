@@ -13,7 +13,7 @@ import pytest
 from project import Project
 from redis import Redis as Client
 
-from routewright.runtime.transport import broker as brokers
+from routewright.runtime.connect import connections
 from routewright.runtime.transport.broker import Broker
 from routewright.runtime.transport.consumer import Consumer, Delivery
 from routewright.runtime.transport.waker import Waker
@@ -111,7 +111,7 @@ def test_a_message_that_was_given_back_is_known_for_one(url: str) -> None:
     connection = broker.connect()
     with connection.SimpleQueue("work") as queue:
         queue.put({})
-    brokers.close(connection)
+    connections.close(connection)
     with Waker() as waker:
         consumer = Consumer(
             broker, came.append, lambda it: it.consume("work"), waker=waker, prefetch=1

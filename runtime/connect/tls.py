@@ -9,31 +9,12 @@ import re
 import ssl
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import parse_qsl
 
 from kombu.connection import Connection
 
-from routewright.runtime.messages.short_repr import in_line
+from routewright.runtime.connect.urls import AMQP, REDIS
 
-_AMQP = ("amqp", "amqps", "pyamqp")
-_REDIS = ("redis", "rediss")
 _ALWAYS_TLS = ("amqps", "rediss")
-_OPTIONS = frozenset(("heartbeat", "login_method", "ssl"))
-_REDIS_OPTIONS = frozenset(
-    (
-        "credential_provider",
-        "ssl_ca_certs",
-        "ssl_ca_data",
-        "ssl_ca_path",
-        "ssl_cert_reqs",
-        "ssl_certfile",
-        "ssl_check_hostname",
-        "ssl_ciphers",
-        "ssl_keyfile",
-        "ssl_password",
-    )
-)
-_REQUIREMENTS = ("required", "optional", "none", "CERT_REQUIRED", "CERT_OPTIONAL", "CERT_NONE")
 _ANOTHER_NAME = re.compile(r"mismatch, certificate is not valid for '(.*)'")
 
 
@@ -70,9 +51,9 @@ class VerifiedConnection(Connection):
         options = dict(self._given) if isinstance(self._given, dict) else {}
         if isinstance(found, dict):
             options = {**found, **options}
-        if kind in _AMQP:
+        if kind in AMQP:
             client.ssl = _for_amqp(options, client.hostname or "localhost")
-        elif kind in _REDIS:
+        elif kind in REDIS:
             client.ssl = _for_redis(options)
 
 
@@ -93,33 +74,6 @@ def _for_redis(options: dict[str, Any]) -> dict[str, Any]:
     if options["ssl_cert_reqs"] not in (None, "none", ssl.CERT_NONE):
         options.setdefault("ssl_check_hostname", True)
     return options
-
-
-def option_problem(url: str) -> str | None:
-    """Returns what is wrong with the options in a broker URL, or None."""
-    for one in url.split(";"):
-        scheme = one.partition("://")[0].lower()
-        if scheme not in _AMQP + _REDIS:
-            continue
-        known = _OPTIONS if scheme in _AMQP else _OPTIONS | _REDIS_OPTIONS
-        query = one.partition("#")[0].partition("?")[2]
-        for name, value in parse_qsl(query, keep_blank_values=True):
-            if name not in known:
-                return (
-                    f"the broker URL has an option that `{scheme}:` does not take,"
-                    f" `{in_line(name)}`; it takes {', '.join(f'`{it}`' for it in sorted(known))}"
-                )
-            if name == "ssl" and value.lower() != "true":
-                return "the option `ssl` of the broker URL can only be `true`"
-            if name == "ssl_cert_reqs" and value not in _REQUIREMENTS:
-                return "the option `ssl_cert_reqs` of the broker URL is `required` or `none`"
-    return None
-
-
-def address_of(connection: Connection) -> str:
-    """Returns host and port of the URL whose turn it is."""
-    port = connection.port or connection.transport.default_port
-    return f"{connection.hostname or 'localhost'}:{port}"
 
 
 def distrust(error: BaseException | None) -> str | None:
