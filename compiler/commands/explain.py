@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -19,6 +19,7 @@ from routewright.compiler.commands.terminal import (
 )
 
 if TYPE_CHECKING:
+    from routewright.compiler.language.scalars import Scalar
     from routewright.compiler.model.topology import Topology
 
 
@@ -84,18 +85,14 @@ def explain_command(
     sys.exit(FINE if all(way.delivery.queues for way in ways) else FINDINGS)
 
 
-def _header(text: str) -> tuple[str, Any]:
-    """One header, as it is given."""
-    import yaml
+def _header(text: str) -> tuple[str, Scalar]:
+    """Splits `NAME=VALUE`, and reads the value as YAML does."""
+    from routewright.compiler.language.yaml_text import read_scalar
 
     name, equals, value = text.partition("=")
     if not name or not equals:
         raise click.UsageError(f"`{text}` is no header; write NAME=VALUE")
-    try:
-        read = yaml.safe_load(value)
-    except yaml.YAMLError:
-        read = value
-    return name, read if isinstance(read, str | int | float | bool) else value
+    return name, read_scalar(value)
 
 
 def _exchange_of(topology: Topology, name: str, exchange: str | None) -> str:

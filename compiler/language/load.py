@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.diagnostics.source import Source
-from routewright.compiler.language import spec_errors as validate
 from routewright.compiler.language.spec import TopologySpec
+from routewright.compiler.language.spec_errors import diagnostics_of
 from routewright.compiler.language.yaml_text import read
 
 
@@ -25,6 +25,6 @@ def load(
         spec = TopologySpec.model_validate(reading.value)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        found += validate.explain(source, TopologySpec, errors, reading.unreadable)
+        found += diagnostics_of(errors, source, TopologySpec, reading.unreadable)
         return None, found
     return (None if found else spec), found

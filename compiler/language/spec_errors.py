@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin
 from pydantic import BaseModel
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, did_you_mean
-from routewright.compiler.language import yaml_errors as traps
+from routewright.compiler.language.yaml_errors import not_text
 
 if TYPE_CHECKING:
     from pydantic_core import ErrorDetails
@@ -29,17 +29,17 @@ _WANTED = {
 }
 
 
-def explain(
-    source: Source, model: type[BaseModel], errors: list[ErrorDetails], skip: frozenset[Path]
+def diagnostics_of(
+    errors: list[ErrorDetails], source: Source, model: type[BaseModel], skip: frozenset[Path]
 ) -> Iterator[Diagnostic]:
-    """One diagnostic for each error, but for the paths that `skip` has one for already."""
+    """Yields one diagnostic for each error, but none for the paths in `skip`."""
     told: set[Path] = set()
     for error in errors:
         path = _known(source, error["loc"])
         if path in skip or path in told:
             continue  # a union reports once for each of its members
         told.add(path)
-        yield _EXPLAIN.get(error["type"], _other)(source, model, path, error)
+        yield _DIAGNOSTIC_OF.get(error["type"], _other)(source, model, path, error)
 
 
 def _known(source: Source, loc: tuple[int | str, ...]) -> Path:
@@ -83,7 +83,7 @@ def _wrong_type(
 ) -> Diagnostic:
     wanted, value = _WANTED[error["type"]], error["input"]
     if wanted == "text" and (value is None or isinstance(value, bool | int | float)):
-        return traps.not_text(source.span(path), value, source.written(path))
+        return not_text(source.span(path), value, source.written(path))
     return Diagnostic(
         "wrong-type",
         f"`{_name(path)}` is {_described(value)}, and {wanted} is expected",
@@ -95,7 +95,7 @@ def _wrong_type(
 def _missing_value(
     source: Source, _model: type[BaseModel], path: Path, _error: ErrorDetails
 ) -> Diagnostic:
-    return traps.not_text(source.span(path), None, source.written(path))
+    return not_text(source.span(path), None, source.written(path))
 
 
 def _out_of_range(
@@ -117,7 +117,7 @@ def _other(source: Source, _model: type[BaseModel], path: Path, error: ErrorDeta
     return Diagnostic(error["type"], error["msg"], source.span(path), help=context.get("help"))
 
 
-_EXPLAIN: dict[str, Callable[[Source, type[BaseModel], Path, ErrorDetails], Diagnostic]] = {
+_DIAGNOSTIC_OF: dict[str, Callable[[Source, type[BaseModel], Path, ErrorDetails], Diagnostic]] = {
     "extra_forbidden": _unknown_key,
     "missing": _missing_key,
     "missing-value": _missing_value,

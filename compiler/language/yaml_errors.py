@@ -55,8 +55,8 @@ def unprintable(source: Source) -> list[Diagnostic]:
     return found
 
 
-def explain(source: Source, error: yaml.MarkedYAMLError) -> Refusal:
-    """What the parser's error means, in terms of the file."""
+def refusal_of(source: Source, error: yaml.MarkedYAMLError) -> Refusal:
+    """Translates the parser's error into terms of the file."""
     problem, context = error.problem_mark, error.context_mark
     place = problem or context
     line, column = (place.line, place.column) if place else (0, 0)

@@ -15,7 +15,7 @@ import yaml
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.diagnostics.source import Extent, Path, Source
-from routewright.compiler.language import yaml_errors as traps
+from routewright.compiler.language.yaml_errors import refusal_of, unprintable
 from routewright.compiler.language.yaml_limits import (
     MAX_DEPTH,
     MAX_NODES,
@@ -78,7 +78,7 @@ class Reading:
 
 def read(source: Source, environment: Mapping[str, str]) -> Reading:
     """The value of a YAML text; the places of its parts are put into `source.places`."""
-    found = traps.unprintable(source)
+    found = unprintable(source)
     if found:
         return Reading(None, found)
     node, found, mended = _compose(source)
@@ -93,6 +93,15 @@ def read(source: Source, environment: Mapping[str, str]) -> Reading:
     if value is None:
         return Reading(None, found or [_empty(source)])
     return Reading(value, found, frozenset(builder.unreadable))
+
+
+def read_scalar(text: str) -> str | int | float | bool:
+    """Reads one value that is in no file; what is not a scalar in YAML stays text."""
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+    return value if isinstance(value, str | int | float | bool) else text
 
 
 def _compose(
@@ -110,7 +119,7 @@ def _compose(
         except Stop as stop:
             return None, [*found, stop.diagnostic], mended
         except yaml.MarkedYAMLError as error:
-            refusal = traps.explain(source, error)
+            refusal = refusal_of(source, error)
         finally:
             loader.dispose()
         found.append(refusal.diagnostic)

@@ -12,9 +12,9 @@ import yaml
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note
 from routewright.compiler.diagnostics.source import Extent, Path, Place, Source
-from routewright.compiler.language import yaml_errors as traps
 from routewright.compiler.language.scalars import TAG, Scalar, Trap, value_of
 from routewright.compiler.language.variables import VariableError, substitute
+from routewright.compiler.language.yaml_errors import hash_starts_comment, not_text
 from routewright.compiler.language.yaml_limits import extent_of
 
 _RESOLVER = yaml.resolver.Resolver()
@@ -100,7 +100,7 @@ class Builder:
         if isinstance(value, str):
             return value
         if readable:
-            self._found.append(traps.not_text(self._source.mark(place), value, node.value))
+            self._found.append(not_text(self._source.mark(place), value, node.value))
         return str(node.value)
 
     def _scalar(self, node: yaml.ScalarNode, path: Path, key: Extent | None) -> Scalar:
@@ -137,7 +137,7 @@ class Builder:
         if not rest.startswith("#") or not (pattern_wanted or glued):
             return False
         column = len(line) - len(rest)
-        self._found.append(traps.hash_starts_comment(self._source, before.end_line, column))
+        self._found.append(hash_starts_comment(self._source, before.end_line, column))
         return True
 
     def _expect_tag(self, node: yaml.Node, kind: str) -> None:

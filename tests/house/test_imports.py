@@ -11,6 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 COMPILER_ONLY = {"jinja2", "pydantic", "yaml"}
+# The one room of the compiler that may import a library.
+ROOM_OF = {
+    "yaml": "language",
+    "pydantic": "language",
+    "pydantic_core": "language",
+    "jinja2": "emit",
+}
+TOUCHES_THE_DISK = {"io", "os", "pathlib.Path", "shutil", "tempfile"}
 
 
 def _modules(folder: str) -> dict[str, Path]:
@@ -63,6 +71,19 @@ def test_the_runtime_imports_nothing_of_the_compiler() -> None:
         for imported in _imports(name, file):
             assert not f"{imported}.".startswith("routewright.compiler."), f"{name}: {imported}"
             assert imported.split(".")[0] not in COMPILER_ONLY, f"{name}: {imported}"
+
+
+def test_a_library_stays_in_its_room() -> None:
+    for name, file in _modules("compiler").items():
+        for imported in _imports(name, file):
+            room = ROOM_OF.get(imported.split(".")[0])
+            assert room is None or name.split(".")[2] == room, f"{name}: {imported}"
+
+
+def test_only_one_file_of_emit_touches_the_disk() -> None:
+    for name, file in _modules("compiler").items():
+        if name.startswith("routewright.compiler.emit") and file.name != "write.py":
+            assert not TOUCHES_THE_DISK & set(_imports(name, file)), name
 
 
 def test_what_is_generated_imports_only_the_runtime_and_kombu() -> None:
