@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, did_you_mean
+from routewright.compiler.model.durations import write_duration
 from routewright.compiler.model.topology import Argument, Topology, written_arguments
 from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, Rule
 from routewright.compiler.routing.routing import Routing
 
 _DURATIONS = ("x-message-ttl", "x-expires")  # in milliseconds
-_DAY = 86_400_000
 _AGE = re.compile(r"0*[1-9][0-9]*[YMDhms]")
 
 
@@ -35,9 +35,7 @@ def wrong_argument_value(topology: Topology, _routing: Routing) -> Iterator[Diag
 
 def shown(argument: str, value: int) -> str:
     """A number as it is written in the file, where durations have a unit."""
-    if argument not in _DURATIONS:
-        return str(value)
-    return f"`{value // _DAY}d`" if value >= _DAY else f"`{value}ms`"
+    return f"`{write_duration(value)}`" if argument in _DURATIONS else str(value)
 
 
 def _what_is_wrong(argument: str, rule: Rule, value: Argument) -> tuple[str, str] | None:

@@ -6,12 +6,9 @@ value is converted into another type: `"5"` is not a number.
 
 from __future__ import annotations
 
-import keyword
-import re
 from typing import Annotated, Any, Self
 
 from pydantic import (
-    AfterValidator,
     BaseModel,
     BeforeValidator,
     ConfigDict,
@@ -19,57 +16,26 @@ from pydantic import (
     field_validator,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
 
-from routewright.compiler.diagnostics.diagnostic import did_you_mean
-from routewright.compiler.language.durations import MAX_EXPIRATION, Duration, Expiration, Seconds
-from routewright.compiler.model.policies import MalformedPattern, regular_expression
+from routewright.compiler.language.value_types import (
+    Acknowledge,
+    AppliesTo,
+    Duration,
+    Expiration,
+    Header,
+    ModuleName,
+    PolicyPattern,
+    Seconds,
+    Target,
+    invalid,
+)
 from routewright.compiler.model.topology import Delays
-
-ACKNOWLEDGE = ("late", "early")
-APPLIES_TO = ("queues", "exchanges", "all", "classic_queues", "quorum_queues", "streams")
-
-_MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
-_TARGET = re.compile(r"rabbitmq-[34](\.(x|[0-9]{1,3}))?|redis|memory")
-
-
-def _module_name(name: str) -> str:
-    if not _MODULE_NAME.fullmatch(name) or keyword.iskeyword(name):
-        raise PydanticCustomError(
-            "malformed-name",
-            "`{name}` cannot be the name of a topology, which names a Python package",
-            {"name": name, "help": "use small letters, digits and `_`, a letter first: `media`"},
-        )
-    return name
-
-
-def _target(target: str) -> str:
-    if not _TARGET.fullmatch(target):
-        raise PydanticCustomError(
-            "unknown-target",
-            "`{target}` is not something a topology can run on",
-            {
-                "target": target,
-                "help": "targets are `rabbitmq-3.x`, `rabbitmq-3.10` and the like, "
-                "`rabbitmq-4.x`, `redis` and `memory`",
-            },
-        )
-    return target
+from routewright.compiler.rabbitmq.queue_arguments import MAX_EXPIRATION
 
 
 def _nothing_is_empty(value: Any) -> Any:
     """`audit:` with nothing behind it declares a thing with every default."""
     return {} if value is None else value
-
-
-def _scalar(value: Any) -> Any:
-    if isinstance(value, str | int | float):
-        return value
-    raise PydanticCustomError(
-        "wrong-type",
-        "a header is text, a number or a boolean",
-        {"help": "write `name: value`"},
-    )
 
 
 class Written(BaseModel):
@@ -82,7 +48,7 @@ class Written(BaseModel):
     def _something_is_written(cls, value: Any) -> Any:
         """A key with nothing behind it is a slip, also where the key may be left out."""
         if value is None:
-            raise PydanticCustomError("missing-value", "nothing is written")
+            raise invalid("missing-value", "nothing is written", None)
         return value
 
 
@@ -164,40 +130,11 @@ class PolicyDefinitionSpec(LimitsSpec):
     alternate_exchange: str | None = None
 
 
-def _pattern(pattern: str) -> str:
-    try:
-        regular_expression(pattern)
-    except MalformedPattern as error:
-        raise PydanticCustomError(
-            "malformed-policy",
-            "`{pattern}` cannot be the pattern of a policy: {why}",
-            {
-                "pattern": pattern,
-                "why": str(error),
-                "help": "write a regular expression, as `^orders\\.`",
-            },
-        ) from None
-    return pattern
-
-
-def _apply_to(kind: str) -> str:
-    if kind not in APPLIES_TO:
-        raise PydanticCustomError(
-            "malformed-policy",
-            "a policy does not apply to `{kind}`",
-            {
-                "kind": kind,
-                "help": did_you_mean(kind, APPLIES_TO, f"write one of {', '.join(APPLIES_TO)}"),
-            },
-        )
-    return kind
-
-
 class PolicySpec(Written):
     """A policy of RabbitMQ: what it adds to the things whose names match."""
 
-    pattern: Annotated[str, AfterValidator(_pattern)]
-    apply_to: Annotated[str, AfterValidator(_apply_to)] = "all"
+    pattern: PolicyPattern
+    apply_to: AppliesTo = "all"
     priority: int = 0
     definition: PolicyDefinitionSpec
 
@@ -215,22 +152,12 @@ class RetrySpec(Written):
     on: Names = ()  # the exceptions by name; none means all of them
 
 
-def _acknowledge(when: str) -> str:
-    if when not in ACKNOWLEDGE:
-        raise PydanticCustomError(
-            "malformed-acknowledge",
-            "a message is not acknowledged `{when}`",
-            {"when": when, "help": "write `late` (when its task is over) or `early` (before)"},
-        )
-    return when
-
-
 class SendingSpec(Written):
     """How a task is sent and run: what a task may say, and the defaults for all of them."""
 
     exchange: str | None = None
     routing_key: str | None = None
-    headers: dict[str, Annotated[Any, AfterValidator(_scalar)]] | None = None
+    headers: dict[str, Header] | None = None
     priority: Priority | None = None
     serializer: str | None = None
     mandatory: bool | None = None
@@ -238,7 +165,7 @@ class SendingSpec(Written):
     ignore_result: bool | None = None
     expires: Expiration | None = None
     retry: RetrySpec | None = None
-    acknowledge: Annotated[str, AfterValidator(_acknowledge)] | None = None
+    acknowledge: Acknowledge | None = None
     soft_time_limit: Duration | None = None
     time_limit: Duration | None = None
 
@@ -276,10 +203,10 @@ class AssertionSpec(Written):
     def _one_claim(self) -> Self:
         claims = (self.reach, self.never, self.routable or None, self.never_both)
         if sum(claim is not None for claim in claims) != 1:
-            raise PydanticCustomError(
+            raise invalid(
                 "malformed-assertion",
                 "an assertion makes one claim",
-                {"help": "write one of `reach`, `never`, `routable: true` and `never_both`"},
+                "write one of `reach`, `never`, `routable: true` and `never_both`",
             )
         return self
 
@@ -302,19 +229,15 @@ class DelaysSpec(Written):
                 "one queue would hold messages for more than 49 days, which RabbitMQ cannot time"
             )
         if problem:
-            raise PydanticCustomError(
-                "malformed-delays",
-                "{problem}",
-                {"problem": problem, "help": "write `{resolution: 100ms, max: 30d}`"},
-            )
+            raise invalid("malformed-delays", problem, "write `{resolution: 100ms, max: 30d}`")
         return self
 
 
 class TopologySpec(Written):
     """The whole file."""
 
-    topology: Annotated[str, AfterValidator(_module_name)]
-    target: Annotated[str, AfterValidator(_target)] = "rabbitmq-3.x"
+    topology: ModuleName
+    target: Target = "rabbitmq-3.x"
     vhost: str | None = None
     defaults: SendingSpec = SendingSpec()
     exchanges: dict[str, Annotated[ExchangeSpec, BeforeValidator(_nothing_is_empty)]] = {}

@@ -21,6 +21,7 @@ CLASSIC, QUORUM, STREAM = "classic", "quorum", "stream"
 QUEUE_TYPES = (CLASSIC, QUORUM, STREAM)
 
 TEN_YEARS = 315_360_000_000  # milliseconds; what the broker allows for a timer
+MAX_EXPIRATION = 2**32 - 1  # milliseconds of a message; RabbitMQ closes the channel on more
 _LARGEST = 2**63 - 1
 
 
