@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from random import Random
 
+import tests_path  # noqa: F401  puts what tests share on the path
 from planted.corpus import Mutant, mutants, some_planted_in
 from planted.random_sound import random_sound
 from planted.sound import Sound, sound

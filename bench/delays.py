@@ -9,6 +9,7 @@ from datetime import timedelta
 from statistics import median
 from typing import Any
 
+import tests_path  # noqa: F401  puts what tests share on the path
 from kombu.connection import Connection
 from private_nodes import RabbitMQ
 from rich.console import Console

@@ -15,6 +15,7 @@ from itertools import product
 from random import Random
 from typing import TypeVar
 
+import tests_path  # noqa: F401  puts what tests share on the path
 from brute_force import BruteForce, expression, spelt_out
 from random_topologies import random_message, random_topology
 from rich.console import Console

@@ -14,16 +14,14 @@ from pathlib import Path
 from statistics import median
 
 import httpx
+import tests_path  # noqa: F401  puts what tests share on the path
+from private_nodes import RabbitMQ
 from random_changes import random_pair
 from rich.console import Console
 from rich.table import Table
 
 from routewright.compiler.broker.open_session import opened
 from routewright.compiler.executor.deploy import deploy, plan_for
-
-sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
-
-from private_nodes import RabbitMQ
 
 COMMAND = [sys.executable, "-m", "routewright.compiler.cli"]
 

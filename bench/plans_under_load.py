@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 import amqp
+import tests_path  # noqa: F401  puts what tests share on the path
 from killed_apply import applied, topology_of
+from private_nodes import RabbitMQ, until
 from rich.console import Console
 from rich.table import Table
 
@@ -36,10 +38,6 @@ from routewright.runtime.transport.consumer import Consumer, Delivery
 from routewright.runtime.transport.waker import Waker
 from routewright.runtime.worker.departures import Departures
 from routewright.runtime.worker.group_queues import GroupQueues
-
-sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
-
-from private_nodes import RabbitMQ, until
 
 _BACKLOG = 2000  # messages that publishers are ahead of consumers at most
 _PREFETCH = 100

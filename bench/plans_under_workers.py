@@ -22,17 +22,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import tests_path  # noqa: F401  puts what tests share on the path
 from killed_apply import applied, topology_of
+from private_nodes import RabbitMQ, until
+from project import Project
 from rich.console import Console
 from rich.table import Table
 
 from routewright.compiler.broker.open_session import opened
 from routewright.compiler.executor.deploy import deploy, plan_for
-
-sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
-
-from private_nodes import RabbitMQ, until
-from project import Project
 
 TOPOLOGY = """
 topology: shop

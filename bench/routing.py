@@ -7,26 +7,23 @@ import sys
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
+from dataclasses import dataclass, field
 from random import Random
 from statistics import median
 from typing import Any
 
 import amqp
+import tests_path  # noqa: F401  puts what tests share on the path
 from kombu.transport.virtual.exchange import TopicExchange
-from random_topologies import WORDS, random_headers, random_message, random_topology
+from private_nodes import RabbitMQ
+from random_topologies import message_to, topology_with_predeclared
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from routewright.compiler.executor.over_amqp import apply_topology
-from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
 from routewright.compiler.routing.routing import Delivery, Routing
-
-sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
-
-from private_nodes import RabbitMQ
 
 _MESSAGES = 100  # to each topology
 _BINDINGS = 50_000
@@ -43,36 +40,6 @@ class Tally:
     copies: int = 0
     wrong: int = 0
     first: str | None = None
-
-
-def topology_with_predeclared(randomly: Random, name: str) -> Topology:
-    """A random topology, some queues of which are bound to the broker's own exchanges as well."""
-    topology = random_topology(randomly, name)
-    bindings = {it.identity: it for it in topology.bindings}
-    for source in (it for it in PREDECLARED.values() if it.name):
-        for _ in range(randomly.choice((0, 0, 1, 2))):
-            ends: list[Exchange | Queue] = [*topology.queues.values(), *topology.exchanges.values()]
-            signs = [*WORDS, "*", "#"] if source.type == "topic" else WORDS
-            key = ".".join(randomly.choice(signs) for _ in range(randomly.randint(0, 3)))
-            arguments = {**random_headers(randomly), "x-match": randomly.choice(("all", "any"))}
-            binding = Binding(
-                source,
-                randomly.choice(ends),
-                key if source.type != "headers" else "",
-                arguments if source.type == "headers" else {},
-            )
-            bindings[binding.identity] = binding
-    return replace(topology, bindings=tuple(bindings.values()))
-
-
-def message_to(topology: Topology, randomly: Random) -> Message:
-    exchange, key, headers = random_message(randomly, topology)
-    bound = [
-        name for name in PREDECLARED if any(it.source.name == name for it in topology.bindings)
-    ]
-    if exchange and bound and randomly.random() < 0.3:
-        exchange = randomly.choice(bound)
-    return exchange, key, headers
 
 
 def compare_all(node: RabbitMQ, options: argparse.Namespace) -> Tally:

@@ -24,13 +24,11 @@ from pathlib import Path
 from statistics import median, quantiles
 from typing import Any
 
+import tests_path  # noqa: F401  puts what tests share on the path
 from kombu.connection import Connection
+from private_nodes import RabbitMQ, until
 from rich.console import Console
 from rich.table import Table
-
-sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
-
-from private_nodes import RabbitMQ, until
 
 PREFETCH = 100  # messages of each process
 NOOPS, SLEEPS = 20_000, 1_600
@@ -208,8 +206,7 @@ class Bench:
         return [float(line) for line in file.read_text().splitlines()] if file.exists() else []
 
     def _environment(self) -> dict[str, str]:
-        paths = [str(Path(__file__).parent), str(Path(__file__).parent.parent / "tests" / "nodes")]
-        return {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+        return {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
 
 
 @contextmanager

@@ -17,21 +17,18 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any
 
 import peers
+import tests_path  # noqa: F401  puts what tests share on the path
 from kombu.connection import Connection
 from peers import ARGS, EXCHANGE, KEY, QUEUE, TASK, Send, add
+from private_nodes import RabbitMQ
 from rich.console import Console
 from rich.table import Table
 
 from routewright.runtime import App, Group, Route, Router
-
-sys.path.append(str(Path(__file__).parent.parent / "tests" / "nodes"))
-
-from private_nodes import RabbitMQ
 
 QUEUES = (QUEUE, "dramatiq-True", "dramatiq-False", "taskiq")
 SIZES = (10, 1_000, 50_000)  # tasks of a router

@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from deploying import apply, session
 from kombu.connection import Connection
-from plans import owning
+from plan_states import owning
 from private_nodes import Broker, until
 from random_topologies import random_topology
 

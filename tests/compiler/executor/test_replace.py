@@ -10,7 +10,7 @@ import amqp
 import pytest
 from deploying import apply, session
 from kombu.connection import Connection
-from plans import owning
+from plan_states import owning
 from private_nodes import Broker, until
 
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused, StillInUse

@@ -4,7 +4,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from plans import Examined, examine, examine_changed_mind, examine_killed, naive, owning
+from plan_states import Examined, examine, examine_changed_mind, examine_killed, naive, owning
 from random_changes import random_pair
 
 from routewright.compiler import compile_text

@@ -11,8 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from kombu.connection import Connection
 from private_nodes import Broker
-from random_topologies import WORDS
-from routing import message_to, topology_with_predeclared
+from random_topologies import WORDS, message_to, topology_with_predeclared
 
 from routewright.compiler import compile_text
 from routewright.compiler.executor.over_amqp import apply_topology

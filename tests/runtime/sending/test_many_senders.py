@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sending_crash import crash
+from sender_crash import crash
 
 pytestmark = pytest.mark.broker
 

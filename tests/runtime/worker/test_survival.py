@@ -10,8 +10,8 @@ from typing import Any
 
 import amqp
 import pytest
-import running_crash
-from running_fuzz import fuzz
+import worker_crash
+from message_fuzz import fuzz
 
 from routewright.runtime import EncodeError
 
@@ -30,7 +30,7 @@ def test_every_message_is_run_or_parked_and_every_named_result_comes(rabbitmq: A
 def test_all_that_was_called_sent_runs_though_processes_are_killed(
     rabbitmq: Any, queue_type: str
 ) -> None:
-    see_to(running_crash.crash(rabbitmq, queue_type, 1000, "worker"))
+    see_to(worker_crash.crash(rabbitmq, queue_type, 1000, "worker"))
 
 
 def test_all_that_was_called_sent_runs_though_the_broker_is_killed(
@@ -38,10 +38,10 @@ def test_all_that_was_called_sent_runs_though_the_broker_is_killed(
 ) -> None:
     node = private_rabbitmq()
     for queue_type in ("classic", "quorum"):
-        see_to(running_crash.crash(node, queue_type, 1000, "broker", kills=1))
+        see_to(worker_crash.crash(node, queue_type, 1000, "broker", kills=1))
 
 
-def see_to(found: running_crash.Found) -> None:
+def see_to(found: worker_crash.Found) -> None:
     assert (found.missing, found.strange) == (set(), set())
     assert found.confirmed == 1000
 

@@ -17,7 +17,7 @@ from routewright.compiler.lowering.carving import carve
 from routewright.compiler.model.topology import Task, Topology
 from routewright.compiler.resolver.resolve import resolve
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parents[3]
 FILES = (
     ROOT / "topology.yaml",
     *sorted((ROOT / "tests" / "oracles" / "sound").glob("*.yaml")),

@@ -6,9 +6,10 @@ Each depends on the generator it is given and on nothing else.
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
-from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
 
 WORDS = ["a", "b", ""]
 
@@ -59,3 +60,34 @@ def random_message(randomly: random.Random, topology: Topology) -> tuple[str, st
     words = [randomly.choice(WORDS) for _ in range(randomly.randint(0, 4))]
     key = ".".join(words) if exchange else randomly.choice([*topology.queues, "nobody"])
     return exchange, key, random_headers(randomly)
+
+
+def topology_with_predeclared(randomly: random.Random, name: str) -> Topology:
+    """A random topology, some queues of which are bound to the broker's own exchanges as well."""
+    topology = random_topology(randomly, name)
+    bindings = {it.identity: it for it in topology.bindings}
+    for source in (it for it in PREDECLARED.values() if it.name):
+        for _ in range(randomly.choice((0, 0, 1, 2))):
+            ends: list[Exchange | Queue] = [*topology.queues.values(), *topology.exchanges.values()]
+            signs = [*WORDS, "*", "#"] if source.type == "topic" else WORDS
+            key = ".".join(randomly.choice(signs) for _ in range(randomly.randint(0, 3)))
+            arguments = {**random_headers(randomly), "x-match": randomly.choice(("all", "any"))}
+            binding = Binding(
+                source,
+                randomly.choice(ends),
+                key if source.type != "headers" else "",
+                arguments if source.type == "headers" else {},
+            )
+            bindings[binding.identity] = binding
+    return replace(topology, bindings=tuple(bindings.values()))
+
+
+def message_to(topology: Topology, randomly: random.Random) -> tuple[str, str, dict[str, Any]]:
+    """A random message, which may be for one of the broker's own exchanges that are bound."""
+    exchange, key, headers = random_message(randomly, topology)
+    bound = [
+        name for name in PREDECLARED if any(it.source.name == name for it in topology.bindings)
+    ]
+    if exchange and bound and randomly.random() < 0.3:
+        exchange = randomly.choice(bound)
+    return exchange, key, headers

@@ -16,7 +16,7 @@ from routewright.compiler.pipeline import Compilation, compile_bytes
 from routewright.compiler.reports.explanations import CODES
 from routewright.compiler.reports.render import as_json, as_sarif, as_text
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SOUND = (ROOT / "topology.yaml", *sorted((ROOT / "tests" / "oracles" / "sound").glob("*.yaml")))
 ENVIRONMENT = {"X": "x", "EMPTY": "", "ESCAPE": "\x1b[31m", "HALF": "\udc80", "NUMBER": "1:30"}
 
