@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.lowering.delay_names import prefix
 from routewright.compiler.lowering.delays import taken_names, with_delays
-from routewright.compiler.model.policies import matches
+from routewright.compiler.model.policies import policy_matches
 from routewright.compiler.model.topology import Exchange, Queue, Topology
 from routewright.compiler.routing.routing import Routing
 
@@ -32,7 +32,7 @@ def name_taken_by_delays(topology: Topology, _routing: Routing) -> Iterator[Diag
         *(it for name, it in lowered.exchanges.items() if name not in topology.exchanges),
     ]
     for policy in topology.policies.values():
-        touched = next((it for it in added if matches(policy, it)), None)
+        touched = next((it for it in added if policy_matches(policy, it)), None)
         if touched is not None:
             yield Diagnostic(
                 "name-taken-by-delays",

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
-from routewright.compiler.model.policies import matches, unfit_key
+from routewright.compiler.model.policies import policy_matches, unfit_key
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.routing import Routing
 
@@ -16,7 +16,7 @@ def policy_passed_over(topology: Topology, _routing: Routing) -> Iterator[Diagno
     """
     for policy in topology.policies.values():
         for queue in topology.queues.values():
-            key = unfit_key(policy, queue) if matches(policy, queue) else None
+            key = unfit_key(policy, queue) if policy_matches(policy, queue) else None
             if key is not None:
                 yield Diagnostic(
                     "policy-passed-over",

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
-from routewright.compiler.model.policies import candidates, matches
+from routewright.compiler.model.policies import candidates, policy_matches
 from routewright.compiler.model.topology import Exchange, Policy, Queue, Topology
 from routewright.compiler.routing.routing import Routing
 
@@ -15,7 +15,7 @@ def policy_without_effect(topology: Topology, _routing: Routing) -> Iterator[Dia
     all: RabbitMQ applies one policy to each thing and never adds two together.
     """
     for policy in topology.policies.values():
-        matched = [it for it in candidates(topology) if matches(policy, it)]
+        matched = [it for it in candidates(topology) if policy_matches(policy, it)]
         if not any(it.policy and it.policy.name == policy.name for it in matched):
             yield Diagnostic(
                 "policy-without-effect",

@@ -6,7 +6,7 @@ from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.diagnostics.source import Span
 from routewright.compiler.model.topology import Argument, Arguments, Topology, written_arguments
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
-from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, Kind
+from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, ValueType
 from routewright.compiler.routing.routing import Routing
 
 
@@ -43,14 +43,14 @@ def _of_alternate(arguments: Arguments, span: Span | None) -> Iterator[Diagnosti
         )
 
 
-_WANTED: dict[Kind, str] = {
+_WANTED: dict[ValueType, str] = {
     "integer": "a whole number",
     "text": "text",
     "boolean": "`true` or `false`",
 }
 
 
-def _is(value: Argument, kind: Kind) -> bool:
+def _is(value: Argument, kind: ValueType) -> bool:
     match kind:
         case "integer":
             return isinstance(value, int) and not isinstance(value, bool)
@@ -60,7 +60,7 @@ def _is(value: Argument, kind: Kind) -> bool:
             return isinstance(value, bool)
 
 
-def _way_out(value: Argument, kind: Kind) -> str:
+def _way_out(value: Argument, kind: ValueType) -> str:
     if kind == "integer" and isinstance(value, str) and value.isdigit():
         return "take the quotes away"
     return f"write {_WANTED[kind]}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, did_you_mean
 from routewright.compiler.model.durations import write_duration
 from routewright.compiler.model.topology import Argument, Topology, written_arguments
-from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, Rule
+from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, ArgumentRule
 from routewright.compiler.routing.routing import Routing
 
 _DURATIONS = ("x-message-ttl", "x-expires")  # in milliseconds
@@ -38,7 +38,7 @@ def shown(argument: str, value: int) -> str:
     return f"`{write_duration(value)}`" if argument in _DURATIONS else str(value)
 
 
-def _what_is_wrong(argument: str, rule: Rule, value: Argument) -> tuple[str, str] | None:
+def _what_is_wrong(argument: str, rule: ArgumentRule, value: Argument) -> tuple[str, str] | None:
     """What to say of a value of the right type, and the way out; None where it is fine."""
     match value:
         case bool():

@@ -84,8 +84,8 @@ def candidates(topology: Topology) -> tuple[Exchange | Queue, ...]:
     return (*topology.queues.values(), *(it for it in topology.every_exchange() if it.name))
 
 
-def matches(policy: Policy, item: Exchange | Queue) -> bool:
-    """Whether a policy is for things of this kind and name."""
+def policy_matches(policy: Policy, item: Exchange | Queue) -> bool:
+    """Returns True if a policy is for things of this kind and name."""
     kinds = {"all", "exchanges"}
     if isinstance(item, Queue):
         kinds = {"all", "queues", "streams" if item.type == STREAM else f"{item.type}_queues"}
@@ -103,7 +103,7 @@ def unfit_key(policy: Policy, item: Exchange | Queue) -> str | None:
 
 def winners(policies: Iterable[Policy], item: Exchange | Queue) -> tuple[Policy, ...]:
     """The policies of the highest priority that apply: one, or several that contend."""
-    applied = [it for it in policies if matches(it, item) and unfit_key(it, item) is None]
+    applied = [it for it in policies if policy_matches(it, item) and unfit_key(it, item) is None]
     highest = max((it.priority for it in applied), default=0)
     return tuple(it for it in applied if it.priority == highest)
 

@@ -1,8 +1,9 @@
-"""What was meant: a topology whose names have become things.
+"""A topology as it is meant: names have become the things that they name.
 
-The YAML compiles to this type, and a live broker can be read into it. Nothing here knows how a
-topology is written; `origin` leads back to the place in the file, takes no part in comparison, and
-leads nowhere for a topology that came from elsewhere.
+A topology file compiles to this type, and a broker or a file of definitions is read into it. A
+thing from a topology file has an `origin`, the place where it is written, which takes no part in
+comparison. The properties and methods that end in `span` find parts of a thing there, by the names
+of the file's options; they return None for a thing that came from elsewhere.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Literal, TypeAlias
 
 from routewright.compiler.diagnostics.source import NOWHERE, Origin, Span
 from routewright.compiler.rabbitmq.exchange_types import routes_as
-from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE, merged
+from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE, effective_arguments
 from routewright.compiler.rabbitmq.queue_arguments import option_path
 from routewright.runtime.router.retry_policy import RetryPolicy
 from routewright.runtime.router.route import HARMLESS
@@ -103,7 +104,7 @@ class Queue:
         """Its own arguments and those of its policy, merged key by key as the broker does."""
         if self.policy is None:
             return self.arguments
-        return merged(self.arguments, self.policy.definition, self.type)
+        return effective_arguments(self.arguments, self.policy.definition, self.type)
 
     @property
     def type(self) -> str:

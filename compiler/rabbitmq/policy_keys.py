@@ -68,20 +68,20 @@ def is_limit(key: str) -> bool:
     return key in _LEAST
 
 
-Rule = Literal["own", "least", "policy"]
+Precedence = Literal["own", "least", "policy"]
 
 
-def rule(key: str, queue_type: str) -> Rule:
-    """What counts where a queue has an argument of its own and the policy has its key too.
+def precedence(key: str, queue_type: str) -> Precedence:
+    """Returns which value counts if a queue and its policy both have an argument.
 
-    The queue's own argument, the smaller of the two, or the policy.
+    That is the own argument of the queue, the smaller of the two values, or that of the policy.
     """
     if queue_type == STREAM or (queue_type == QUORUM and key in ("expires", "overflow")):
         return "policy"
     return "least" if key in _LEAST else "own"
 
 
-def merged(
+def effective_arguments(
     own: Mapping[str, Any], definition: Mapping[str, Any], queue_type: str
 ) -> Mapping[str, Any]:
     """The arguments that count for a queue: its own, and those of the policy applied to it."""
@@ -91,7 +91,7 @@ def merged(
         if key == ALTERNATE_EXCHANGE or key not in TAKEN_BY:
             continue
         mine = own.get(argument, value)
-        match rule(key, queue_type):
+        match precedence(key, queue_type):
             case "policy":
                 result[argument] = value
             case "least" if isinstance(mine, int) and isinstance(value, int):

@@ -15,7 +15,7 @@ from typing import Literal
 
 from routewright.compiler.diagnostics.source import Path
 
-Kind = Literal["integer", "text", "boolean"]
+ValueType = Literal["integer", "text", "boolean"]
 
 CLASSIC, QUORUM, STREAM = "classic", "quorum", "stream"
 QUEUE_TYPES = (CLASSIC, QUORUM, STREAM)
@@ -26,52 +26,52 @@ _LARGEST = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
-    """What an argument's value may be, and which types of queue take it."""
+class ArgumentRule:
+    """The values that an argument may have, and the types of queue that take it."""
 
-    kind: Kind
+    kind: ValueType
     queue_types: tuple[str, ...] = QUEUE_TYPES
     least: int = 0
     most: int = _LARGEST
     choices: tuple[str, ...] = ()
 
 
-QUEUE_ARGUMENTS: Mapping[str, Rule] = MappingProxyType(
+QUEUE_ARGUMENTS: Mapping[str, ArgumentRule] = MappingProxyType(
     {
-        "x-queue-type": Rule("text", choices=QUEUE_TYPES),
-        "x-message-ttl": Rule("integer", (CLASSIC, QUORUM), 0, TEN_YEARS),
-        "x-expires": Rule("integer", (CLASSIC, QUORUM), 1, TEN_YEARS),
-        "x-max-length": Rule("integer", (CLASSIC, QUORUM)),
-        "x-max-length-bytes": Rule("integer"),
-        "x-overflow": Rule(
+        "x-queue-type": ArgumentRule("text", choices=QUEUE_TYPES),
+        "x-message-ttl": ArgumentRule("integer", (CLASSIC, QUORUM), 0, TEN_YEARS),
+        "x-expires": ArgumentRule("integer", (CLASSIC, QUORUM), 1, TEN_YEARS),
+        "x-max-length": ArgumentRule("integer", (CLASSIC, QUORUM)),
+        "x-max-length-bytes": ArgumentRule("integer"),
+        "x-overflow": ArgumentRule(
             "text",
             (CLASSIC, QUORUM),
             choices=("drop-head", "reject-publish", "reject-publish-dlx"),
         ),
-        "x-dead-letter-exchange": Rule("text", (CLASSIC, QUORUM)),
-        "x-dead-letter-routing-key": Rule("text", (CLASSIC, QUORUM)),
-        "x-dead-letter-strategy": Rule(
+        "x-dead-letter-exchange": ArgumentRule("text", (CLASSIC, QUORUM)),
+        "x-dead-letter-routing-key": ArgumentRule("text", (CLASSIC, QUORUM)),
+        "x-dead-letter-strategy": ArgumentRule(
             "text", (QUORUM,), choices=("at-most-once", "at-least-once")
         ),
-        "x-max-priority": Rule("integer", (CLASSIC,), 0, 255),
-        "x-queue-mode": Rule("text", (CLASSIC,), choices=("default", "lazy")),
-        "x-queue-version": Rule("integer", (CLASSIC,), 1, 2),
-        "x-queue-master-locator": Rule(
+        "x-max-priority": ArgumentRule("integer", (CLASSIC,), 0, 255),
+        "x-queue-mode": ArgumentRule("text", (CLASSIC,), choices=("default", "lazy")),
+        "x-queue-version": ArgumentRule("integer", (CLASSIC,), 1, 2),
+        "x-queue-master-locator": ArgumentRule(
             "text", (CLASSIC,), choices=("client-local", "min-masters", "random")
         ),
-        "x-queue-leader-locator": Rule(
+        "x-queue-leader-locator": ArgumentRule(
             "text",
             (QUORUM, STREAM),
             choices=("client-local", "balanced", "random", "least-leaders"),
         ),
-        "x-single-active-consumer": Rule("boolean", (CLASSIC, QUORUM)),
-        "x-delivery-limit": Rule("integer", (QUORUM,)),
-        "x-max-in-memory-length": Rule("integer", (QUORUM,)),
-        "x-max-in-memory-bytes": Rule("integer", (QUORUM,)),
-        "x-quorum-initial-group-size": Rule("integer", (QUORUM,), 1),
-        "x-initial-cluster-size": Rule("integer", (STREAM,), 1),
-        "x-max-age": Rule("text", (STREAM,)),
-        "x-stream-max-segment-size-bytes": Rule("integer", (STREAM,), 1, 3_000_000_000),
+        "x-single-active-consumer": ArgumentRule("boolean", (CLASSIC, QUORUM)),
+        "x-delivery-limit": ArgumentRule("integer", (QUORUM,)),
+        "x-max-in-memory-length": ArgumentRule("integer", (QUORUM,)),
+        "x-max-in-memory-bytes": ArgumentRule("integer", (QUORUM,)),
+        "x-quorum-initial-group-size": ArgumentRule("integer", (QUORUM,), 1),
+        "x-initial-cluster-size": ArgumentRule("integer", (STREAM,), 1),
+        "x-max-age": ArgumentRule("text", (STREAM,)),
+        "x-stream-max-segment-size-bytes": ArgumentRule("integer", (STREAM,), 1, 3_000_000_000),
     }
 )
 
@@ -86,7 +86,7 @@ OTHER_ARGUMENTS = frozenset(
 """Arguments that some release of RabbitMQ knows and 3.10 takes without a look."""
 
 
-def argument(option: str) -> str:
+def argument_of(option: str) -> str:
     """The broker's argument behind an option of a queue: `message_ttl` is `x-message-ttl`."""
     return "x-" + option.replace("_", "-")
 

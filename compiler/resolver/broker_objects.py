@@ -23,7 +23,7 @@ from routewright.compiler.model.topology import (
     Queue,
 )
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
-from routewright.compiler.rabbitmq.queue_arguments import argument
+from routewright.compiler.rabbitmq.queue_arguments import argument_of
 from routewright.compiler.resolver.names import Names
 
 _SPELT_OTHERWISE = ("dead_letter", "max_age", "arguments")
@@ -79,7 +79,7 @@ def _queue(name: str, spec: QueueSpec, source: Source, found: list[Diagnostic]) 
     path = ("queues", name)
     options: Given = {"x-queue-type": (("type",), spec.type)}
     for option in ARGUMENT_OPTIONS:
-        options[argument(option)] = ((option,), getattr(spec, option))
+        options[argument_of(option)] = ((option,), getattr(spec, option))
     options |= _spelt_otherwise(spec)
     return Queue(
         name,
@@ -94,7 +94,9 @@ def _queue(name: str, spec: QueueSpec, source: Source, found: list[Diagnostic]) 
 def _policy(name: str, spec: PolicySpec, source: Source, found: list[Diagnostic]) -> Policy:
     path = ("policies", name)
     written = spec.definition
-    limits: Given = {argument(option): ((option,), getattr(written, option)) for option in LIMITS}
+    limits: Given = {
+        argument_of(option): ((option,), getattr(written, option)) for option in LIMITS
+    }
     limits |= _spelt_otherwise(written)
     options = {key.removeprefix("x-"): given for key, given in limits.items()}
     options[ALTERNATE_EXCHANGE] = (("alternate_exchange",), written.alternate_exchange)

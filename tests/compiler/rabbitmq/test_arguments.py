@@ -9,7 +9,7 @@ from private_nodes import Broker
 
 from routewright.compiler import compile_text
 from routewright.compiler.model.topology import Argument, Arguments
-from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, QUEUE_TYPES, Rule
+from routewright.compiler.rabbitmq.queue_arguments import QUEUE_ARGUMENTS, QUEUE_TYPES, ArgumentRule
 from routewright.compiler.resolver.broker_objects import ARGUMENT_OPTIONS
 
 # The broker takes any value of this one and fails when it uses it.
@@ -17,7 +17,7 @@ UNCHECKED = {"x-delivery-limit"}
 NEEDS = {"x-dead-letter-routing-key": {"x-dead-letter-exchange": "somewhere"}}
 
 
-def good(argument: str, rule: Rule) -> Argument:
+def good(argument: str, rule: ArgumentRule) -> Argument:
     if argument == "x-max-age":
         return "7D"
     if argument == "x-stream-max-segment-size-bytes":
@@ -31,7 +31,7 @@ def good(argument: str, rule: Rule) -> Argument:
             return True
 
 
-def bad(argument: str, rule: Rule) -> list[Argument]:
+def bad(argument: str, rule: ArgumentRule) -> list[Argument]:
     match rule.kind:
         case "integer":
             return ["1", rule.least - 1, *([rule.most + 1] if rule.most < 2**63 - 1 else [])]

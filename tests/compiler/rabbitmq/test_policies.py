@@ -17,7 +17,7 @@ from private_nodes import Broker, ManagementFailed, until
 from routewright.compiler import compile_text
 from routewright.compiler.model.policies import winners
 from routewright.compiler.model.topology import Exchange, Policy, Queue
-from routewright.compiler.rabbitmq.policy_keys import OF_OTHERS, TAKEN_BY, merged
+from routewright.compiler.rabbitmq.policy_keys import OF_OTHERS, TAKEN_BY, effective_arguments
 from routewright.compiler.rabbitmq.queue_arguments import QUEUE_TYPES
 
 pytestmark = pytest.mark.broker
@@ -198,7 +198,7 @@ def test_dead_letters_go_where_the_effective_arguments_say(probe: Probe, queue_t
         own = {"x-queue-type": queue_type, **arguments}
         name = probe.queue(own, definition)
         probe.send(name, "message", expiration="1")
-        counts = merged(own, definition, queue_type)
+        counts = effective_arguments(own, definition, queue_type)
         key = counts.get("x-dead-letter-routing-key", name)
         assert probe.dead_letter() == (counts["x-dead-letter-exchange"], key)
 
@@ -212,18 +212,18 @@ def test_of_two_limits_the_smaller_counts(
         arguments = {"x-queue-type": queue_type, f"x-{key}": own}
         name = probe.queue(arguments, {key: by_policy})
         probe.send(name, *"abcdefgh")
-        counted = merged(arguments, {key: by_policy}, queue_type)[f"x-{key}"]
+        counted = effective_arguments(arguments, {key: by_policy}, queue_type)[f"x-{key}"]
         until(lambda name=name, counted=counted: probe.depth(name) == counted)  # type: ignore[misc]
     long, short = (100_000, 50) if own > by_policy else (50, 100_000)
     arguments = {"x-queue-type": queue_type, "x-message-ttl": long}
     name = probe.queue(arguments, {"message-ttl": short})
-    assert merged(arguments, {"message-ttl": short}, queue_type)["x-message-ttl"] == 50
+    assert effective_arguments(arguments, {"message-ttl": short}, queue_type)["x-message-ttl"] == 50
     probe.send(name, "message")
     until(lambda: probe.depth(name) == 0)
     if queue_type == "quorum":
         arguments = {"x-queue-type": "quorum", "x-delivery-limit": own}
         definition = {"delivery-limit": by_policy}
-        counted = merged(arguments, definition, "quorum")["x-delivery-limit"]
+        counted = effective_arguments(arguments, definition, "quorum")["x-delivery-limit"]
         assert probe.deliveries(probe.queue(arguments, definition)) == counted + 1
 
 
@@ -237,7 +237,7 @@ def test_whose_overflow_counts_depends_on_the_type(
     arguments = {"x-queue-type": queue_type, "x-max-length": 1, "x-overflow": own}
     name = probe.queue(arguments, {"overflow": by_policy})
     probe.send(name, "first", "second", "third", "fourth")
-    counted = merged(arguments, {"overflow": by_policy}, queue_type)["x-overflow"]
+    counted = effective_arguments(arguments, {"overflow": by_policy}, queue_type)["x-overflow"]
     assert (probe.first(name) == "first") == (counted == "reject-publish")
 
 
@@ -248,7 +248,9 @@ def test_whose_expiry_counts_depends_on_the_type(probe: Probe) -> None:
         arguments = {"x-queue-type": queue_type, "x-expires": own}
         definition = {"expires": 1_001_000 - own}
         names[queue_type, own] = probe.queue(arguments, definition)
-        counted[queue_type, own] = merged(arguments, definition, queue_type)["x-expires"]
+        counted[queue_type, own] = effective_arguments(arguments, definition, queue_type)[
+            "x-expires"
+        ]
     expired = [name for at, name in names.items() if counted[at] == 1000]
     until(lambda: all(map(probe.is_gone, expired)))
     assert not probe.is_gone(names["quorum", 1000])
