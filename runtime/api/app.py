@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
@@ -13,29 +12,21 @@ from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overloa
 from routewright.runtime.api.any_task import AnyTask, SendOptions
 from routewright.runtime.api.task_function import BindingDecorator, Decorator, FunctionTask, task
 from routewright.runtime.errors import DuplicateTask, InvalidOption
-from routewright.runtime.messages.events import task_sent
-from routewright.runtime.messages.message import Envelope, Message, new_id, running
-from routewright.runtime.parking.parking import Parking
 from routewright.runtime.results.async_result import AsyncResult
 from routewright.runtime.results.stores import RPC, Results, results_at
-from routewright.runtime.router.route import Route, Router
-from routewright.runtime.sending import delaying as later
+from routewright.runtime.router.route import Router
 from routewright.runtime.sending.connection import Connection
-from routewright.runtime.sending.dispatch import Dispatch
+from routewright.runtime.sending.delaying import due_at
 from routewright.runtime.sending.options import (
     CALL_ONLY,
-    After,
     Call,
     Options,
-    choose,
     read_options,
 )
-from routewright.runtime.sending.pipeline import Pipeline, pipeline_of
-from routewright.runtime.sending.publisher import Publisher, deliver
-from routewright.runtime.sending.rerouting import route_of
-from routewright.runtime.sending.stream import Source
+from routewright.runtime.sending.pipeline import Pipeline
+from routewright.runtime.sending.publisher import Publisher
+from routewright.runtime.sending.sender import Sender
 from routewright.runtime.transport.broker import Broker, seconds
-from routewright.runtime.transport.envelopes import check_headers
 
 DEFAULT_BROKER = "amqp://guest:guest@localhost:5672//"
 
@@ -95,17 +86,17 @@ class App:
             retry_budget=retry_budget,
             ssl=ssl,
         )
-        self._publisher = Publisher(
+        self.publisher = Publisher(
             self.broker,
             limit=pool_limit,
             confirm_timeout=seconds("confirm_timeout", confirm_timeout),
             events=router.events,
         )
-        self.parking = Parking(router, self.broker, self._publisher)
         way = results or os.environ.get("ROUTEWRIGHT_RESULTS") or RPC
         self.results: Results = results_at(way, self.broker)
+        self._sender = Sender(router, self.publisher, self.results)
         # Runs when the app is collected, and before the process ends.
-        weakref.finalize(self, _close, self.results, self._publisher)
+        weakref.finalize(self, _close, self.results, self.publisher)
         _apps.add(self)
 
     def __repr__(self) -> str:
@@ -180,7 +171,7 @@ class App:
     ) -> AsyncResult[Any]:
         """Send a task by its name alone, for a sender that has not its code."""
         called = read_options("send_task", options, *CALL_ONLY)
-        call = Call(task_id, connection, connect_timeout, called, later.due(countdown, eta))
+        call = Call(task_id, connection, connect_timeout, called, due_at(countdown, eta))
         return self.send(name, args, kwargs or {}, declared=Options(), call=call)
 
     def send(
@@ -199,52 +190,7 @@ class App:
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             InvalidOption, SendError: as of `Task.apply_async`.
         """
-        route = route_of(self.router, self.router.resolve(name), declared, call.options, kwargs)
-        options = choose(route, declared, call.options)
-        if options.headers:
-            check_headers(dict(options.headers))
-        if call.due is not None:  # before any network, where it cannot be
-            later.postponed(self.router, self.broker, route, call.due)
-        source, patience = self._source(call)
-        parent = running.get()
-        message = Message(
-            task=name,
-            id=call.task_id if call.task_id is not None else new_id(),
-            args=tuple(args),
-            kwargs=kwargs,
-            expires=options.expires,
-            eta=call.due,
-            root_id=None if parent is None else parent.root_id or parent.id,
-            parent_id=None if parent is None else parent.id,
-            ignore_result=options.ignore_result,
-            timelimit=(route.time_limit, route.soft_time_limit),
-            headers=options.headers,
-        )
-        if call.after is not None:
-            message = _following(message, call.after)
-        # Before any network: what cannot be encoded must leave no trace.
-        envelope = message.encode(options.serializer, options.priority)
-        result: AsyncResult[Any]
-        if options.ignore_result:
-            result = AsyncResult.without(message.id, name, "the task ignores its result")
-        elif call.after is not None:
-            result = AsyncResult.without(message.id, name, "it goes to who asked for it")
-        else:
-            queue = self.results.reply_to(patience)
-            if queue is not None:
-                envelope = envelope.answered_to(queue)
-            result = AsyncResult(message.id, name, self.results)
-            self.results.expect(result)
-        event = task_sent(envelope, route) if self.router.events else None
-        if call.due is not None:  # connecting took time, which counts
-            route = later.postponed(self.router, self.broker, route, call.due)
-        dispatch = Dispatch(route, envelope, options.mandatory, options.immediate, event)
-        pipeline = pipeline_of(self._publisher) if call.connection is None else None
-        if pipeline is None:
-            deliver(source, dispatch, patience)
-        else:
-            pipeline.send(dispatch, result)
-        return result
+        return self._sender.send(name, args, kwargs, declared=declared, call=call)
 
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802  as Celery's users know it
         """The result of a task by its id, from any process where results are kept in Redis.
@@ -255,57 +201,6 @@ class App:
             NoResult: results go by rpc, and this app holds none of that id.
         """
         return self.results.look_up(task_id)
-
-    def put_off(self, task: str, queue: str, envelope: Envelope, due: datetime) -> None:
-        """Send a message that came to a queue too early there again, to arrive when it is due.
-
-        Raises:
-            InvalidOption: the topology delays no task.
-            SendError: the message was not sent, or not surely.
-        """
-        route = later.put_off(self.router, self.broker, task, queue, due)
-        deliver(self._publisher, Dispatch(route, later.anew(envelope)))
-
-    def send_again(
-        self, task: str, queue: str, envelope: Envelope, kwargs: Mapping[str, Any], due: datetime
-    ) -> None:
-        """Send a message that came from a queue along its task's route of today.
-
-        A task that runs in several queues comes back to this one alone.
-
-        Raises:
-            UnknownTask: the topology of today declares it no more.
-            InvalidParameter: the key of today wants what the message does not say.
-            InvalidOption: the topology delays no task, or none for so long.
-            SendError: the message was not sent, or not surely.
-        """
-        route = self.router.resolve(task)
-        route = Route(task, "", queue, (queue,)) if route.multicast else route.filled(kwargs)
-        route = later.postponed(self.router, self.broker, route, due)
-        deliver(self._publisher, Dispatch(route, envelope))
-
-    def tell(self, reply_to: str, outcome: Envelope) -> None:
-        """Send the outcome of a task to the queue of one who waits for it.
-
-        Raises:
-            SendError: it was not sent, or not surely.
-        """
-        route = Route("a result", "", reply_to, (reply_to,))
-        deliver(self._publisher, Dispatch(route, outcome, mandatory=False))
-
-    def _source(self, call: Call) -> tuple[Source, float | None]:
-        """What a call is sent by, and how long it may wait for a connection."""
-        patience = call.connect_timeout
-        if patience is not None:
-            patience = seconds("connect_timeout", patience)
-        if call.connection is None:
-            return self._publisher, patience
-        if not isinstance(call.connection, Connection) or call.connection.broker != self.broker:
-            raise InvalidOption(
-                "connection is what `establish_connection()` of the same app returns, not"
-                f" {call.connection!r}"
-            )
-        return call.connection, patience
 
     def establish_connection(self, connect_timeout: float | None = None) -> Connection:
         """A connection of one's own, for `apply_async(..., connection=...)`.
@@ -321,7 +216,7 @@ class App:
         return Connection(
             self.broker,
             connect_timeout=connect_timeout,
-            confirm_timeout=self._publisher.confirm_timeout,
+            confirm_timeout=self.publisher.confirm_timeout,
             events=self.router.events,
         )
 
@@ -336,16 +231,16 @@ class App:
             connection: what to send on, instead of a connection of the app's pool.
             connect_timeout: seconds to wait for a connection, if there is none yet.
         """
-        source, patience = self._source(Call(None, connection, connect_timeout))
-        return Pipeline(self._publisher, source, connect_timeout=patience)
+        source, connect_timeout = self._sender.source(connection, connect_timeout)
+        return Pipeline(self.publisher, source, connect_timeout=connect_timeout)
 
     def close(self) -> None:
         """Close the connections, and delete the reply queue. A later send opens them again."""
-        _close(self.results, self._publisher)
+        _close(self.results, self.publisher)
 
     def after_fork(self) -> None:
         """In a forked child: leave the parent's connections and results alone, and start afresh."""
-        self._publisher.after_fork()
+        self.publisher.after_fork()
         self.results.after_fork()
 
 
@@ -370,22 +265,6 @@ def establish_connection(connect_timeout: float | None = None) -> Connection:
             " `app.establish_connection()`"
         )
     return apps[0].establish_connection(connect_timeout)
-
-
-def _following(message: Message, after: After) -> Message:
-    """A message that is sent because another task is done."""
-    (hard, soft), (routed_hard, routed_soft) = after.timelimit, message.timelimit
-    return replace(
-        message,
-        timelimit=(
-            routed_hard if hard is None else hard,
-            routed_soft if soft is None else soft,
-        ),
-        reply_to=None if message.ignore_result else after.reply_to,
-        sequels=after.sequels,
-        group=after.group,
-        group_index=after.group_index,
-    )
 
 
 def _close(results: Results, publisher: Publisher) -> None:

@@ -12,7 +12,7 @@ from routewright.runtime.api.any_task import Sender, SendOptions, bind_arguments
 from routewright.runtime.api.signature import Signature
 from routewright.runtime.api.while_running import WhileRunning
 from routewright.runtime.messages.naming import default_name
-from routewright.runtime.sending.delaying import due
+from routewright.runtime.sending.delaying import due_at
 from routewright.runtime.sending.options import CALL_ONLY, Call, Options, read_options
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ class Task(WhileRunning):
             SendError: the task was not sent, or not surely; the subclass says which.
         """
         called = read_options("apply_async", options, *CALL_ONLY)
-        call = Call(task_id, connection, connect_timeout, called, due(countdown, eta))
+        call = Call(task_id, connection, connect_timeout, called, due_at(countdown, eta))
         return send(cls, args, kwargs, call)
 
     @classmethod

@@ -22,7 +22,7 @@ from routewright.runtime.api.any_task import Sender, SendOptions, bind_arguments
 from routewright.runtime.api.signature import Signature
 from routewright.runtime.api.while_running import WhileRunning
 from routewright.runtime.messages.naming import default_name
-from routewright.runtime.sending.delaying import due
+from routewright.runtime.sending.delaying import due_at
 from routewright.runtime.sending.options import CALL_ONLY, Call, Options, read_options
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class FunctionTask(WhileRunning, Generic[P, R]):
     ) -> AsyncResult[R]:
         """Send the task along its route; see `Task.apply_async`."""
         called = read_options("apply_async", options, *CALL_ONLY)
-        call = Call(task_id, connection, connect_timeout, called, due(countdown, eta))
+        call = Call(task_id, connection, connect_timeout, called, due_at(countdown, eta))
         return send(self, args, kwargs, call)
 
     def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:

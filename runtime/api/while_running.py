@@ -7,7 +7,7 @@ from typing import NoReturn
 
 from routewright.runtime.messages.message import Message, request
 from routewright.runtime.results.progress import update_progress
-from routewright.runtime.worker.retrier import retry
+from routewright.runtime.sending.retrying import retry
 
 
 class WhileRunning:
@@ -32,7 +32,7 @@ class WhileRunning:
     ) -> NoReturn:
         """End the running task, to be tried again: `raise self.retry(...)`.
 
-        See `routewright.runtime.worker.retrier.retry` for the arguments.
+        See `routewright.runtime.sending.retrying.retry` for the arguments.
 
         Raises:
             Retry: always, in a worker.

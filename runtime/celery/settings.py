@@ -6,16 +6,16 @@ Nothing here imports Celery; it calls these objects with what it says in `celery
 
 from __future__ import annotations
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from kombu.entity import Queue
 
 from routewright.runtime.errors import InvalidOption, InvalidParameter, UnknownTask
 from routewright.runtime.messages.message import LOWEST_PRIORITY
+from routewright.runtime.router.rerouting import route_of
 from routewright.runtime.router.route import Route, Router
-from routewright.runtime.sending.options import Options
-from routewright.runtime.sending.rerouting import route_of
 
 VIRTUAL = ("redis", "memory")  # targets on which kombu imitates a broker
 
@@ -33,6 +33,17 @@ class _Given(str):
 
     def __bool__(self) -> bool:
         return True
+
+
+@dataclass(frozen=True, slots=True)
+class _Called:
+    """What one of Celery's calls says about its destination."""
+
+    exchange: str | None = None
+    routing_key: str | None = None
+    queue: str | None = None
+    headers: Mapping[str, Any] | None = None
+    mandatory: bool | None = None
 
 
 class CeleryRoutes:
@@ -73,7 +84,7 @@ class CeleryRoutes:
         route = route_of(
             self._router,
             self._router.resolve(name),
-            Options(),
+            _Called(),
             _called(called),
             kwargs or {},
         )
@@ -118,12 +129,12 @@ def _queue_of(route: Route) -> dict[str, Any]:
     return {"exchange": "", "routing_key": route.queues[0], "exchange_type": "topic"}
 
 
-def _called(options: MutableMapping[str, Any]) -> Options:
-    """What a call says of the way, which is taken out of its options."""
+def _called(options: MutableMapping[str, Any]) -> _Called:
+    """Takes what a call says about its destination out of its options."""
     exchange, key, queue = (options.pop(name, None) for name in _ADDRESS)
     if "redelivered" in options:  # a retry, which repeats how its message came: perhaps delayed
         exchange = key = None
-    return Options(
+    return _Called(
         exchange=_name(exchange),
         routing_key=key,
         queue=_name(queue),

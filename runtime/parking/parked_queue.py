@@ -28,9 +28,9 @@ from routewright.runtime.parking.parking import QUEUE, REASON, TIME, TRACEBACK, 
 from routewright.runtime.router.route import Route
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.publisher import Publisher, deliver
+from routewright.runtime.sending.retrying import HISTORY
 from routewright.runtime.transport.broker import LOST, Broker
 from routewright.runtime.transport.incoming import envelope_of
-from routewright.runtime.worker.retrier import HISTORY
 
 SHOWN = 2_000  # characters of a body
 WORN = DELIVERY_LIMIT // 2  # deliveries, after which a message is published again

@@ -14,9 +14,9 @@ from routewright.runtime.errors import BrokerUnreachable, EncodeError, Refused, 
 from routewright.runtime.messages.message import Envelope
 from routewright.runtime.messages.short_repr import brief, in_line
 from routewright.runtime.router.route import Route, Router
-from routewright.runtime.sending.delaying import anew
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.publisher import Publisher, deliver
+from routewright.runtime.sending.resending import as_new
 from routewright.runtime.transport.broker import LOST, Broker
 from routewright.runtime.transport.consumer import Delivery
 from routewright.runtime.transport.envelopes import check_headers
@@ -109,7 +109,7 @@ def parked(delivery: Delivery, reason: str, traceback: str | None) -> Envelope:
     }
     if traceback:
         notes[TRACEBACK] = traceback[-MOST_TRACEBACK:]
-    kept = anew(replace(envelope, headers=headers))
+    kept = as_new(replace(envelope, headers=headers))
     return replace(kept, headers={**kept.headers, **notes})
 
 
@@ -122,7 +122,7 @@ def requeued(envelope: Envelope) -> Envelope:
     if "eta" in headers:
         headers["eta"] = None
     headers[REQUEUED] = datetime.now(UTC).isoformat()
-    return replace(anew(envelope), headers=headers)
+    return replace(as_new(envelope), headers=headers)
 
 
 def _with_text_alone(envelope: Envelope) -> Envelope:

@@ -1,4 +1,4 @@
-"""Sending later: when a task is due, and the route that brings it there by then."""
+"""Reads when a task is due, and delays its route so that it arrives by then."""
 
 from __future__ import annotations
 
@@ -9,17 +9,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from routewright.runtime.errors import InvalidOption
-from routewright.runtime.messages.message import Envelope
 from routewright.runtime.router.delay_ladder import DelayLadder
 from routewright.runtime.router.route import Route, Router
 from routewright.runtime.transport.broker import Broker
 
-_OF_THE_BROKER = "x-"  # its notes on where a message has died; with them it would see a circle
-_COPIED_BY = ("CC", "BCC")  # RabbitMQ: further keys, by which copies went to others the first time
 
-
-def due(countdown: object, eta: object) -> datetime | None:
-    """The time that a call asks for, with its offset; a naive `eta` is local time.
+def due_at(countdown: object, eta: object) -> datetime | None:
+    """Returns the time that a call asks for, with its offset; a naive `eta` is local time.
 
     Raises:
         InvalidOption: `countdown` is no number of seconds, `eta` is no time, or both are given.
@@ -48,8 +44,8 @@ def _from_now(countdown: object) -> datetime:
     raise InvalidOption(f"countdown is a number of seconds from 0 on, not {countdown!r}")
 
 
-def postponed(router: Router[Any], broker: Broker, route: Route, time: datetime) -> Route:
-    """The route of a message that shall arrive at a time, or now if that is past.
+def delayed_route(router: Router[Any], broker: Broker, route: Route, time: datetime) -> Route:
+    """Returns the route of a message that is to arrive at a time, or now if that is past.
 
     Without a RabbitMQ it is the same route: the worker holds the message until it is due.
 
@@ -67,8 +63,8 @@ def postponed(router: Router[Any], broker: Broker, route: Route, time: datetime)
     return _by_the_ladder(_ladder_of(router), route, delay)
 
 
-def put_off(router: Router[Any], broker: Broker, task: str, queue: str, time: datetime) -> Route:
-    """The route by which a message that came too early comes back to its queue.
+def route_back(router: Router[Any], broker: Broker, task: str, queue: str, time: datetime) -> Route:
+    """Returns the route by which a message that came too early comes back to its queue.
 
     Where it is due later than the longest delay, it will be early once more.
 
@@ -98,18 +94,8 @@ def _by_the_ladder(ladder: DelayLadder, route: Route, delay: timedelta) -> Route
     return replace(route, exchange=exchange, routing_key=key)
 
 
-def anew(envelope: Envelope) -> Envelope:
-    """A message that came from the broker, as it may be sent once more."""
-    headers = {
-        name: value
-        for name, value in envelope.headers.items()
-        if not name.startswith(_OF_THE_BROKER) and name not in _COPIED_BY
-    }
-    return replace(envelope, headers=headers)
-
-
 def early(headers: object) -> datetime | None:
-    """The `eta` of a message, if it can be read and is not past yet."""
+    """Returns the `eta` of a message, if it can be read and is not past yet."""
     written = headers.get("eta") if isinstance(headers, Mapping) else None
     if written is None:
         return None

@@ -15,9 +15,10 @@ from routewright.runtime.messages.message import LOWEST_PRIORITY, PROTOCOL_HEADE
 from routewright.runtime.messages.outcome import FAILURE, SUCCESS, Outcome
 from routewright.runtime.messages.sequels import Sequel, Signature, plan, short, unreached
 from routewright.runtime.messages.short_repr import in_line
-from routewright.runtime.sending import delaying as later
+from routewright.runtime.router.rerouting import route_of
+from routewright.runtime.sending.delaying import due_at
 from routewright.runtime.sending.options import After, Call, Options, choose
-from routewright.runtime.sending.rerouting import route_of
+from routewright.runtime.sending.resending import Resender
 
 _PASSED_ON = ("exchange", "routing_key", "queue", "serializer", "mandatory", "ignore_result")
 
@@ -115,7 +116,7 @@ def _call(app: App, sequel: Sequel) -> Call:
     return Call(
         given.get("task_id"),
         options=options,
-        due=later.due(countdown, eta),
+        due=due_at(countdown, eta),
         after=After(
             short(given.get("reply_to")),
             sequel.sequels,
@@ -156,7 +157,7 @@ def _tell_the_rest(app: App, message: Message, outcome: Outcome) -> None:
         theirs = Outcome(task_id, outcome.status, outcome.result, outcome.traceback).encode()
         try:
             if not app.results.keep(theirs) and reply_to is not None:
-                app.tell(reply_to, theirs)
+                Resender(app.router, app.publisher).send_outcome(reply_to, theirs)
         except Exception as error:  # noqa: BLE001  the others are to be told all the same
             logger.error("nobody is told that %s[%s] will not run: %s", task, task_id, error)  # noqa: TRY400
 

@@ -31,14 +31,15 @@ from routewright.runtime.errors import (
 from routewright.runtime.messages.message import Envelope, Message, ignores_result, running
 from routewright.runtime.messages.outcome import RETRY, REVOKED, SUCCESS, Outcome
 from routewright.runtime.messages.short_repr import brief, in_line
+from routewright.runtime.parking.parking import Parking
 from routewright.runtime.results.progress import say_started
+from routewright.runtime.sending.resending import Resender
+from routewright.runtime.sending.retrying import HISTORY, Retrier, history
 from routewright.runtime.transport.consumer import Delivery
-from routewright.runtime.worker import retrier as retrying
 from routewright.runtime.worker.announcer import Announcer
 from routewright.runtime.worker.crash_counts import MOST_DEATHS, Post
 from routewright.runtime.worker.follow_up import follow
 from routewright.runtime.worker.limits import Limited, Limits
-from routewright.runtime.worker.retrier import Retrier
 from routewright.runtime.worker.settlement import Settlement, Word
 
 HOLD = timedelta(seconds=5)  # until a message is looked at again that could not be passed on
@@ -82,7 +83,9 @@ class Performer:
         self._limits = limits
         self._post = post
         self._events = events
-        self._retrier = Retrier(app)
+        self._parking = Parking(app.router, app.broker, app.publisher)
+        self._resender = Resender(app.router, app.publisher)
+        self._retrier = Retrier(app.router, self._resender)
 
     def perform(self, delivery: Delivery, thread: int) -> Settlement | None:
         """Run the task of a delivery; None if it was given up meanwhile, and all is said."""
@@ -266,7 +269,7 @@ class Performer:
     def _put_off(self, delivery: Delivery, message: Message, due: datetime) -> Settlement:
         """Have a message that is not due come again; if that fails, look again after a while."""
         try:
-            self._app.put_off(message.task, delivery.queue, delivery.envelope, due)
+            self._resender.postpone(message.task, delivery.queue, delivery.envelope, due)
         except InvalidOption as error:
             problem = MalformedMessage(f"header `eta` is {due.isoformat()}: {error}")
             return self._give_up(delivery, message, problem)
@@ -317,7 +320,7 @@ class Performer:
         reply = None
         if task_id is not None and not ignores_result(delivery.envelope.headers):
             reply = Outcome.error(task_id, error, trace).encode()
-        if not self._app.parking.takes(delivery.queue):
+        if not self._parking.takes(delivery.queue):
             logger.error("rejected a message of queue `%s`: %s", delivery.queue, in_line(problem))
             if self._events is not None and task_id is not None:
                 if spent is None:
@@ -330,11 +333,11 @@ class Performer:
         if spent is not None:
             headers = {
                 **delivery.envelope.headers,
-                retrying.HISTORY: retrying.history(delivery.envelope.headers, error),
+                HISTORY: history(delivery.envelope.headers, error),
             }
             told = replace(delivery, envelope=replace(delivery.envelope, headers=headers))
         try:
-            self._app.parking.park(told, reason or problem, trace)
+            self._parking.park(told, reason or problem, trace)
         except SendError as trouble:
             logger.error(  # noqa: TRY400  one line each
                 "a message of queue `%s` cannot be parked yet: %s", delivery.queue, trouble

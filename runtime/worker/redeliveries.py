@@ -13,8 +13,8 @@ from typing import TypeAlias
 
 from routewright.runtime.messages.message import Envelope
 from routewright.runtime.parking.parking import REQUEUED
+from routewright.runtime.sending.retrying import HISTORY
 from routewright.runtime.transport.consumer import Delivery
-from routewright.runtime.worker.retrier import HISTORY
 from routewright.runtime.worker.settlement import Settlement, Word
 
 MOST_REMEMBERED = 2_000  # messages; no more than the prefetch can come back at once

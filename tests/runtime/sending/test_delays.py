@@ -26,7 +26,8 @@ from routewright.runtime import (
     TaskRevoked,
 )
 from routewright.runtime.router.delay_ladder import DelayLadder
-from routewright.runtime.sending import delaying as later
+from routewright.runtime.sending import sender
+from routewright.runtime.sending.resending import Resender
 from routewright.runtime.worker import worker
 
 Eventually = Callable[..., None]
@@ -336,7 +337,7 @@ def test_an_early_task_without_delays_is_refused_and_its_sender_told(
     app = rabbit.app("t")
     app.task(name="t")(lambda: "run")
     with rabbit.worker(app), monkeypatch.context() as careless:
-        careless.setattr(later, "postponed", lambda _router, _broker, route, _time: route)
+        careless.setattr(sender, "delayed_route", lambda _router, _broker, route, _time: route)
         with pytest.raises(MalformedMessage, match=r"header `eta` .* cannot send later: declare"):
             app.send_task("t", countdown=3600).get(timeout=20)
         assert app.send_task("t").get(timeout=20) == "run"
@@ -386,9 +387,11 @@ def test_in_memory_what_was_held_long_is_put_back_and_held_anew(
     app = memory.app("t")
     runs: list[datetime] = []
     app.task(name="t")(lambda: runs.append(datetime.now(UTC)))
-    put_off = app.put_off
+    postpone = Resender.postpone
     times = []
-    monkeypatch.setattr(app, "put_off", lambda *message: (times.append(1), put_off(*message)))
+    monkeypatch.setattr(
+        Resender, "postpone", lambda *message: (times.append(1), postpone(*message))
+    )
     due = datetime.now(UTC) + timedelta(seconds=1)
     with memory.worker(app):
         app.send_task("t", eta=due).get(timeout=20)

@@ -413,9 +413,9 @@ def test_a_message_that_breaks_its_connection_in_memory_goes_out_on_another(memo
     def broken(*_: Any, **__: Any) -> None:
         raise OSError("gone")
 
-    link: Any = app._publisher.take()
+    link: Any = app.publisher.take()
     link._channel.basic_publish = broken
-    app._publisher.give(link)
+    app.publisher.give(link)
     app.send_task("t", task_id="after")
     assert [it.properties["correlation_id"] for it in drain(memory)] == ["before", "after"]
 
@@ -423,7 +423,7 @@ def test_a_message_that_breaks_its_connection_in_memory_goes_out_on_another(memo
 @pytest.mark.broker
 def test_one_lost_connection_is_the_end_of_all_that_lie_idle(rabbit: Any, broker: Any) -> None:
     app = rabbit.app("t")
-    publisher = app._publisher
+    publisher = app.publisher
     for link in [publisher.take() for _ in range(3)]:
         publisher.give(link)
     broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")

@@ -1,4 +1,4 @@
-"""Trying a task again: who decides it, and how the message is sent once more."""
+"""Decides whether a task is tried again, and sends its message once more."""
 
 from __future__ import annotations
 
@@ -6,32 +6,19 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from routewright.runtime.errors import InvalidOption, Retry, UnknownTask
-from routewright.runtime.messages.message import Envelope, Message, running
+from routewright.runtime.messages.message import Message, running
 from routewright.runtime.messages.short_repr import brief
 from routewright.runtime.router.retry_policy import RetryPolicy
 from routewright.runtime.router.route import Router
-from routewright.runtime.sending import delaying as later
+from routewright.runtime.sending.delaying import due_at
+from routewright.runtime.sending.resending import Resender, as_new
 from routewright.runtime.transport.consumer import Delivery
 
 HISTORY = "routewright-history"  # the header that says when and why a task was tried again
 MOST_HISTORY = 20  # tries; the last ones are kept
-
-
-class Resender(Protocol):
-    """What trying again needs of an app."""
-
-    @property
-    def router(self) -> Router[Any]:
-        """The compiled routing."""
-        ...
-
-    def send_again(
-        self, task: str, queue: str, envelope: Envelope, kwargs: Mapping[str, Any], due: datetime
-    ) -> None:
-        """Send a message that came from a queue along its task's route of today."""
 
 
 def retry(
@@ -41,7 +28,7 @@ def retry(
     exc: BaseException | None = None,
     max_retries: int | None = None,
 ) -> NoReturn:
-    """End the running task, to be tried again; what `self.retry` does.
+    """Ends the running task, to be tried again; what `self.retry` does.
 
     Args:
         countdown: seconds from now; what the topology's `retry` says unless it or `eta` is given.
@@ -55,7 +42,7 @@ def retry(
         InvalidOption: no worker is running the task, or an option has a value it cannot have.
     """
     cause = exc if exc is not None else sys.exc_info()[1]
-    due = later.due(countdown, eta)
+    due = due_at(countdown, eta)
     if running.get() is None:
         if cause is not None:
             raise cause
@@ -67,21 +54,23 @@ class Retrier:
     """Decides whether a task that raised is tried again, and sends it.
 
     Args:
-        app: whose router says where to, and who sends.
+        router: says which tasks are tried again, and how often.
+        resender: sends them.
     """
 
-    def __init__(self, app: Resender) -> None:
-        self._app = app
+    def __init__(self, router: Router[Any], resender: Resender) -> None:
+        self._router = router
+        self._resender = resender
 
     def policy(self, task: str) -> RetryPolicy | None:
-        """What the topology of today says of a task's retries."""
+        """Returns what the topology of today says about retries of a task."""
         try:
-            return self._app.router.resolve(task).retry
+            return self._router.resolve(task).retry
         except UnknownTask:
             return None
 
     def due(self, message: Message, error: BaseException) -> datetime | None:
-        """When a task that raised is to be tried again; None if it is not, or has no try left."""
+        """Returns when a task that raised is tried again; None if it is not, or has no try left."""
         policy = self.policy(message.task)
         if isinstance(error, Retry):
             policy = policy or RetryPolicy()
@@ -96,20 +85,20 @@ class Retrier:
         return wanted or datetime.now(UTC) + timedelta(seconds=policy.pause(message.retries))
 
     def is_meant(self, message: Message, error: BaseException) -> bool:
-        """Whether a task that raised would be tried again if there were tries left."""
+        """Returns True if a task that raised would be tried again, were there tries left."""
         policy = self.policy(message.task)
         return isinstance(error, Retry) or (policy is not None and policy.covers(error))
 
     def send(
         self, delivery: Delivery, message: Message, error: BaseException, due: datetime
     ) -> None:
-        """Send a message once more, to arrive at a time.
+        """Sends a message once more, to arrive at a time.
 
         Raises:
             SendError: it was not sent, or not surely.
             InvalidOption, LookupError: the topology of today has no way for it.
         """
-        envelope = later.anew(delivery.envelope)
+        envelope = as_new(delivery.envelope)
         headers = {
             **envelope.headers,
             "retries": message.retries + 1,
@@ -117,11 +106,11 @@ class Retrier:
             HISTORY: history(envelope.headers, error),
         }
         again = replace(envelope, headers=headers)
-        self._app.send_again(message.task, delivery.queue, again, message.kwargs, due)
+        self._resender.send_again(message.task, delivery.queue, again, message.kwargs, due)
 
 
 def history(headers: Mapping[str, Any], error: BaseException) -> list[Any]:
-    """What went wrong with a message so far, and now this."""
+    """Returns the errors of a message so far, followed by this one."""
     before = headers.get(HISTORY)
     earlier = before if isinstance(before, list) else []
     cause = error.cause if isinstance(error, Retry) and error.cause is not None else error

@@ -1,10 +1,10 @@
-"""The route of one call: the compiled one, or where the call or its task sends it instead."""
+"""Resolves the route of one call: the compiled one, or where the call or its task sends it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from routewright.runtime.errors import (
     InvalidOption,
@@ -14,13 +14,31 @@ from routewright.runtime.errors import (
 )
 from routewright.runtime.router.delay_ladder import MAX_KEY_BYTES
 from routewright.runtime.router.route import Route, Router
-from routewright.runtime.sending.options import Options
+
+
+class Destination(Protocol):
+    """What a task or a call says about where it is sent; None says nothing."""
+
+    @property
+    def exchange(self) -> str | None: ...
+    @property
+    def routing_key(self) -> str | None: ...
+    @property
+    def queue(self) -> str | None: ...
+    @property
+    def headers(self) -> Mapping[str, Any] | None: ...
+    @property
+    def mandatory(self) -> bool | None: ...
 
 
 def route_of(
-    router: Router[Any], route: Route, declared: Options, called: Options, kwargs: Mapping[str, Any]
+    router: Router[Any],
+    route: Route,
+    declared: Destination,
+    called: Destination,
+    kwargs: Mapping[str, Any],
 ) -> Route:
-    """Where one call goes, checked against the topology before anything leaves.
+    """Returns where one call goes, checked against the topology before anything leaves.
 
     Args:
         router: the compiled routing.
@@ -52,7 +70,7 @@ def route_of(
     )
 
 
-def _asked_for(declared: Options, called: Options) -> tuple[str | None, str | None]:
+def _asked_for(declared: Destination, called: Destination) -> tuple[str | None, str | None]:
     """The exchange and the key that are asked for; a queue stands for both."""
     exchange: str | None = None
     key: str | None = None
