@@ -239,6 +239,9 @@ class Delays:
         return self.resolution << range(self.bits)[level]
 
 
+Claim = Literal["reach", "never", "routable", "never_both"]
+
+
 @dataclass(frozen=True, slots=True)
 class Assertion:
     """What must hold of every key that matches one of `keys`, published to an exchange.
@@ -249,7 +252,7 @@ class Assertion:
 
     exchange: Exchange
     keys: tuple[str, ...]
-    claim: Literal["reach", "never", "routable", "never_both"]
+    claim: Claim
     queues: tuple[Queue, ...] = ()
     origin: Origin = field(default=NOWHERE, compare=False, repr=False)
 

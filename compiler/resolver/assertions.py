@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
 
-from routewright.compiler.diagnostics.source import Origin, Path
+from routewright.compiler.diagnostics.source import Path
 from routewright.compiler.language.spec import AssertionSpec, TopologySpec
-from routewright.compiler.model.topology import Assertion, Exchange
+from routewright.compiler.model.topology import Assertion, Claim, Exchange
 from routewright.compiler.resolver.names import Names
-
-Claim = Literal["reach", "never", "routable", "never_both"]
 
 _CLAIMS: tuple[Claim, ...] = ("reach", "never", "never_both", "routable")
 
@@ -36,7 +33,7 @@ def _assertion(
     ]
     if exchange is not None and None not in queues:
         known = tuple(queue for queue in queues if queue)
-        yield Assertion(exchange, spec.keys, claim, known, Origin(names.source, path))
+        yield Assertion(exchange, spec.keys, claim, known, names.origin(path))
 
 
 def _exchange(
@@ -46,7 +43,7 @@ def _exchange(
         return names.exchange(spec.exchange, (*path, "exchange"), "the exchange of an assertion")
     if default is not None:
         return names.exchange(default, ("defaults", "exchange"), "the default exchange")
-    names.report(
+    names.findings.report(
         "assertion-without-exchange",
         "an assertion speaks of keys, and nothing says on which exchange",
         names.source.span(path),

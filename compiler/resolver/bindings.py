@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from routewright.compiler.diagnostics.diagnostic import Note
-from routewright.compiler.diagnostics.source import Origin, Path
+from routewright.compiler.diagnostics.source import Path
 from routewright.compiler.language.spec import BindingSpec, QueueSpec, TopologySpec
 from routewright.compiler.model.topology import KEYED_TYPES, Binding, Exchange, Queue
 from routewright.compiler.resolver.names import Names
@@ -20,10 +20,10 @@ def _bindings(spec: TopologySpec, names: Names) -> Iterator[Binding]:
     for name, exchange in spec.exchanges.items():
         path: Path = ("exchanges", name, "bindings")
         for index, binding in enumerate(exchange.bindings):
-            yield from _binding(binding, names.exchanges[name], (*path, index), names)
+            yield from _binding(binding, names.declared.exchanges[name], (*path, index), names)
     for name, queue in spec.queues.items():
         path = ("queues", name)
-        destination = names.queues[name]
+        destination = names.declared.queues[name]
         yield from _short_form(queue, destination, path, names)
         for index, binding in enumerate(queue.bindings):
             yield from _binding(binding, destination, (*path, "bindings", index), names)
@@ -34,14 +34,14 @@ def _short_form(spec: QueueSpec, queue: Queue, path: Path, names: Names) -> Iter
     if spec.carve_out_of is not None or (spec.exchange is None and spec.binding_key is None):
         return
     if spec.bindings:
-        names.report(
+        names.findings.report(
             "two-binding-forms",
             f"queue `{queue.name}` has `bindings` and a binding of its own",
             names.source.key_span((*path, "bindings")),
             "move `exchange` and `binding_key` into the list of `bindings`",
         )
     elif spec.exchange is None:
-        names.report(
+        names.findings.report(
             "binding-without-exchange",
             f"queue `{queue.name}` has a binding key and no exchange to bind it to",
             names.source.key_span((*path, "binding_key")),
@@ -64,7 +64,7 @@ def _binding(
     if source is None:
         return
     if not source.name:
-        names.report(
+        names.findings.report(
             "default-exchange-binding",
             "the default exchange cannot be bound to",
             names.source.span(where),
@@ -74,7 +74,7 @@ def _binding(
         every = (
             '`"#"` matches every key' if source.routes_as == "topic" else '`""` is the empty key'
         )
-        names.report(
+        names.findings.report(
             "missing-binding-key",
             f"`{destination.name}` is bound to the {source.type} exchange `{source.name}` "
             "without a binding key",
@@ -82,7 +82,7 @@ def _binding(
             f"add `binding_key: ...`; {every}",
         )
     else:
-        origin = Origin(names.source, path)
+        origin = names.origin(path)
         yield Binding(source, destination, spec.binding_key or "", spec.arguments, origin)
 
 
@@ -95,7 +95,7 @@ def _distinct(bindings: Iterable[Binding], names: Names) -> Iterator[Binding]:
             yield binding
             continue
         key = f"`{binding.key}`" if binding.key else "the same arguments"
-        names.report(
+        names.findings.report(
             "duplicate-binding",
             f"`{binding.destination.name}` is bound to `{binding.source.name}` with {key} twice",
             binding.origin.span("binding_key"),

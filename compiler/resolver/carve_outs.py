@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.source import Origin
 from routewright.compiler.keys.patterns import Undecided, intersects, topic
 from routewright.compiler.language.spec import QueueSpec, TopologySpec
 from routewright.compiler.model.topology import Binding, CarveOut, Exchange, Queue
@@ -20,7 +19,7 @@ def resolve_carve_outs(
         found
         for name, queue in spec.queues.items()
         if queue.carve_out_of is not None
-        for found in _carve_out(names.queues[name], queue, bindings, names)
+        for found in _carve_out(names.declared.queues[name], queue, bindings, names)
     )
 
 
@@ -32,7 +31,7 @@ def _carve_out(
         spec.carve_out_of or "", (*path, "carve_out_of"), f"what `{queue.name}` is carved out of"
     )
     if spec.bindings or spec.binding_key is None:
-        names.report(
+        names.findings.report(
             "malformed-carve-out",
             f"`{queue.name}` is carved out of `{spec.carve_out_of}`, and takes one `binding_key` "
             "that says which keys",
@@ -48,14 +47,14 @@ def _carve_out(
     else:
         exchange = _exchange_of(original, spec.binding_key, bindings)
         if exchange is None:
-            names.report(
+            names.findings.report(
                 "malformed-carve-out",
                 f"no exchange, or more than one, leads `{spec.binding_key}` to `{original.name}`",
                 names.source.span((*path, "binding_key")),
                 "say which with `exchange: ...`",
             )
     if exchange is not None:
-        yield CarveOut(queue, original, exchange, spec.binding_key, Origin(names.source, path))
+        yield CarveOut(queue, original, exchange, spec.binding_key, names.origin(path))
 
 
 def _exchange_of(original: Queue, key: str, bindings: tuple[Binding, ...]) -> Exchange | None:

@@ -1,73 +1,56 @@
-"""What a name in a topology file stands for, and what to say when it stands for nothing."""
+"""Looks up the names of exchanges and queues that a topology file uses."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 
-from routewright.compiler.diagnostics.diagnostic import (
-    MOST_SUGGESTIONS,
-    Diagnostic,
-    Note,
-    did_you_mean,
-)
-from routewright.compiler.diagnostics.source import Path, Source, Span
-from routewright.compiler.model.topology import PREDECLARED, Exchange, Policy, Queue
+from routewright.compiler.diagnostics.source import Origin, Path, Source
+from routewright.compiler.model.topology import Exchange, Policy, Queue
+from routewright.compiler.resolver.findings import Findings
 
 
-@dataclass(frozen=True)
-class Names:
-    """What a file declares for the broker, and what was found wrong in looking up names."""
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a file declares on the broker, and the exchanges that every broker has."""
 
-    source: Source
+    policies: Mapping[str, Policy]
     exchanges: Mapping[str, Exchange]
     queues: Mapping[str, Queue]
-    found: list[Diagnostic]
-    policies: Mapping[str, Policy] = field(default_factory=dict)
-    predeclared: Mapping[str, Exchange] = field(default_factory=lambda: PREDECLARED)
-    _told: set[Span] = field(default_factory=set)
+    predeclared: Mapping[str, Exchange]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """Finds what a name stands for. A name that stands for nothing is reported to `findings`.
+
+    The `role` of a name begins the message about it.
+    """
+
+    declared: Declared
+    findings: Findings
+
+    @property
+    def source(self) -> Source:
+        return self.findings.source
+
+    def origin(self, path: Path) -> Origin:
+        return Origin(self.source, path)
 
     def exchange(self, name: str, path: Path, role: str) -> Exchange | None:
-        """The exchange of that name, declared or the broker's own; `role` is for the message."""
-        exchange = self.exchanges.get(name) or self.predeclared.get(name)
+        """Returns the declared exchange of a name, or the one that every broker has."""
+        declared = self.declared
+        exchange = declared.exchanges.get(name) or declared.predeclared.get(name)
         if exchange is None:
-            self._report_unknown("exchange", name, path, role, self.exchanges)
+            self.findings.report_unknown(
+                "exchange", name, path=path, role=role, known=declared.exchanges
+            )
         return exchange
 
     def queue(self, name: str, path: Path, role: str) -> Queue | None:
-        """The queue of that name; `role` is for the message."""
-        queue = self.queues.get(name)
+        """Returns the queue of a name."""
+        queue = self.declared.queues.get(name)
         if queue is None:
-            self._report_unknown("queue", name, path, role, self.queues)
+            known = self.declared.queues
+            self.findings.report_unknown("queue", name, path=path, role=role, known=known)
         return queue
-
-    def report(
-        self,
-        code: str,
-        message: str,
-        span: Span | None,
-        help_: str,
-        notes: tuple[Note, ...] = (),
-        witness: str | None = None,
-    ) -> None:
-        self.found.append(Diagnostic(code, message, span, help_, notes, witness=witness))
-
-    def first_written(self, path: Path, *options: Path) -> Path:
-        """The first of several places in which something may have been written."""
-        places = [(*path, *option) for option in options]
-        return next((place for place in places if place in self.source.places), places[0])
-
-    def _report_unknown(
-        self, kind: str, name: str, path: Path, role: str, known: Iterable[str]
-    ) -> None:
-        span = self.source.span(path)
-        if span in self._told:
-            return  # an exchange in `defaults` is one mistake, however many tasks use it
-        self._told.add(span)
-        near = did_you_mean(name, known) if len(self._told) <= MOST_SUGGESTIONS else None
-        self.report(
-            f"unknown-{kind}",
-            f"{role}, `{name}`, is not declared",
-            span,
-            near or f"declare it under `{kind}s`",
-        )
