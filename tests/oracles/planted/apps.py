@@ -64,9 +64,9 @@ def _one_of(name: str) -> str:
     return ".".join("zz" if word in ("*", "#") else word for word in name.split("."))
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("unregistered-task", _code_missing),
-    ("group-without-code", _group_without_it),
-    ("unrouted-task", _not_in_the_topology),
-    ("contradicting-attribute", _says_otherwise),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "unregistered-task": (_code_missing,),
+    "group-without-code": (_group_without_it,),
+    "unrouted-task": (_not_in_the_topology,),
+    "contradicting-attribute": (_says_otherwise,),
+}

@@ -83,13 +83,15 @@ def _with(base: Sound, claim: Document) -> Document:
     return document
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("failed-assertion", _reach_of_others),
-    ("failed-assertion", _reach_of_some),
-    ("failed-assertion", _reach_of_every_key),
-    ("failed-assertion", _never),
-    ("failed-assertion", _never_both),
-    ("failed-assertion", _routable),
-    ("malformed-assertion", _several_claims),
-    ("assertion-without-exchange", _of_no_exchange),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "failed-assertion": (
+        _reach_of_others,
+        _reach_of_some,
+        _reach_of_every_key,
+        _never,
+        _never_both,
+        _routable,
+    ),
+    "malformed-assertion": (_several_claims,),
+    "assertion-without-exchange": (_of_no_exchange,),
+}

@@ -90,13 +90,17 @@ def _one_of(pattern: str) -> str:
     return ".".join("zz" if word in ("*", "#") else word for word in pattern.split("."))
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("impossible-carve-out", _keys_that_nobody_gets),
-    ("impossible-carve-out", _carved_out_twice),
-    ("impossible-carve-out", _more_than_the_original),
-    ("impossible-carve-out", _part_of_the_keys_watched),
-    ("impossible-carve-out", _got_round),
-    ("malformed-carve-out", _without_keys),
-    ("malformed-carve-out", _of_no_exchange),
-    ("unknown-queue", _of_an_unknown_queue),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "impossible-carve-out": (
+        _keys_that_nobody_gets,
+        _carved_out_twice,
+        _more_than_the_original,
+        _part_of_the_keys_watched,
+        _got_round,
+    ),
+    "malformed-carve-out": (
+        _without_keys,
+        _of_no_exchange,
+    ),
+    "unknown-queue": (_of_an_unknown_queue,),
+}

@@ -29,23 +29,29 @@ from planted import (
 from planted.slip import Application, Made, Planting
 from planted.sound import Sound, sound, text_of
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    *reading.PLANTINGS,
-    *shape.PLANTINGS,
-    *names.PLANTINGS,
-    *options.PLANTINGS,
-    *routing.PLANTINGS,
-    *placeholders.PLANTINGS,
-    *task_names.PLANTINGS,
-    *carving.PLANTINGS,
-    *assertions.PLANTINGS,
-    *dead_letters.PLANTINGS,
-    *workers.PLANTINGS,
-    *targets.PLANTINGS,
-    *delays.PLANTINGS,
-    *policies.PLANTINGS,
-    *plugins.PLANTINGS,
-    *apps.PLANTINGS,
+_PLACES = (
+    reading,
+    shape,
+    names,
+    options,
+    routing,
+    placeholders,
+    task_names,
+    carving,
+    assertions,
+    dead_letters,
+    workers,
+    targets,
+    delays,
+    policies,
+    plugins,
+    apps,
+)
+PLANTINGS: tuple[tuple[str, Planting], ...] = tuple(
+    (code, planting)
+    for place in _PLACES
+    for code, plantings in place.PLANTINGS.items()
+    for planting in plantings
 )
 
 _MOST_PLACES = 8  # of one planting in one topology

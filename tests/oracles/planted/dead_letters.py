@@ -57,16 +57,7 @@ def _retried_for_ever(base: Sound) -> Iterator[Slip]:
     for name, queue in base.consumed():
         if queue.get("type") == "stream":
             continue
-        document = base.changed()
-        document["queues"][name]["dead_letter"] = {"exchange": "again"}
-        document["exchanges"]["again"] = {"type": "fanout"}
-        document["queues"]["wait"] = {
-            "bindings": [{"exchange": "again"}],
-            "message_ttl": "30s",
-            "dead_letter": {"exchange": "", "routing_key": name},
-            "tap": True,
-        }
-        yield f"`{name}`", document
+        yield f"`{name}`", _waiting(base, name, {"exchange": "", "routing_key": name})
 
 
 def _its_own_dead_letters(base: Sound) -> Iterator[Slip]:
@@ -125,16 +116,7 @@ def _back_by_the_key(base: Sound) -> Iterator[Slip]:
             continue
         for task in base.tasks():
             if reached(base.document, task.name) == {name} and task.exchange.type == "topic":
-                document = base.changed()
-                document["queues"][name]["dead_letter"] = {"exchange": "again"}
-                document["exchanges"]["again"] = {"type": "fanout"}
-                document["queues"]["wait"] = {
-                    "bindings": [{"exchange": "again"}],
-                    "message_ttl": "30s",
-                    "dead_letter": {"exchange": task.exchange.name},
-                    "tap": True,
-                }
-                yield f"`{name}`", document
+                yield f"`{name}`", _waiting(base, name, {"exchange": task.exchange.name})
                 break
 
 
@@ -191,6 +173,20 @@ def _at_most_once_after_all(base: Sound) -> Iterator[Slip]:
             yield f"`{name}`", document
 
 
+def _waiting(base: Sound, name: str, dead_letter: Document) -> Document:
+    """The document with the dead letters of a queue waiting for 30 s before they go on."""
+    document = base.changed()
+    document["queues"][name]["dead_letter"] = {"exchange": "again"}
+    document["exchanges"]["again"] = {"type": "fanout"}
+    document["queues"]["wait"] = {
+        "bindings": [{"exchange": "again"}],
+        "message_ttl": "30s",
+        "dead_letter": dead_letter,
+        "tap": True,
+    }
+    return document
+
+
 def without_dead_letters(base: Sound) -> Iterator[str]:
     """The queues that something is bound to and that may have dead letters, but have none."""
     for name, queue in base.document["queues"].items():
@@ -198,19 +194,27 @@ def without_dead_letters(base: Sound) -> Iterator[str]:
             yield name
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("dead-letter-goes-nowhere", _dead_letters_to_nothing),
-    ("dead-letter-goes-nowhere", _dead_letter_key_misspelt),
-    ("dead-letter-goes-nowhere", _key_lost_by_waiting),
-    ("endless-dead-letter-loop", _retried_for_ever),
-    ("endless-dead-letter-loop", _its_own_dead_letters),
-    ("endless-dead-letter-loop", _back_by_the_key),
-    ("dead-letter-loop-drops", _waiting_in_turns),
-    ("dead-letter-loop-drops", _back_when("max_length", 10)),
-    ("dead-letter-loop-drops", _back_when("max_length_bytes", 1000)),
-    ("dead-letter-loop-drops", _back_when("delivery_limit", 3, "quorum")),
-    ("wait-without-end", _waiting_without_end),
-    ("wait-without-end", _waiting_by_key),
-    ("dead-letter-key-without-exchange", _key_alone),
-    ("dead-letters-not-at-least-once", _at_most_once_after_all),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "dead-letter-goes-nowhere": (
+        _dead_letters_to_nothing,
+        _dead_letter_key_misspelt,
+        _key_lost_by_waiting,
+    ),
+    "endless-dead-letter-loop": (
+        _retried_for_ever,
+        _its_own_dead_letters,
+        _back_by_the_key,
+    ),
+    "dead-letter-loop-drops": (
+        _waiting_in_turns,
+        _back_when("max_length", 10),
+        _back_when("max_length_bytes", 1000),
+        _back_when("delivery_limit", 3, "quorum"),
+    ),
+    "wait-without-end": (
+        _waiting_without_end,
+        _waiting_by_key,
+    ),
+    "dead-letter-key-without-exchange": (_key_alone,),
+    "dead-letters-not-at-least-once": (_at_most_once_after_all,),
+}

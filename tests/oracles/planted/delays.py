@@ -89,13 +89,19 @@ def _retried_after_too_long(base: Sound) -> Iterator[Slip]:
             yield f"`{name}`", document
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("malformed-delays", _longest_below_a_step),
-    ("impossible-delay", _key_too_long_behind_a_delay),
-    ("impossible-retry", _retried_without_delays),
-    ("impossible-retry", _retried_after_too_long),
-    ("impossible-delay", _sign_in_a_direct_key),
-    ("name-taken-by-delays", _name_of_the_ladder),
-    ("name-taken-by-delays", _policy_for_the_ladder),
-    ("delayed-dead-letters-elsewhere", _dead_letters_by_the_longer_key),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "malformed-delays": (_longest_below_a_step,),
+    "impossible-delay": (
+        _key_too_long_behind_a_delay,
+        _sign_in_a_direct_key,
+    ),
+    "impossible-retry": (
+        _retried_without_delays,
+        _retried_after_too_long,
+    ),
+    "name-taken-by-delays": (
+        _name_of_the_ladder,
+        _policy_for_the_ladder,
+    ),
+    "delayed-dead-letters-elsewhere": (_dead_letters_by_the_longer_key,),
+}

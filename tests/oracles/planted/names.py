@@ -95,12 +95,14 @@ def _plugins(base: Sound) -> Iterator[tuple[str, Document]]:
             yield f"`{task.name}`", document
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("queue-without-worker", _queue_not_consumed),
-    ("undecided-route", _plugins_exchange),
-    ("undecided-route", _plugins_exchange_for_any_key),
-    ("publish-to-internal-exchange", _task_to_the_inside),
-    ("stream-as-work-queue", _stream_for_work),
-    ("unknown-queue", _unknown_queue),
-    ("unknown-exchange", _unknown_exchange),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "queue-without-worker": (_queue_not_consumed,),
+    "undecided-route": (
+        _plugins_exchange,
+        _plugins_exchange_for_any_key,
+    ),
+    "publish-to-internal-exchange": (_task_to_the_inside,),
+    "stream-as-work-queue": (_stream_for_work,),
+    "unknown-queue": (_unknown_queue,),
+    "unknown-exchange": (_unknown_exchange,),
+}

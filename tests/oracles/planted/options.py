@@ -75,35 +75,35 @@ def _binding_repeated(base: Sound) -> Iterator[Slip]:
         yield f"`{name}`", document
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("unknown-exchange-type", each("exchanges", "type", "topics", "`topics`")),
-    ("unknown-key", each("queues", "mesage_ttl", "5s", "`mesage_ttl`")),
-    ("unknown-key", each("tasks", "routingkey", "a.b", "`routingkey`")),
-    ("out-of-range", each("tasks", "priority", 11, "")),
-    ("duration-without-unit", each("queues", "message_ttl", 60, "")),
-    ("unknown-argument", _argument("x-message-tll", 5, "classic", "quorum")),
-    ("wrong-argument-type", _argument("x-max-length", "5", "classic", "quorum")),
-    ("wrong-argument-value", _argument("x-overflow", "drop-tail", "classic", "quorum")),
-    ("unsupported-by-queue-type", _argument("x-delivery-limit", 5, "classic")),
-    ("unsupported-by-queue-type", _argument("x-max-priority", 5, "quorum", "stream")),
-    ("wildcard-in-routing-key", _pattern_for_a_key),
-    (
-        "wildcard-inside-word",
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "unknown-exchange-type": (each("exchanges", "type", "topics", "`topics`"),),
+    "unknown-key": (
+        each("queues", "mesage_ttl", "5s", "`mesage_ttl`"),
+        each("tasks", "routingkey", "a.b", "`routingkey`"),
+    ),
+    "out-of-range": (each("tasks", "priority", 11, ""),),
+    "duration-without-unit": (each("queues", "message_ttl", 60, ""),),
+    "unknown-argument": (_argument("x-message-tll", 5, "classic", "quorum"),),
+    "wrong-argument-type": (_argument("x-max-length", "5", "classic", "quorum"),),
+    "wrong-argument-value": (_argument("x-overflow", "drop-tail", "classic", "quorum"),),
+    "unsupported-by-queue-type": (
+        _argument("x-delivery-limit", 5, "classic"),
+        _argument("x-max-priority", 5, "quorum", "stream"),
+    ),
+    "wildcard-in-routing-key": (_pattern_for_a_key,),
+    "wildcard-inside-word": (
         _in_bindings("binding_key", lambda key: f"{key}.zz*", "`zz*`", "topic"),
     ),
-    ("literal-wildcard", _in_bindings("binding_key", lambda key: f"{key}.#", "`NEW`", "direct")),
-    (
-        "ignored-binding-key",
+    "literal-wildcard": (_in_bindings("binding_key", lambda key: f"{key}.#", "`NEW`", "direct"),),
+    "ignored-binding-key": (
         _in_bindings("binding_key", lambda _: "zz", "`zz`", "fanout", "headers"),
     ),
-    (
-        "ignored-binding-arguments",
+    "ignored-binding-arguments": (
         _in_bindings("arguments", lambda _: {"zz": 1}, "`SOURCE`", "topic", "direct", "fanout"),
     ),
-    (
-        "malformed-x-match",
+    "malformed-x-match": (
         _in_bindings("arguments", lambda it: {**it, "x-match": "some"}, "`some`", "headers"),
     ),
-    ("missing-binding-key", _key_left_out),
-    ("duplicate-binding", _binding_repeated),
-)
+    "missing-binding-key": (_key_left_out,),
+    "duplicate-binding": (_binding_repeated,),
+}

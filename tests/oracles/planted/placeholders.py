@@ -33,24 +33,26 @@ def _any_word(base: Sound) -> Iterator[Slip]:
 
 def _value_that_runs_twice(base: Sound) -> Iterator[Slip]:
     """Another work queue is bound with the key that one of the listed values makes."""
-    for task, place in _words(base):
-        twice = _put(task, place, "zztwice")
-        binding = {"exchange": task.exchange.name, "binding_key": twice}
-        document = with_queue(base, {"bindings": [binding]})
-        if not task.multicast and len(_works(document, task, twice)) > 1:
-            word = task.routing_key.split(".")[place]
-            _change(document, task, place, {"zz": [word, "zztwice"]})
-            yield f"`{twice}`", document
+    for task, place, document in _bound_twice(base):
+        word = task.routing_key.split(".")[place]
+        _change(document, task, place, {"zz": [word, "zztwice"]})
+        yield f"`{_put(task, place, 'zztwice')}`", document
 
 
 def _any_word_runs_twice(base: Sound) -> Iterator[Slip]:
+    for task, place, document in _bound_twice(base):
+        _change(document, task, place, {})
+        yield f"`{task.name}`", document
+
+
+def _bound_twice(base: Sound) -> Iterator[tuple[Task, int, Document]]:
+    """Documents in which a key of a task, with `zztwice` at some place, reaches two work queues."""
     for task, place in _words(base):
         twice = _put(task, place, "zztwice")
         binding = {"exchange": task.exchange.name, "binding_key": twice}
         document = with_queue(base, {"bindings": [binding]})
         if not task.multicast and len(_works(document, task, twice)) > 1:
-            _change(document, task, place, {})
-            yield f"`{task.name}`", document
+            yield task, place, document
 
 
 def _own_name_is_lost(base: Sound) -> Iterator[Slip]:
@@ -117,13 +119,17 @@ def _works(document: Document, task: Task, key: str) -> set[str]:
     return works(_queues(document, task, key), topology_of(document))
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("unroutable-task", _value_that_is_lost),
-    ("unroutable-task", _any_word),
-    ("unroutable-task", _own_name_is_lost),
-    ("task-delivered-more-than-once", _value_that_runs_twice),
-    ("task-delivered-more-than-once", _any_word_runs_twice),
-    ("malformed-placeholder", _part_of_a_word),
-    ("unused-parameter", _not_in_the_key),
-    ("malformed-parameter", _no_word),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "unroutable-task": (
+        _value_that_is_lost,
+        _any_word,
+        _own_name_is_lost,
+    ),
+    "task-delivered-more-than-once": (
+        _value_that_runs_twice,
+        _any_word_runs_twice,
+    ),
+    "malformed-placeholder": (_part_of_a_word,),
+    "unused-parameter": (_not_in_the_key,),
+    "malformed-parameter": (_no_word,),
+}

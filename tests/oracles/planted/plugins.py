@@ -49,9 +49,9 @@ def _delayed_and_mandatory(base: Sound) -> Iterator[Slip]:
         yield "`extra`", document
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("malformed-delayed-type", _delayed_as_nothing),
-    ("malformed-weight", _weight_that_is_none),
-    ("history-for-work-queue", _work_with_a_history),
-    ("mandatory-delayed-task", _delayed_and_mandatory),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "malformed-delayed-type": (_delayed_as_nothing,),
+    "malformed-weight": (_weight_that_is_none,),
+    "history-for-work-queue": (_work_with_a_history,),
+    "mandatory-delayed-task": (_delayed_and_mandatory,),
+}

@@ -82,13 +82,15 @@ def _dead_letters_to_nothing(base: Sound) -> Iterator[Slip]:
             yield f"`{name}`", document
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("ambiguous-policy", _two_of_one_priority),
-    ("policy-passed-over", _key_of_another_type),
-    ("policy-without-effect", _found_in_no_name),
-    ("policy-without-effect", _outranked),
-    ("policy-overrides-file", _smaller_than_the_queue_says),
-    ("unknown-policy-key", _key_of_no_policy),
-    ("malformed-policy", _pattern_that_is_none),
-    ("dead-letter-goes-nowhere", _dead_letters_to_nothing),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "ambiguous-policy": (_two_of_one_priority,),
+    "policy-passed-over": (_key_of_another_type,),
+    "policy-without-effect": (
+        _found_in_no_name,
+        _outranked,
+    ),
+    "policy-overrides-file": (_smaller_than_the_queue_says,),
+    "unknown-policy-key": (_key_of_no_policy,),
+    "malformed-policy": (_pattern_that_is_none,),
+    "dead-letter-goes-nowhere": (_dead_letters_to_nothing,),
+}

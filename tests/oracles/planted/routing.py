@@ -198,18 +198,26 @@ def _words_anywhere(base: Sound) -> Iterator[Slip]:
             return
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("unroutable-task", _key_misspelt),
-    ("unroutable-task", _binding_lost),
-    ("task-only-by-alternate-exchange", _key_misspelt_and_caught),
-    ("task-delivered-more-than-once", _second_queue),
-    ("task-delivered-more-than-once", _binding_widened),
-    ("overlapping-work-queues", _crossing_pattern),
-    ("shadowed-binding", _narrower_beside),
-    ("shadowed-binding", _covered_by_several),
-    ("unreachable-queue", _queue_without_binding),
-    ("unreachable-queue", _queue_without_keys),
-    ("dead-binding", _binding_of_no_task),
-    ("too-many-key-classes", _words_anywhere),
-    ("unused-exchange", _exchange_without_use),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "unroutable-task": (
+        _key_misspelt,
+        _binding_lost,
+    ),
+    "task-only-by-alternate-exchange": (_key_misspelt_and_caught,),
+    "task-delivered-more-than-once": (
+        _second_queue,
+        _binding_widened,
+    ),
+    "overlapping-work-queues": (_crossing_pattern,),
+    "shadowed-binding": (
+        _narrower_beside,
+        _covered_by_several,
+    ),
+    "unreachable-queue": (
+        _queue_without_binding,
+        _queue_without_keys,
+    ),
+    "dead-binding": (_binding_of_no_task,),
+    "too-many-key-classes": (_words_anywhere,),
+    "unused-exchange": (_exchange_without_use,),
+}

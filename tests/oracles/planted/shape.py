@@ -97,26 +97,29 @@ def _spelt_out(base: Sound, option: str) -> Document:
     return document
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("missing-key", _name_left_out),
-    ("missing-key", each("queues", "dead_letter", {"routing_key": "zz"}, "lacks `exchange`")),
-    ("wrong-type", each("queues", "max_length", "5", "`max_length` is the text `5`")),
-    ("wrong-type", each("workers", "queues", "zz", "`queues` is the text `zz`")),
-    ("malformed-duration", each("queues", "message_ttl", "5 minutes", "`5 minutes`")),
-    ("malformed-name", _misnamed),
-    ("reserved-header", each("tasks", "headers", {"id": 5}, "header `id` of task `NAME`")),
-    ("reserved-name", _renamed("`amq.zz` is reserved", "amq.zz", "exchanges", "queues")),
-    (
-        "control-character-in-name",
-        _renamed("U+000A", "z\nz", "exchanges", "queues", "tasks"),
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "missing-key": (
+        _name_left_out,
+        each("queues", "dead_letter", {"routing_key": "zz"}, "lacks `exchange`"),
     ),
-    ("name-too-long", _renamed("has 256 bytes", "z" * _LONG, "exchanges", "queues")),
-    ("name-too-long", _renamed("has 256 bytes", "ß" * (_LONG // 2), "exchanges", "queues")),
-    ("name-too-long", _long_key),
-    ("argument-given-twice", _said_twice),
-    ("two-binding-forms", _bound_in_two_ways),
-    ("binding-without-exchange", _bound_to_nothing),
-    ("default-exchange-binding", _bound_to_the_default),
-    ("task-without-exchange", _without("exchange", "task `NAME`")),
-    ("task-without-routing-key", _without("routing_key", "task `NAME`")),
-)
+    "wrong-type": (
+        each("queues", "max_length", "5", "`max_length` is the text `5`"),
+        each("workers", "queues", "zz", "`queues` is the text `zz`"),
+    ),
+    "malformed-duration": (each("queues", "message_ttl", "5 minutes", "`5 minutes`"),),
+    "malformed-name": (_misnamed,),
+    "reserved-header": (each("tasks", "headers", {"id": 5}, "header `id` of task `NAME`"),),
+    "reserved-name": (_renamed("`amq.zz` is reserved", "amq.zz", "exchanges", "queues"),),
+    "control-character-in-name": (_renamed("U+000A", "z\nz", "exchanges", "queues", "tasks"),),
+    "name-too-long": (
+        _renamed("has 256 bytes", "z" * _LONG, "exchanges", "queues"),
+        _renamed("has 256 bytes", "ß" * (_LONG // 2), "exchanges", "queues"),
+        _long_key,
+    ),
+    "argument-given-twice": (_said_twice,),
+    "two-binding-forms": (_bound_in_two_ways,),
+    "binding-without-exchange": (_bound_to_nothing,),
+    "default-exchange-binding": (_bound_to_the_default,),
+    "task-without-exchange": (_without("exchange", "task `NAME`"),),
+    "task-without-routing-key": (_without("routing_key", "task `NAME`"),),
+}

@@ -118,45 +118,32 @@ def _for(base: Sound, target: str) -> Document:
     return document
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("unsupported-by-target", _not_on_virtual),
-    ("unsupported-by-target", _fewer_keys_on_virtual),
-    ("unsupported-by-target", _arguments_on_virtual),
-    ("unsupported-by-target", _any_queue_on_virtual),
-    (
-        "unsupported-by-target",
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "unsupported-by-target": (
+        _not_on_virtual,
+        _fewer_keys_on_virtual,
+        _arguments_on_virtual,
+        _any_queue_on_virtual,
         _before("rabbitmq-3.7", "`x-queue-type: quorum` came with", type="quorum"),
-    ),
-    (
-        "unsupported-by-target",
         _before("rabbitmq-3.8", "`x-queue-type: stream` came with", type="stream"),
-    ),
-    (
-        "unsupported-by-target",
         _before(
             "rabbitmq-3.9",
             "`x-message-ttl on a quorum queue` came with",
             type="quorum",
             message_ttl="5s",
         ),
-    ),
-    (
-        "unsupported-by-target",
         _before(
             "rabbitmq-3.9",
             "`x-dead-letter-strategy: at-least-once` came with",
             type="quorum",
             dead_letter_strategy="at-least-once",
         ),
-    ),
-    (
-        "unsupported-by-target",
         _before(
             "rabbitmq-3.7", "`x-single-active-consumer` came with", single_active_consumer=True
         ),
+        _match_before,
+        _transient_after,
     ),
-    ("unsupported-by-target", _match_before),
-    ("unsupported-by-target", _transient_after),
-    ("priority-without-effect", _priority_in_turn),
-    ("unknown-target", _unknown_target),
-)
+    "priority-without-effect": (_priority_in_turn,),
+    "unknown-target": (_unknown_target,),
+}

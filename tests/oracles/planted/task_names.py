@@ -68,10 +68,12 @@ def _named(base: Sound, like: str, *names: str) -> Document:
     return document
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("ambiguous-task-name", _crossing_names),
-    ("ambiguous-task-name", _decided_in_part),
-    ("wildcard-inside-task-name", _part_of_a_name),
-    ("unroutable-task", _name_that_is_lost),
-    ("malformed-placeholder", _own_name_twice),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "ambiguous-task-name": (
+        _crossing_names,
+        _decided_in_part,
+    ),
+    "wildcard-inside-task-name": (_part_of_a_name,),
+    "unroutable-task": (_name_that_is_lost,),
+    "malformed-placeholder": (_own_name_twice,),
+}

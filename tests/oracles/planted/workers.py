@@ -106,15 +106,19 @@ def _readers(base: Sound) -> Iterator[tuple[str, str]]:
                 yield task.name, group
 
 
-PLANTINGS: tuple[tuple[str, Planting], ...] = (
-    ("serializer-not-accepted", _sent_as_pickle),
-    ("serializer-not-accepted", _read_no_more),
-    ("unknown-serializer", _serializer_misspelt),
-    ("tap-in-worker-group", _tap_consumed),
-    ("tap-in-worker-group", _work_queue_becomes_a_tap),
-    ("task-without-work-queue", _only_watched),
-    ("repeated-queue", _listed_twice),
-    ("parking-in-worker-group", _parking_consumed),
-    ("malformed-acknowledge", _acknowledged_never),
-    ("soft-limit-without-effect", _soft_limit_after_the_hard_one),
-)
+PLANTINGS: dict[str, tuple[Planting, ...]] = {
+    "serializer-not-accepted": (
+        _sent_as_pickle,
+        _read_no_more,
+    ),
+    "unknown-serializer": (_serializer_misspelt,),
+    "tap-in-worker-group": (
+        _tap_consumed,
+        _work_queue_becomes_a_tap,
+    ),
+    "task-without-work-queue": (_only_watched,),
+    "repeated-queue": (_listed_twice,),
+    "parking-in-worker-group": (_parking_consumed,),
+    "malformed-acknowledge": (_acknowledged_never,),
+    "soft-limit-without-effect": (_soft_limit_after_the_hard_one,),
+}
