@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from in_thread import running
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
 
@@ -88,14 +88,8 @@ class Stage:
     def worker(self, app: App, **group: Any) -> Iterator[Worker]:
         """A worker in a thread of this process."""
         worker = Worker(app, replace(app.router.group("group"), **group), grace=10)
-        thread = threading.Thread(target=worker.run)
-        thread.start()
-        try:
+        with running(worker):
             yield worker
-        finally:
-            worker.stop()
-            thread.join(20)
-            assert not thread.is_alive()
 
     def close(self) -> None:
         self._exits.close()

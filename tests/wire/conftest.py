@@ -7,7 +7,6 @@ import itertools
 import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -18,6 +17,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from in_thread import running
 from kombu import pools
 from kombu.connection import Connection
 from private_nodes import Broker, RabbitMQ
@@ -163,14 +163,8 @@ def own_worker() -> Callable[[App, str], AbstractContextManager[Worker]]:
 def _own_worker(app: App, group: str) -> Iterator[Worker]:
     """A worker of this runtime, in a thread."""
     worker = Worker(app, app.router.group(group), grace=10)
-    thread = threading.Thread(target=worker.run)
-    thread.start()
-    try:
+    with running(worker):
         yield worker
-    finally:
-        worker.stop()
-        thread.join(30)
-        assert not thread.is_alive()
 
 
 @pytest.fixture(scope="module")

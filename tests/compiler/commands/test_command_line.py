@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import pty
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from terminal import ROUTEWRIGHT, printed_on_terminal
 
 from routewright.compiler.cli import main
 
@@ -173,21 +172,8 @@ def test_check_of_a_sound_file_says_so() -> None:
 
 
 def on_terminal(*arguments: str, **environment: str) -> str:
-    """What a command prints on a terminal."""
-    ours, theirs = pty.openpty()
-    command = [sys.executable, "-m", "routewright.compiler.cli", *arguments]
-    environment = {**os.environ, "TERM": "xterm", **environment}
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as process:
-        os.close(theirs)
-        output = b""
-        try:
-            while chunk := os.read(ours, 65536):
-                output += chunk
-        except OSError:  # how Linux tells the end of a terminal
-            pass
-        process.wait()
-    os.close(ours)
-    return output.decode()
+    """Returns what a command prints on a terminal."""
+    return printed_on_terminal([*ROUTEWRIGHT, *arguments], **environment)
 
 
 def test_colour_appears_on_a_terminal_only() -> None:

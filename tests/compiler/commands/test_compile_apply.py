@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import pty
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from kombu.connection import Connection
 from private_nodes import Broker
+from terminal import ROUTEWRIGHT, printed_on_terminal, routewright
 
 pytestmark = pytest.mark.broker
 
 ROOT = Path(__file__).parents[3]
-COMMAND = [sys.executable, "-m", "routewright.compiler.cli", "compile", "--apply"]
 
 
 @pytest.fixture(autouse=True)
@@ -26,9 +23,7 @@ def _the_guides_topology(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def apply(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments], check=False, capture_output=True, text=True, timeout=60
-    )
+    return routewright("compile", "--apply", *arguments)
 
 
 def keys(broker: Broker) -> set[tuple[str, str, str]]:
@@ -114,21 +109,10 @@ def test_wrong_credentials_and_a_missing_virtual_host_are_told_apart(broker: Bro
 def test_a_progress_bar_is_for_a_terminal_and_never_in_a_pipe(broker: Broker) -> None:
     piped = apply("--broker", broker.url)
     assert piped.stderr == ""
-    ours, theirs = pty.openpty()
-    environment = {**os.environ, "TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen(
-        [*COMMAND, "--broker", broker.url], stdout=theirs, stderr=theirs, env=environment
-    ) as process:
-        os.close(theirs)
-        shown = b""
-        try:
-            while chunk := os.read(ours, 65536):
-                shown += chunk
-        except OSError:  # how Linux tells the end of a terminal
-            pass
-        process.wait()
-    os.close(ours)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+    shown = printed_on_terminal(
+        [*ROUTEWRIGHT, "compile", "--apply", "--broker", broker.url], COLUMNS="100"
+    )
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown)
     assert "Looking at the broker" in text
     assert "4/4" in text
     assert "Nothing to do" in text

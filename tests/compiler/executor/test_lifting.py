@@ -2,17 +2,16 @@
 
 import threading
 from collections import Counter
-from contextlib import suppress
 from typing import Self
 
 import amqp
 import pytest
-from deploying import apply, session
+from deploying import apply, apply_killed_once, session
 from kombu.connection import Connection
 from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
-from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused
+from routewright.compiler.broker.errors import PermissionRefused
 from routewright.compiler.executor.deploy import deploy, plan_for
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.file import from_json, to_json
@@ -166,17 +165,7 @@ def test_killed_after_any_step_it_is_finished_by_the_same_command(broker: Broker
     assert steps > 20
     with Publisher(broker) as publisher:
         for killed_after in range(1, steps, 3):  # after each of them, in bench/plans_under_load.py
-            wanted = kinds[killed_after % 2]
-
-            def cut(_phase: str, done: int, _total: int, limit: int = killed_after) -> None:
-                if done == limit:
-                    raise ConnectionLost("killed")
-
-            with suppress(ConnectionLost):
-                apply(wanted, broker, on_step=cut)
-            apply(wanted, broker)
-            with session(broker) as opened_:
-                assert not plan_for(wanted, opened_).steps
+            apply_killed_once(kinds[killed_after % 2], broker, killed_after.__eq__)
     assert not publisher.returned
     got = taken(broker, "a", "b")
     assert set(publisher.confirmed) <= got["a"].keys() | got["b"].keys()

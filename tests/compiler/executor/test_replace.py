@@ -8,7 +8,7 @@ from typing import Any
 
 import amqp
 import pytest
-from deploying import apply, session
+from deploying import apply, apply_killed_once, session
 from kombu.connection import Connection
 from plan_states import owning
 from private_nodes import Broker, until
@@ -243,18 +243,13 @@ def test_killed_after_any_step_it_is_finished_by_the_same_command(broker: Broker
     for killed_after in range(1, steps, 2):
         wanted = topology(flavours[(killed_after // 2 + 1) % 2])
 
-        def cut(_phase: str, done: int, _total: int, limit: int = killed_after) -> None:
+        def published_and_killed(done: int, limit: int = killed_after) -> bool:
             nonlocal published
             publish(broker, f"m{published}")  # mandatory: one that reached no queue would raise
             published += 1
-            if done == limit:
-                raise ConnectionLost("killed")
+            return done == limit
 
-        with suppress(ConnectionLost):
-            apply(wanted, broker, on_step=cut)
-        apply(wanted, broker)
-        with session(broker) as opened_:
-            assert not plan_for(wanted, opened_).steps
+        apply_killed_once(wanted, broker, published_and_killed)
     assert [it["name"] for it in broker.queues("name")] == ["q"]
     assert waiting(broker) == Counter({f"m{n}": 1 for n in range(published)})
 

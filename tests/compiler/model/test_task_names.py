@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from deploying import declared_router
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from private_nodes import Broker
 
 from routewright.compiler import cli, compile_text
 from routewright.compiler.analysis.compare import compare
-from routewright.compiler.emit.write import write
-from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.keys.patterns import covers, has_wildcard, matches, topic
 from routewright.compiler.model.task_names import TaskNames, owner
 from routewright.compiler.model.topology import Exchange, Task
@@ -248,14 +245,7 @@ tasks:
 def test_tasks_of_a_pattern_arrive_where_the_compiler_says(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compilation = compile_text(FEEDS)
-    assert compilation.topology
-    apply_topology(compilation.topology, broker.url)
-    write(tmp_path / "named_routing", compilation.files)
-    monkeypatch.syspath_prepend(tmp_path)
-    router = importlib.import_module("named_routing").router
-    monkeypatch.delitem(sys.modules, "named_routing")
-    with App(router, broker.url) as app:
+    with App(declared_router(FEEDS, broker, tmp_path, monkeypatch), broker.url) as app:
         for name in ("feeds.x.Fetch", "feeds.y", "feeds.x.Now", "feeds.rss.Now", "other"):
             app.send_task(name, ignore_result=True)
     counts = {it["name"]: it["messages"] for it in broker.queues("name", "messages")}

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from deploying import declared_router
 from kombu.connection import Connection
 from private_nodes import Broker
 
 from routewright.compiler import compile_text
-from routewright.compiler.emit.write import write
-from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.runtime import App, InvalidParameter
 from routewright.runtime.router.route import Route
 
@@ -100,14 +97,7 @@ def test_every_value_is_checked_and_the_one_that_fails_is_shown(
 def test_a_call_is_sent_by_its_own_arguments(
     broker: Broker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    compilation = compile_text(SHOP)
-    assert compilation.topology
-    apply_topology(compilation.topology, broker.url)
-    write(tmp_path / "templates_routing", compilation.files)
-    monkeypatch.syspath_prepend(tmp_path)
-    router = importlib.import_module("templates_routing").router
-    monkeypatch.delitem(sys.modules, "templates_routing")
-    with App(router, broker.url) as app:
+    with App(declared_router(SHOP, broker, tmp_path, monkeypatch), broker.url) as app:
         for region in ("eu", "us", "us"):
             app.send_task("shop.Create", kwargs={"region": region}, ignore_result=True)
         with pytest.raises(InvalidParameter):
