@@ -12,9 +12,9 @@ from pathlib import Path
 from routewright.compiler import compile_text
 from routewright.compiler.broker.errors import Busy, StillInUse
 from routewright.compiler.broker.open_session import opened
-from routewright.compiler.executor.deploy import deploy, plan_for
+from routewright.compiler.executor.deploy import execute, plan_for
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.plan.steps import sign
+from routewright.compiler.plan.changes import verb
 
 _NOT_YET, _IN_USE = 3, 4  # exit codes: try again; a queue that goes has consumers
 
@@ -63,11 +63,11 @@ def _main(file: str, url: str, management: str, kill_after: str) -> int:
         def die(_phase: str, done: int, _total: int) -> None:
             if done == int(kill_after):
                 change = plan.pending[done - 1].change
-                print(sign(change), change, flush=True)
+                print(verb(change), change, flush=True)
                 os.kill(os.getpid(), signal.SIGKILL)
 
         try:
-            deploy(plan, session, die)
+            execute(plan, session, die)
         except Busy:  # the dead one's lock is about to go
             return _NOT_YET
         except StillInUse as error:

@@ -138,7 +138,7 @@ def pairs(node: RabbitMQ, count: int, seed: int) -> int:
         vhost = node.fresh_vhost()
         with opened(node.url(vhost), 10, node.management_url) as session:
             for it in random_pair(seed * 1_000_000 + number):
-                done = deploy(plan_for(it, session), session)
+                done = deploy(it, session)
                 session.unlock(it.name)
                 again = plan_for(it, session)
                 if again.steps or done.differs:

@@ -31,7 +31,7 @@ from rich.table import Table
 
 from routewright.compiler.broker.amqp_calls import bind, declare_exchange, declare_queue
 from routewright.compiler.broker.open_session import opened
-from routewright.compiler.executor.deploy import deploy, plan_for
+from routewright.compiler.executor.deploy import deploy
 from routewright.runtime.errors import BrokerUnreachable
 from routewright.runtime.transport.broker import Broker, LinkLost
 from routewright.runtime.transport.consumer import Consumer, Delivery
@@ -209,7 +209,7 @@ def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> K
     """There by a start for every step; then back and there again, killed some steps later."""
     vhost = node.fresh_vhost()
     with opened(node.url(vhost), 10, node.management_url) as session:
-        deploy(plan_for(topology_of(old), session), session)
+        deploy(topology_of(old), session)
     found = Killed(Load(node, vhost))
     found.load.start(_QUEUES)
     started = time.monotonic()
@@ -249,7 +249,7 @@ def naive(node: RabbitMQ, old: str, new: str) -> Load:
     """Delete what differs, declare and bind again, in this order, under the same publishers."""
     vhost = node.fresh_vhost()
     with opened(node.url(vhost), 10, node.management_url) as session:
-        deploy(plan_for(topology_of(old), session), session)
+        deploy(topology_of(old), session)
     load = Load(node, vhost)
     load.start(())
     until(lambda: len(load.confirmed) > _BACKLOG // 4)

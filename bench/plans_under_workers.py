@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from routewright.compiler.broker.open_session import opened
-from routewright.compiler.executor.deploy import deploy, plan_for
+from routewright.compiler.executor.deploy import deploy
 
 TOPOLOGY = """
 topology: shop
@@ -78,7 +78,7 @@ def measure(node: RabbitMQ, options: tuple[str, str], every: int, *, kill_worker
         vhost = node.fresh_vhost()
         old, new = (TOPOLOGY.format(options=it) for it in options)
         with opened(node.url(vhost), 10, node.management_url) as session:
-            deploy(plan_for(topology_of(old), session), session)
+            deploy(topology_of(old), session)
         project = Project(folder, node.url(vhost), old, CODE)
         files = [folder / "0.yaml", folder / "1.yaml"]
         for file, text in zip(files, (new, old), strict=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from amqp import spec
 
@@ -14,13 +14,27 @@ from routewright.compiler.broker.errors import (
     PermissionRefused,
 )
 from routewright.compiler.model.topology import Argument, Binding, Exchange, Queue
-from routewright.compiler.plan.changes import Applied
+from routewright.compiler.plan.changes import Bind, Declaration, DeclareExchange, DeclareQueue
+from routewright.compiler.plan.progress import Applied
 
 ACCESS_REFUSED = 403
 NOT_FOUND = 404
 RESOURCE_LOCKED = 405
 PRECONDITION_FAILED = 406
 _CONNECTION_FORCED = 320
+
+
+def declare(channel: Any, change: Declaration, *, nowait: bool = False) -> None:
+    """Creates an exchange, a queue or a binding."""
+    match change:
+        case DeclareExchange(exchange):
+            declare_exchange(channel, exchange, nowait=nowait)
+        case DeclareQueue(queue):
+            declare_queue(channel, queue, nowait=nowait)
+        case Bind(binding):
+            bind(channel, binding, nowait=nowait)
+        case _:
+            assert_never(change)
 
 
 def declare_exchange(channel: Any, exchange: Exchange, *, nowait: bool = False) -> None:

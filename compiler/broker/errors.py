@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from routewright.compiler.plan.changes import Applied, Conflict
+from routewright.compiler.plan.progress import Applied
+from routewright.compiler.plan.virtual_host import Conflict
 
 
 class BrokerError(Exception):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from typing import Any
@@ -12,7 +12,7 @@ from routewright.compiler.broker.errors import NotABroker, Unsupported, VhostRef
 from routewright.compiler.broker.management import Management
 from routewright.compiler.definitions import rows
 from routewright.compiler.definitions.from_rows import MalformedDefinitions, Parts, assemble
-from routewright.compiler.plan.ownership import is_mark, read
+from routewright.compiler.plan.ownership import is_mark, read_owned
 from routewright.compiler.plan.virtual_host import Counts, VirtualHost
 from routewright.runtime.connect.background import in_background
 
@@ -20,6 +20,7 @@ _MANY_QUEUES, _FEW_EXCHANGES = 200, 40
 _AT_A_TIME = 4  # lists
 _THE_BROKERS = "amq.rabbitmq."  # where it publishes logs and traces
 _ENDS = "source,destination,destination_type,routing_key,arguments"
+_TOTALS = {"disable_stats": "true", "enable_queue_totals": "true"}
 _QUEUES = {"columns": "name,durable,auto_delete,exclusive,arguments", "disable_stats": "true"}
 
 
@@ -52,7 +53,7 @@ def look(api: Management) -> VirtualHost:
         raise NotABroker(f"{api.where} does not answer as RabbitMQ does: {error}") from None
     return VirtualHost(
         topology,
-        read(
+        read_owned(
             (it.name for it in found),
             ((it.source, it.key, it.arguments) for it in bound if is_mark(it.source)),
         ),
@@ -92,3 +93,21 @@ def _tags(api: Management) -> dict[str, tuple[str, ...]]:
 def _counts(api: Management) -> dict[str, Counts]:
     queues = api.pages("queues", columns="name,messages,consumers")
     return {it["name"]: Counts(it.get("messages") or 0, it.get("consumers") or 0) for it in queues}
+
+
+def unacknowledged(api: Management, queue: str | None = None) -> Mapping[str, int]:
+    """Counts the messages of queues that are with consumers, by the queue's name.
+
+    A queue reports this statistic some seconds late while it is busy, and at once when it falls
+    idle. Neither `if-empty` of `queue.delete` nor the count of `queue.declare` sees these messages.
+
+    Args:
+        api: the management API.
+        queue: the one queue to ask about; all unless given.
+
+    Raises:
+        BrokerError: the API cannot be asked.
+    """
+    named = {} if queue is None else {"name": queue}  # a part of names, so that others come too
+    found = api.pages("queues", **named, **_TOTALS)
+    return {it["name"]: it.get("messages_unacknowledged") or 0 for it in found}

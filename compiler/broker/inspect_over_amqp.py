@@ -17,8 +17,8 @@ from routewright.compiler.broker.amqp_calls import (
     refusal,
 )
 from routewright.compiler.model.topology import PREDECLARED, Argument, Exchange, Queue, Topology
-from routewright.compiler.plan.changes import Conflict, OnStep
-from routewright.compiler.plan.virtual_host import Present
+from routewright.compiler.plan.progress import OnStep
+from routewright.compiler.plan.virtual_host import Conflict, Present
 
 # 406 PRECONDITION_FAILED as RabbitMQ words it; the value may be missing, for the text of an error
 # is cut at 255 bytes.

@@ -16,7 +16,7 @@ from routewright.compiler.broker.inspect import look
 from routewright.compiler.broker.inspect_over_amqp import inspect
 from routewright.compiler.broker.management import Management
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.plan.changes import OnStep
+from routewright.compiler.plan.progress import OnStep
 from routewright.compiler.plan.virtual_host import VirtualHost
 
 ERRORS = (AMQPError, OSError)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from routewright.compiler.commands.broker_options import (
+    BrokerOptions,
     broker_option,
     management_option,
     timeout_option,
@@ -69,25 +70,27 @@ def apply_command(
         flags = " ".join(f"--allow {it}" for it in missing)
         click.echo(f"Nothing was changed: the plan needs {flags}.", err=True)
         sys.exit(FINDINGS)
-    finish(carry_out(plan, broker, management, timeout, wait))
+    report_and_exit(execute_or_exit(plan, BrokerOptions(broker, management, timeout, wait)))
 
 
-def carry_out(
-    plan: Plan, broker: str, management: str | None, timeout: float, wait: float
-) -> Deployed:
-    """Carry a plan out; where that does not work, the command ends."""
+def execute_or_exit(plan: Plan, options: BrokerOptions) -> Deployed:
+    """Carries out a plan over a session of its own; an error ends the command."""
     from routewright.compiler.broker.errors import BrokerError, Busy, Outdated, StillInUse
     from routewright.compiler.broker.open_session import opened
     from routewright.compiler.commands.progress import progress
 
+    looking = not plan.pending
     try:
         with (
-            opened(broker, timeout, management, plan.vhost, looking=not plan.pending) as session,
+            opened(
+                options.broker, options.timeout, options.management, plan.vhost, looking=looking
+            ) as session,
             progress() as on_step,
         ):
-            from routewright.compiler.executor.deploy import deploy
+            from routewright.compiler.executor.deploy import execute
 
-            return deploy(plan, session, on_step, wait=wait, on_wait=_Notice(wait))
+            wait = options.wait
+            return execute(plan, session, on_step, wait=wait, on_wait=_Notice(wait))
     except (Busy, Outdated, StillInUse) as error:
         print_lines(f"routewright: {error}", err=True)
         sys.exit(FINDINGS)
@@ -96,15 +99,15 @@ def carry_out(
 
 
 class _Notice:
-    """Says what is waited for: on a terminal whenever that changes, in a pipe once for a queue."""
+    """Says who is waited for: on a terminal whenever that changes, in a pipe once for a queue."""
 
     def __init__(self, wait: float) -> None:
         self._wait = wait
         self._said: set[tuple[str, ...]] = set()
-        self._begun: dict[str, float] = {}
+        self._since: dict[str, float] = {}
 
     def __call__(self, queue: str, who: str) -> None:
-        if monotonic() - self._begun.setdefault(queue, monotonic()) < _MOMENT:
+        if monotonic() - self._since.setdefault(queue, monotonic()) < _MOMENT:
             return
         said = (queue, who) if sys.stderr.isatty() else (queue,)
         if said not in self._said:
@@ -112,8 +115,8 @@ class _Notice:
             print_lines(f"queue `{queue}`: waiting up to {self._wait:g} s for {who}", err=True)
 
 
-def finish(deployed: Deployed) -> None:
-    """Say what was done, and exit with what is left."""
+def report_and_exit(deployed: Deployed) -> NoReturn:
+    """Says what was done, and exits with what is left."""
     from routewright.compiler.plan.text import summary
 
     plan = deployed.plan

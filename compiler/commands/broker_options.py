@@ -1,6 +1,8 @@
-"""The options of commands that talk to a broker."""
+"""Options of the commands that connect to a broker, and their values."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import click
 
@@ -39,3 +41,16 @@ wait_option = click.option(
     metavar="SECONDS",
     help="How long the consumers of a queue that is replaced have to leave it, each time.",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerOptions:
+    """The broker's URL, that of its management API, and seconds to wait.
+
+    `timeout` is for the broker's answers, `wait` for the consumers of what is replaced.
+    """
+
+    broker: str
+    management: str | None
+    timeout: float
+    wait: float

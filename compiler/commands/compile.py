@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import click
 
 from routewright.compiler.commands.broker_options import (
+    BrokerOptions,
     broker_option,
     management_option,
     timeout_option,
@@ -88,10 +88,10 @@ def compile_command(
     elif not also_apply:
         _write(target, compilation)
     else:
-        way = Way(broker, management, timeout, wait)
-        planned = _plan(topology, way)  # the files are generated while the broker answers
+        options = BrokerOptions(broker, management, timeout, wait)
+        planned = _plan(topology, options)  # the files are generated while the broker answers
         _write(target, compilation)
-        _apply(planned, topology, way, target)
+        _apply(planned, topology, options, target)
 
 
 def _write(directory: Path, compilation: Compilation) -> None:
@@ -125,31 +125,18 @@ def _compare(directory: Path, compilation: Compilation) -> None:
     click.echo(printable(f"{compilation.source.name}: {directory}: up to date"))
 
 
-@dataclass(frozen=True, slots=True)
-class Way:
-    """The way to a broker: its URL, that of its management API, and seconds to wait.
-
-    `timeout` is for its answers, `wait` for the consumers of what is replaced.
-    """
-
-    broker: str
-    management: str | None
-    timeout: float
-    wait: float
-
-
-def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
-    """What gives the plan that is being made; none where the broker has no management API."""
+def _plan(topology: Topology, options: BrokerOptions) -> Callable[[], Plan | None]:
+    """Starts to plan in the background; the plan is None where there is no management API."""
     from routewright.compiler.broker.connect import speaks_amqp
     from routewright.compiler.broker.open_session import opened
     from routewright.compiler.executor.deploy import plan_for
     from routewright.runtime.connect.background import in_background
 
     def plan() -> Plan | None:
-        if not speaks_amqp(way.broker):
+        if not speaks_amqp(options.broker):
             return None
         with opened(
-            way.broker, way.timeout, way.management, topology.vhost, looking=True
+            options.broker, options.timeout, options.management, topology.vhost, looking=True
         ) as session:
             return plan_for(topology, session, allowed=()) if session.api is not None else None
 
@@ -157,7 +144,7 @@ def _plan(topology: Topology, way: Way) -> Callable[[], Plan | None]:
 
 
 def _apply(
-    planned: Callable[[], Plan | None], topology: Topology, way: Way, directory: Path
+    planned: Callable[[], Plan | None], topology: Topology, options: BrokerOptions, directory: Path
 ) -> None:
     """Make the broker match by a plan, or over AMQP alone where it has no management API."""
     from routewright.compiler.broker.errors import BrokerError
@@ -167,13 +154,13 @@ def _apply(
     except BrokerError as error:
         give_up(str(error))
     if plan is None:
-        _declare(topology, way, directory)
+        _declare(topology, options, directory)
     else:
-        _carry_out(plan, way)
+        _execute(plan, options)
 
 
-def _carry_out(plan: Plan, way: Way) -> None:
-    from routewright.compiler.commands.apply import carry_out, finish
+def _execute(plan: Plan, options: BrokerOptions) -> NoReturn:
+    from routewright.compiler.commands.apply import execute_or_exit, report_and_exit
     from routewright.compiler.executor.deploy import Deployed
     from routewright.compiler.plan.text import as_text
 
@@ -181,26 +168,24 @@ def _carry_out(plan: Plan, way: Way) -> None:
     if plan.violations:
         click.echo("Nothing was changed. `routewright plan` and `apply` can do it.", err=True)
         sys.exit(FINDINGS)
-    deployed = Deployed(plan)
-    if plan.pending:
-        deployed = carry_out(plan, way.broker, way.management, way.timeout, way.wait)
+    deployed = execute_or_exit(plan, options) if plan.pending else Deployed(plan)
     if plan.held:
         click.echo(
             "What needs leave was left out: `routewright plan -o plan.json` writes all of it down, "
             "and `routewright apply plan.json --allow CODE` carries it out.",
             err=True,
         )
-    finish(deployed)
+    report_and_exit(deployed)
 
 
-def _declare(topology: Topology, way: Way, directory: Path) -> None:
+def _declare(topology: Topology, options: BrokerOptions, directory: Path) -> None:
     from routewright.compiler.broker.errors import BrokerError, ConflictsFound
     from routewright.compiler.commands.progress import progress
     from routewright.compiler.executor.over_amqp import apply_topology
 
     try:
         with progress() as on_step:
-            applied = apply_topology(topology, way.broker, way.timeout, on_step)
+            applied = apply_topology(topology, options.broker, options.timeout, on_step)
     except ConflictsFound as error:
         for conflict in error.conflicts:
             click.echo(f"conflict: {conflict}", err=True)

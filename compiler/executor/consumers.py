@@ -19,11 +19,11 @@ from amqp.exceptions import AMQPError
 
 from routewright.compiler.broker.amqp_calls import NOT_FOUND, refusal
 from routewright.compiler.broker.errors import StillInUse
+from routewright.compiler.broker.inspect import unacknowledged
 from routewright.compiler.broker.management import Management
-from routewright.compiler.broker.unsettled import unacknowledged
 from routewright.compiler.model.topology import Queue
-from routewright.compiler.plan.changes import WAIT, OnWait
-from routewright.compiler.plan.steps import Release
+from routewright.compiler.plan.changes import Release
+from routewright.compiler.plan.progress import WAIT, OnWait
 from routewright.compiler.planner.replace_queue import GOES_WITH_CONSUMERS
 from routewright.runtime.messages.orders import ANSWERS, WORKER, Order, worker_of
 

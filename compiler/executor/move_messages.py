@@ -18,7 +18,7 @@ from typing import Any
 from amqp import Message
 
 from routewright.compiler.broker.errors import StillInUse
-from routewright.compiler.plan.steps import Move
+from routewright.compiler.plan.changes import Move
 
 _AT_A_TIME = 500
 _CC = "CC"

@@ -16,10 +16,9 @@ from uuid import uuid4
 from routewright.compiler.broker.amqp_calls import declare_exchange, declare_queue, refusal
 from routewright.compiler.broker.errors import BrokerError
 from routewright.compiler.model.topology import Exchange, Queue
-from routewright.compiler.plan.changes import DeclareExchange, DeclareQueue
-from routewright.compiler.plan.standin_names import PREFIX as EXCHANGE
-from routewright.compiler.plan.steps import Change, made_anew
-from routewright.runtime.messages.orders import STAND_IN as QUEUE
+from routewright.compiler.plan.changes import Change, DeclareExchange, DeclareQueue, recreated_with
+from routewright.compiler.plan.standin_names import PREFIX
+from routewright.runtime.messages.orders import stand_in_of
 
 _LEFT = 60_000  # milliseconds until a queue is gone that an apply was killed over
 
@@ -39,7 +38,7 @@ def rehearse(
     Raises:
         BrokerError: the broker does not take it.
     """
-    anew = [it for pair in pairwise(planned) for it in made_anew(pair)]
+    anew = [it for pair in pairwise(planned) for it in recreated_with(pair)]
     if not anew:
         return
     with ExitStack() as stack:
@@ -59,12 +58,12 @@ def rehearse(
 def _try(change: Change, channel: Any) -> None:
     match change:
         case DeclareQueue(Queue() as queue):
-            name = f"{QUEUE}{uuid4()}"
+            name = stand_in_of(str(uuid4()))
             arguments = {**queue.arguments, "x-expires": _LEFT}
             declare_queue(channel, replace(queue, name=name, arguments=arguments))
             channel.queue_delete(name)
         case DeclareExchange(Exchange() as exchange):
-            name = f"{EXCHANGE}{uuid4()}"
+            name = f"{PREFIX}{uuid4()}"
             declare_exchange(channel, replace(exchange, name=name, durable=False))
             channel.exchange_delete(name)
         case _:

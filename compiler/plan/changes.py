@@ -1,22 +1,14 @@
-"""What can be done to a broker, and what stands against it, as values."""
+"""Everything that a step of a plan can do to a broker: one closed union of changes."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from itertools import takewhile
+from typing import TypeAlias, assert_never
 
-from routewright.compiler.model.topology import Binding, Exchange, Queue
-
-Phase: TypeAlias = Literal["inspect", "apply"]
-
-OnStep: TypeAlias = Callable[[Phase, int, int], None]
-"""Called after each step of long work with the phase, the steps done and all there are."""
-
-OnWait: TypeAlias = Callable[[str, str], None]
-"""Told, time and again, of the queue that is waited for, and of whom that is about."""
-
-WAIT = 60.0  # seconds that somebody is waited for, unless others are asked for
+from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue
+from routewright.compiler.plan.ownership import Kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,85 +51,183 @@ class Bind:
         )
 
 
-Change: TypeAlias = DeclareExchange | DeclareQueue | Bind
+@dataclass(frozen=True, slots=True)
+class Unbind:
+    """Remove a binding."""
+
+    binding: Binding
+
+    def __str__(self) -> str:
+        return str(Bind(self.binding))
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
-    """An object that is there with another argument than the wanted one.
+class RemoveQueue:
+    """Remove a queue, provided that it is empty and has no consumers."""
 
-    The values are as the broker writes them, and None where the argument is not set. The broker
-    names one argument of an object, the first that differs: there may be more.
+    queue: Queue
+
+    def __str__(self) -> str:
+        return f"queue `{self.queue.name}`"
+
+
+@dataclass(frozen=True, slots=True)
+class RemoveExchange:
+    """Remove an exchange, provided that nothing is bound to it any more.
+
+    One that stands in, or that only leads to one, may go `with_bindings`.
     """
 
-    kind: Literal["exchange", "queue"]
+    exchange: Exchange
+    with_bindings: bool = False
+
+    def __str__(self) -> str:
+        return f"exchange `{self.exchange.name}`"
+
+
+@dataclass(frozen=True, slots=True)
+class SetPolicy:
+    """Create a policy, or change it in place."""
+
+    policy: Policy
+
+    def __str__(self) -> str:
+        return f"policy `{self.policy.name}`"
+
+
+@dataclass(frozen=True, slots=True)
+class RemovePolicy:
+    """Remove a policy."""
+
+    policy: Policy
+
+    def __str__(self) -> str:
+        return f"policy `{self.policy.name}`"
+
+
+@dataclass(frozen=True, slots=True)
+class Own:
+    """Write down that the topology owns a thing."""
+
+    topology: str
+    kind: Kind
     name: str
-    argument: str
-    broker_value: str | None
-    wanted_value: str | None
 
     def __str__(self) -> str:
-        return (
-            f"{self.kind} `{self.name}`: `{self.argument}` is {_value(self.broker_value)} "
-            f"on the broker and {_value(self.wanted_value)} in the topology"
-        )
+        return f"{self.kind} `{self.name}` as owned by `{self.topology}`"
 
 
 @dataclass(frozen=True, slots=True)
-class Applied:
-    """What was done to a broker; of an apply cut short, what had been done by then.
+class Disown:
+    """Take down that the topology owns a thing."""
 
-    `repeated` bindings were made between ends that were there already. Where `inspected` is False
-    the transport cannot tell what was there, and everything declared counts as created.
-    """
-
-    created: tuple[Change, ...] = ()  # in the order it happened; bindings that are new among it
-    repeated: tuple[Bind, ...] = ()
-    unchanged_exchanges: int = 0
-    unchanged_queues: int = 0
-    inspected: bool = True
-
-    @property
-    def exchanges(self) -> tuple[str, ...]:
-        """The names of the exchanges created."""
-        return tuple(it.exchange.name for it in self.created if isinstance(it, DeclareExchange))
-
-    @property
-    def queues(self) -> tuple[str, ...]:
-        """The names of the queues created."""
-        return tuple(it.queue.name for it in self.created if isinstance(it, DeclareQueue))
-
-    @property
-    def bindings(self) -> tuple[Binding, ...]:
-        """The bindings that cannot have been there before."""
-        return tuple(it.binding for it in self.created if isinstance(it, Bind))
+    topology: str
+    kind: Kind
+    name: str
 
     def __str__(self) -> str:
-        """One sentence, without its full stop."""
-        created = _counts(len(self.exchanges), len(self.queues), len(self.bindings))
-        if not self.inspected:
-            return f"declared {created}; what was there before, this transport cannot tell"
-        repeated = f"; {_count(len(self.repeated), 'binding')} confirmed" if self.repeated else ""
-        if self.created:
-            return f"created {created}{repeated}"
-        unchanged = self.unchanged_exchanges + self.unchanged_queues
-        if not unchanged:
-            return f"nothing to do{repeated}"
-        found = _counts(self.unchanged_exchanges, self.unchanged_queues, 0)
-        return f"nothing to do: {found} {'is' if unchanged == 1 else 'are'} as declared{repeated}"
+        return f"{self.kind} `{self.name}` as owned by `{self.topology}`"
 
 
-def _value(value: str | None) -> str:
-    return "not set" if value is None else f"`{value}`"
+@dataclass(frozen=True, slots=True)
+class Replace:
+    """Put a thing in the place of one whose attributes can not be changed."""
+
+    old: Exchange | Queue
+    new: Exchange | Queue
+
+    def __str__(self) -> str:
+        kind = "exchange" if isinstance(self.old, Exchange) else "queue"
+        return f"{kind} `{self.old.name}`"
 
 
-def _counts(exchanges: int, queues: int, bindings: int) -> str:
-    numbers = {"exchange": exchanges, "queue": queues, "binding": bindings}
-    *most, last = [_count(number, noun) for noun, number in numbers.items() if number] or [
-        "nothing"
-    ]
-    return f"{', '.join(most)} and {last}" if most else last
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Move all messages of a queue to another, each confirmed there before it is gone here.
+
+    `keeps_keys` says that they are dead-lettered there by the keys they came with.
+    """
+
+    source: Queue
+    destination: Queue
+    keeps_keys: bool = False
+
+    def __str__(self) -> str:
+        return f"messages of queue `{self.source.name}` to queue `{self.destination.name}`"
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Have the consumers of a queue leave it: workers for another one, the others altogether."""
+
+    queue: Queue
+    destination: Queue
+
+    def __str__(self) -> str:
+        return f"queue `{self.queue.name}` by its consumers, for queue `{self.destination.name}`"
+
+
+Declaration: TypeAlias = DeclareExchange | DeclareQueue | Bind
+"""The changes that AMQP has a word for and that take nothing away."""
+
+Change: TypeAlias = (
+    DeclareExchange
+    | DeclareQueue
+    | Bind
+    | Unbind
+    | RemoveQueue
+    | RemoveExchange
+    | SetPolicy
+    | RemovePolicy
+    | Own
+    | Disown
+    | Replace
+    | Move
+    | Release
+)
+
+
+def verb(change: Change) -> str:
+    """Names what a change does to its object."""
+    match change:
+        case DeclareExchange() | DeclareQueue():
+            return "create"
+        case Bind():
+            return "add"
+        case Unbind() | RemoveQueue() | RemoveExchange() | RemovePolicy():
+            return "remove"
+        case SetPolicy():
+            return "set"
+        case Own():
+            return "mark"
+        case Disown():
+            return "unmark"
+        case Replace():
+            return "replace"
+        case Move():
+            return "move"
+        case Release():
+            return "release"
+        case _:
+            assert_never(change)
+
+
+def recreated_with(planned: Sequence[Change]) -> Sequence[Change]:
+    """Returns the changes that belong at once with the first, where that makes room for a thing.
+
+    They declare the thing again, and bind an exchange for the first time: in between, the broker
+    has messages that it cannot route.
+    """
+    first, following = planned[0], planned[1:2]
+    match first, *following:
+        case RemoveQueue(old), DeclareQueue(new) if old.name == new.name:
+            return following
+        case RemoveExchange(old), DeclareExchange(new) if old.name == new.name:
+            bindings = takewhile(lambda it: _is_bound_from(it, new.name), planned[2:])
+            return [*following, *bindings]
+        case _:
+            return ()
+
+
+def _is_bound_from(change: Change, exchange: str) -> bool:
+    return isinstance(change, Bind) and change.binding.source.name == exchange

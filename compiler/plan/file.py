@@ -10,11 +10,11 @@ from typing import Any
 from routewright.compiler.definitions import rows
 from routewright.compiler.keys.header_sets import printed
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue
-from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
-from routewright.compiler.plan.fingerprint import Concerns
-from routewright.compiler.plan.plan import Plan
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
+    Bind,
     Change,
+    DeclareExchange,
+    DeclareQueue,
     Disown,
     Move,
     Own,
@@ -24,9 +24,10 @@ from routewright.compiler.plan.steps import (
     RemoveQueue,
     Replace,
     SetPolicy,
-    Step,
     Unbind,
 )
+from routewright.compiler.plan.fingerprint import Concerns
+from routewright.compiler.plan.plan import Plan, Step
 from routewright.compiler.plan.text import verdict
 
 FORMAT = 1

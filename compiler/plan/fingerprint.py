@@ -21,33 +21,33 @@ class Concerns:
     queues: frozenset[str] = frozenset()
 
 
-def concerns_of(wanted: Topology, live: VirtualHost) -> Concerns:
+def concerns_of(wanted: Topology, host: VirtualHost) -> Concerns:
     """All that a plan for a topology looks at on a broker."""
-    owned = live.owned_by(wanted.name)
+    owned = host.owned_by(wanted.name)
     return Concerns(
         frozenset({*wanted.exchanges, *owned.of_kind("exchange")}),
         frozenset({*wanted.queues, *owned.of_kind("queue")}),
     )
 
 
-def fingerprint(live: VirtualHost, owner: str, concerns: Concerns) -> str:
+def fingerprint(host: VirtualHost, owner: str, concerns: Concerns) -> str:
     """A hash of all that a plan depends on: things with these names, and what is bound to them."""
-    lines = [seen(live, owner, concerns), sorted(_shared(live, owner, concerns))]
+    lines = [seen(host, owner, concerns), sorted(_shared(host, owner, concerns))]
     return "sha256:" + sha256(json.dumps(lines).encode()).hexdigest()
 
 
-def seen(live: VirtualHost, owner: str, concerns: Concerns) -> list[str]:
+def seen(host: VirtualHost, owner: str, concerns: Concerns) -> list[str]:
     """What a plan depends on, a line for each thing, sorted."""
-    lines = [*_things(live.topology, concerns)]
-    lines += [f"owned {kind} `{name}`" for kind, name in live.owned_by(owner).names]
+    lines = [*_things(host.topology, concerns)]
+    lines += [f"owned {kind} `{name}`" for kind, name in host.owned_by(owner).names]
     return sorted(lines)
 
 
-def _shared(live: VirtualHost, owner: str, concerns: Concerns) -> Iterator[str]:
+def _shared(host: VirtualHost, owner: str, concerns: Concerns) -> Iterator[str]:
     """What others own too, and is therefore not removed."""
     names = {"exchange": concerns.exchanges, "queue": concerns.queues}
-    names["policy"] = live.owned_by(owner).of_kind("policy")
-    for other, owned in live.owned.items():
+    names["policy"] = host.owned_by(owner).of_kind("policy")
+    for other, owned in host.owned.items():
         if other != owner:
             for kind, name in owned.names:
                 if name in names[kind]:

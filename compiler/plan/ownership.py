@@ -50,25 +50,27 @@ def is_mark(exchange: str) -> bool:
     return exchange.startswith(_PREFIX)
 
 
-def entry(topology: str, kind: Kind, name: str) -> Binding:
-    """The binding of a mark that stands for a thing."""
+def ownership_binding(topology: str, kind: Kind, name: str) -> Binding:
+    """Returns the binding of a mark that records a thing as owned."""
     exchange, written = mark(topology), f"{kind} {name}"
     key = written.encode()[:MAX_KEY_BYTES].decode(errors="ignore")  # between two characters
     rest = written[len(key) :]
     return Binding(exchange, exchange, key, {_REST: rest} if rest else {})
 
 
-def read(
-    exchanges: Iterable[str], entries: Iterable[tuple[str, str, Arguments]]
+def read_owned(
+    exchanges: Iterable[str], bound: Iterable[tuple[str, str, Arguments]]
 ) -> dict[str, Owned]:
-    """What each topology owns, from the names of exchanges, and what is bound to marks.
+    """Reads what each topology owns.
 
-    Of that it takes the name of the mark, the key and the arguments.
+    Args:
+        exchanges: the names of all exchanges.
+        bound: of each binding of a mark, its source, key and arguments.
     """
     found: dict[str, set[tuple[Kind, str]]] = {
         name.removeprefix(_PREFIX): set() for name in exchanges if is_mark(name)
     }
-    for exchange, key, arguments in entries:
+    for exchange, key, arguments in bound:
         written, _, name = f"{key}{arguments.get(_REST, '')}".partition(" ")
         for kind in KINDS:
             if kind == written:

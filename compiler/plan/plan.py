@@ -5,14 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from routewright.compiler.plan.changes import Bind, Conflict
+from routewright.compiler.plan.changes import Bind, Change
 from routewright.compiler.plan.fingerprint import Concerns
-from routewright.compiler.plan.steps import Step
+from routewright.compiler.plan.virtual_host import Conflict
 
 if TYPE_CHECKING:  # a plan that is read from a file has none of these
     from routewright.compiler.analysis.compare import Difference
     from routewright.compiler.plan.approvals import Code
     from routewright.compiler.plan.violation import Violation
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change, why it is made, what it could destroy, and the code that allows it if it needs one.
+
+    One that is `withheld` needs something else first, and is not carried out.
+    """
+
+    change: Change
+    why: str
+    destroys: str = ""
+    code: Code | None = None
+    withheld: bool = False
 
 
 @dataclass(frozen=True, slots=True)

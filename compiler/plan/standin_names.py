@@ -1,4 +1,4 @@
-"""The names of exchanges that stand in: for each other, and while a broker is tried out."""
+"""Names of what stands in for another thing while that changes or is tried out."""
 
 from __future__ import annotations
 
@@ -9,6 +9,11 @@ from hashlib import sha256
 PREFIX = "routewright.standin."
 _NAME = re.compile(re.escape(PREFIX) + r"(\d+)\.(old|new|switch)\.(.*)", re.DOTALL)
 _LONGEST = 150  # bytes of a name that are shown as they are
+
+
+def is_stand_in(name: str) -> bool:
+    """Returns True if an exchange, queue or policy of this name stands in for another one."""
+    return name.startswith(PREFIX)
 
 
 @dataclass(frozen=True, slots=True)

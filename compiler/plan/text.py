@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from routewright.compiler.plan.changes import Bind
-from routewright.compiler.plan.plan import Plan
-from routewright.compiler.plan.steps import Disown, Own, Step, sign
+from routewright.compiler.plan.changes import Bind, Disown, Own, verb
+from routewright.compiler.plan.plan import Plan, Step
 
 MOST_SHOWN = 100  # steps; a file has them all
 _WIDTH = 60  # columns of what a step does, before its reason
@@ -71,10 +70,10 @@ def _lines(steps: Sequence[Step]) -> Iterator[str]:
             following = steps[number] if number < len(steps) else None
             if following is None or type(following.change) is not type(step.change):
                 first = f"{number - marks + 1}-{number}" if marks > 1 else str(number)
-                yield _line(first, sign(step.change), _marks(marks), step.why)
+                yield _line(first, verb(step.change), _marks(marks), step.why)
                 marks = 0
             continue
-        yield _line(str(number), sign(step.change), str(step.change), step.why)
+        yield _line(str(number), verb(step.change), str(step.change), step.why)
         if step.code or step.destroys:
             code = f"[{step.code}] " if step.code else ""
             yield f"                {code}{step.destroys}"

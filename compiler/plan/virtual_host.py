@@ -4,11 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.plan.changes import Conflict
 from routewright.compiler.plan.ownership import Owned
 from routewright.runtime.messages.orders import worker_of
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """An object that is there with another argument than the wanted one.
+
+    The values are as the broker writes them, and None where the argument is not set. The broker
+    names one argument of an object, the first that differs: there may be more.
+    """
+
+    kind: Literal["exchange", "queue"]
+    name: str
+    argument: str
+    broker_value: str | None
+    wanted_value: str | None
+
+    def __str__(self) -> str:
+        return (
+            f"{self.kind} `{self.name}`: `{self.argument}` is {_value(self.broker_value)} "
+            f"on the broker and {_value(self.wanted_value)} in the topology"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,3 +81,7 @@ class Present:
     exchanges: frozenset[str] = frozenset()
     queues: frozenset[str] = frozenset()
     conflicts: tuple[Conflict, ...] = ()
+
+
+def _value(value: str | None) -> str:
+    return "not set" if value is None else f"`{value}`"

@@ -16,11 +16,11 @@ from routewright.compiler.model.topology import (
     Topology,
 )
 from routewright.compiler.plan.canonical import canonical, canonical_policy, comparable_arguments
-from routewright.compiler.plan.changes import Bind, Conflict, DeclareExchange, DeclareQueue
-from routewright.compiler.plan.ownership import Kind, Owned
-from routewright.compiler.plan.standin_names import PREFIX as STANDS_IN
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
+    Bind,
     Change,
+    DeclareExchange,
+    DeclareQueue,
     Disown,
     Own,
     RemoveExchange,
@@ -30,7 +30,9 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
-from routewright.compiler.plan.virtual_host import VirtualHost
+from routewright.compiler.plan.ownership import Kind, Owned
+from routewright.compiler.plan.standin_names import is_stand_in
+from routewright.compiler.plan.virtual_host import Conflict, VirtualHost
 from routewright.compiler.planner.missing import alternates_first
 
 
@@ -50,31 +52,31 @@ class Differences:
     in_use: tuple[str, ...] = ()
 
 
-def differences(wanted: Topology, live: VirtualHost, *, adopt: bool = False) -> Differences:
+def differences(wanted: Topology, host: VirtualHost, *, adopt: bool = False) -> Differences:
     """What is to be changed, which is nothing that the topology does not own.
 
     Args:
         wanted: what shall be there, its delays lowered to plain objects.
-        live: what is there.
+        host: what is there.
         adopt: take over what is there under a declared name.
     """
-    return _Comparison(wanted, live, adopt).found()
+    return _Comparison(wanted, host, adopt).found()
 
 
 class _Comparison:
-    def __init__(self, wanted: Topology, live: VirtualHost, adopt: bool) -> None:
-        self._wanted, self._live = wanted, live
-        self._there = live.topology
-        self._owned: Owned = live.owned_by(wanted.name)
+    def __init__(self, wanted: Topology, host: VirtualHost, adopt: bool) -> None:
+        self._wanted, self._host = wanted, host
+        self._there = host.topology
+        self._owned: Owned = host.owned_by(wanted.name)
         self._adopt = adopt
         self._changes: list[Change] = []
-        self._conflicts: list[Conflict] = [*live.conflicts]
+        self._conflicts: list[Conflict] = [*host.conflicts]
         self._unowned: list[tuple[Kind, str]] = []
-        self._foreign = [f"{it.kind} `{it.name}`" for it in live.conflicts]
+        self._foreign = [f"{it.kind} `{it.name}`" for it in host.conflicts]
         self._in_use: list[str] = []
         self._ours = set(self._owned.names)
         self._others = {
-            it for name, owned in live.owned.items() if name != wanted.name for it in owned.names
+            it for name, owned in host.owned.items() if name != wanted.name for it in owned.names
         }
 
     def found(self) -> Differences:
@@ -107,7 +109,7 @@ class _Comparison:
             return
         may_change = self._take_over(kind, wanted.name)
         conflicts = [*conflicts_between(there, wanted)]
-        if wanted.name in self._live.exclusive:
+        if wanted.name in self._host.exclusive:
             conflicts = [Conflict("queue", wanted.name, "exclusive", "true", "false")]
             may_change = False
         self._conflicts += conflicts
@@ -131,21 +133,21 @@ class _Comparison:
 
     def _policies(self) -> Mapping[str, Policy]:
         """The policies to compare: AMQP has no word for them."""
-        return {} if self._live.blind else self._wanted.policies
+        return {} if self._host.blind else self._wanted.policies
 
     def _own(self, kind: Kind, name: str) -> None:
         self._ours.add((kind, name))
-        if not self._live.blind and not self._owned.has(kind, name):
+        if not self._host.blind and not self._owned.has(kind, name):
             self._changes.append(Own(self._wanted.name, kind, name))
 
     def _take_over(self, kind: Kind, name: str) -> bool:
         """Whether a thing that is there is ours to change."""
         if self._owned.has(kind, name):
             return True
-        if self._adopt and not self._live.blind:
+        if self._adopt and not self._host.blind:
             self._own(kind, name)
             return True
-        if not self._live.blind:
+        if not self._host.blind:
             self._unowned.append((kind, name))
         return False
 
@@ -156,10 +158,10 @@ class _Comparison:
             for it in self._wanted.bindings
             if it.source.name and self._is_as_wanted(it)
         }
-        exclusive = self._live.exclusive  # which nobody else may bind
+        exclusive = self._host.exclusive  # which nobody else may bind
         for identity, binding in wanted.items():
             if identity not in there and binding.destination.name not in exclusive:
-                yield Bind(binding, new=not self._live.blind or self._has_new_end(binding))
+                yield Bind(binding, new=not self._host.blind or self._has_new_end(binding))
         for identity, binding in there.items():
             if identity not in wanted and self._is_ours(binding):
                 yield Unbind(binding)
@@ -207,7 +209,7 @@ class _Comparison:
 
     def _bound_by_others(self, kind: Kind, name: str) -> Iterator[str]:
         """What is not ours and gets messages from an exchange of ours, or sends some there."""
-        if kind != "exchange" or name.startswith(STANDS_IN):
+        if kind != "exchange" or is_stand_in(name):
             return
         there = self._there
         for it in there.bindings:
@@ -226,12 +228,12 @@ class _Comparison:
                 yield f"it gets the dead letters of queue `{queue.name}`, which is not owned"
 
     def _has(self, kind: Kind, name: str) -> bool:
-        return (kind, name) in self._ours or name.startswith(STANDS_IN)
+        return (kind, name) in self._ours or is_stand_in(name)
 
     def _removed(self, kind: Kind, name: str) -> Iterator[Change]:
         there = self._there
         if kind == "exchange" and name in there.exchanges:
-            yield RemoveExchange(there.exchanges[name], with_bindings=name.startswith(STANDS_IN))
+            yield RemoveExchange(there.exchanges[name], with_bindings=is_stand_in(name))
         elif kind == "queue" and name in there.queues:
             yield RemoveQueue(there.queues[name])
         elif kind == "policy" and name in there.policies:

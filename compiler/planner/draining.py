@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Exchange, Policy, Queue, Topology
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
     Change,
     Move,
     RemoveExchange,
@@ -22,7 +22,7 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
-from routewright.compiler.planner.replace_queue import is_stand_in
+from routewright.compiler.planner.replace_queue import is_stand_in_queue
 from routewright.compiler.planner.simulate import Simulation
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
 
@@ -80,7 +80,7 @@ def removed(changes: Iterable[Change]) -> dict[str, Queue]:
         it.queue.name: it.queue
         for it in changes
         if isinstance(it, RemoveQueue) and it.queue.name not in moved
-        if not is_stand_in(it.queue.name)
+        if not is_stand_in_queue(it.queue.name)
     }
 
 

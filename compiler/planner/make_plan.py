@@ -7,9 +7,7 @@ from dataclasses import dataclass, replace
 
 from routewright.compiler.model.topology import Exchange, Queue, Topology
 from routewright.compiler.plan.approvals import CODES, Code
-from routewright.compiler.plan.fingerprint import concerns_of, fingerprint
-from routewright.compiler.plan.plan import Plan
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
     Change,
     Disown,
     RemoveExchange,
@@ -17,22 +15,24 @@ from routewright.compiler.plan.steps import (
     RemoveQueue,
     Replace,
 )
+from routewright.compiler.plan.fingerprint import concerns_of, fingerprint
+from routewright.compiler.plan.plan import Plan
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import Differences, differences
 from routewright.compiler.planner.needed_approvals import NeededApprovals, falls_no_more, lowered
 from routewright.compiler.planner.obstacle import obstacle
 from routewright.compiler.planner.order import Ordered, order, violating
-from routewright.compiler.planner.predicted_host import after
 from routewright.compiler.planner.reasons import Describe, notes
 from routewright.compiler.planner.replace_exchange import begun, lift
 from routewright.compiler.planner.replace_queue import emptied, meanwhile, with_moves
 from routewright.compiler.planner.resume import gone_on_with, unfinished
 from routewright.compiler.planner.sends_by_name import senders
+from routewright.compiler.planner.simulated_host import after
 
 
 def make_plan(
     wanted: Topology,
-    live: VirtualHost,
+    host: VirtualHost,
     *,
     adopt: bool = False,
     allowed: Collection[Code] | None = None,
@@ -41,17 +41,17 @@ def make_plan(
 
     Args:
         wanted: what shall be there, its delays lowered to plain objects.
-        live: what is there.
+        host: what is there.
         adopt: take over what is there under a declared name.
         allowed: leave out the steps with other codes; None leaves out none.
     """
-    found = differences(wanted, live, adopt=adopt)
-    replaced, kept = _replacements(found, live, wanted, allowed)
-    parts = [*_parts(wanted, live, replaced, adopt=adopt, allowed=allowed)]
+    found = differences(wanted, host, adopt=adopt)
+    replaced, kept = _replacements(found, host, wanted, allowed)
+    parts = [*_parts(wanted, host, replaced, adopt=adopt, allowed=allowed)]
     if kept:
-        parts.append(_Part(live, Ordered(tuple(kept)), NeededApprovals(live, wanted, ()), ()))
-    concerns = concerns_of(wanted, live)
-    described = [(it, Describe(it.live, live, wanted, it.codes)) for it in parts]
+        parts.append(_Part(host, Ordered(tuple(kept)), NeededApprovals(host, wanted, ()), ()))
+    concerns = concerns_of(wanted, host)
+    described = [(it, Describe(it.host, host, wanted, it.codes)) for it in parts]
     held = [
         replace(describe.step(it), code=code)
         for part, describe in described
@@ -59,8 +59,8 @@ def make_plan(
     ]
     return Plan(
         wanted.name,
-        live.topology.vhost or "/",
-        fingerprint(live, wanted.name, concerns),
+        host.topology.vhost or "/",
+        fingerprint(host, wanted.name, concerns),
         concerns,
         tuple(describe.step(it) for part, describe in described for it in part.ordered.changes),
         tuple({(str(it.change), it.code): it for it in held}.values()),
@@ -71,7 +71,7 @@ def make_plan(
         found.conflicts,
         found.foreign,
         found.in_use,
-        tuple(notes(found, live, [it.ordered for it in parts], replaced)),
+        tuple(notes(found, host, [it.ordered for it in parts], replaced)),
     )
 
 
@@ -79,49 +79,49 @@ def make_plan(
 class _Part:
     """A stretch of a plan: what it begins with, its changes, and those left out for a code."""
 
-    live: VirtualHost
+    host: VirtualHost
     ordered: Ordered
     codes: NeededApprovals
     held: tuple[tuple[Change, Code], ...]
 
 
 def _replacements(
-    found: Differences, live: VirtualHost, wanted: Topology, allowed: Collection[Code] | None
+    found: Differences, host: VirtualHost, wanted: Topology, allowed: Collection[Code] | None
 ) -> tuple[list[Replace], list[Replace]]:
     """The things to be replaced, and those that cannot be."""
     replacing = [it for it in found.changes if isinstance(it, Replace)]
-    possible = [it for it in replacing if obstacle(it, live, wanted) is None]
+    possible = [it for it in replacing if obstacle(it, host, wanted) is None]
     kept = [it for it in replacing if it not in possible]
     with_leave = [
-        it for it in possible if allowed is None or _replacing(it, live, wanted).issubset(allowed)
+        it for it in possible if allowed is None or _replacing(it, host, wanted).issubset(allowed)
     ]
     return with_leave, kept
 
 
 def _codes_of(
-    change: Change, codes: NeededApprovals, live: VirtualHost, wanted: Topology
+    change: Change, codes: NeededApprovals, host: VirtualHost, wanted: Topology
 ) -> Collection[Code]:
     if isinstance(change, Replace):
-        needed = _replacing(change, live, wanted)
+        needed = _replacing(change, host, wanted)
         return [it for it in CODES if it in needed]
     code = codes.of(change)
     return [code] if code else []
 
 
-def _replacing(change: Replace, live: VirtualHost, wanted: Topology) -> set[Code]:
+def _replacing(change: Replace, host: VirtualHost, wanted: Topology) -> set[Code]:
     codes: set[Code] = {"replace-queue" if isinstance(change.old, Queue) else "replace-exchange"}
-    if senders(change.old, live.topology, wanted):
+    if senders(change.old, host.topology, wanted):
         codes.add("name-gap")
-    if lowered(change, live, wanted):
+    if lowered(change, host, wanted):
         codes.add("drop-messages")
-    if isinstance(change.old, Exchange) and falls_no_more(change.old, live, wanted):
+    if isinstance(change.old, Exchange) and falls_no_more(change.old, host, wanted):
         codes.add("lose-keys")
     return codes
 
 
 def _parts(
     wanted: Topology,
-    live: VirtualHost,
+    host: VirtualHost,
     replaced: Collection[Replace],
     *,
     adopt: bool,
@@ -132,68 +132,68 @@ def _parts(
     The rest is in two, with queues that are made anew emptied and removed between.
     """
     new = {it.new.name for it in replaced if isinstance(it.new, Exchange)}
-    for name in sorted(begun(live, wanted) | new):
-        lifted = lift(name, wanted, live)
+    for name in sorted(begun(host, wanted) | new):
+        lifted = lift(name, wanted, host)
         if lifted is not None:
-            yield _Part(live, lifted.ordered, NeededApprovals(live, wanted, ()), ())
-            live = lifted.live
+            yield _Part(host, lifted.ordered, NeededApprovals(host, wanted, ()), ())
+            host = lifted.host
     replaced = [it for it in replaced if isinstance(it.new, Queue)]
     if not replaced:
-        yield _part(wanted, live, adopt=adopt, allowed=allowed)
+        yield _part(wanted, host, adopt=adopt, allowed=allowed)
         return
-    halfway = meanwhile(wanted, replaced, live)
-    lower = {it.old.name for it in replaced if lowered(it, live, wanted)}
-    first = _part(halfway, live, adopt=adopt, allowed=allowed, lower=lower)
-    changes = [*first.ordered.changes, *emptied(replaced, live, wanted)]
+    halfway = meanwhile(wanted, replaced, host)
+    lower = {it.old.name for it in replaced if lowered(it, host, wanted)}
+    first = _part(halfway, host, adopt=adopt, allowed=allowed, lower=lower)
+    changes = [*first.ordered.changes, *emptied(replaced, host, wanted)]
     yield replace(first, ordered=replace(first.ordered, changes=tuple(changes)))
-    gone = after(live, changes, wanted.name)
+    gone = after(host, changes, wanted.name)
     yield _part(wanted, gone, adopt=adopt, allowed=allowed)
 
 
 def _part(
     wanted: Topology,
-    live: VirtualHost,
+    host: VirtualHost,
     *,
     adopt: bool,
     allowed: Collection[Code] | None,
     lower: Collection[str] = (),
 ) -> _Part:
     """The changes between two states, which go on with what an earlier apply has begun."""
-    for left in unfinished(live, wanted.name):
+    for left in unfinished(host, wanted.name):
         part = _stretch(
             wanted, left.picture, left.number, adopt=adopt, allowed=allowed, lower=lower
         )
-        ordered = gone_on_with(part.ordered, left, live, wanted.name)
+        ordered = gone_on_with(part.ordered, left, host, wanted.name)
         if ordered is not None:
-            return replace(part, live=live, ordered=ordered)
-    return _stretch(wanted, live, None, adopt=adopt, allowed=allowed, lower=lower)
+            return replace(part, host=host, ordered=ordered)
+    return _stretch(wanted, host, None, adopt=adopt, allowed=allowed, lower=lower)
 
 
 def _stretch(
     wanted: Topology,
-    live: VirtualHost,
+    host: VirtualHost,
     number: int | None,
     *,
     adopt: bool,
     allowed: Collection[Code] | None,
     lower: Collection[str],
 ) -> _Part:
-    found = differences(wanted, live, adopt=adopt)
-    changes = [it for it in found.changes if not _is_kept(it, live, wanted)]
-    codes = NeededApprovals(live, wanted, changes, lower)
+    found = differences(wanted, host, adopt=adopt)
+    changes = [it for it in found.changes if not _is_kept(it, host, wanted)]
+    codes = NeededApprovals(host, wanted, changes, lower)
     held: list[tuple[Change, Code]] = [
         (it, code)
         for it in changes
-        for code in _codes_of(it, codes, live, wanted)
+        for code in _codes_of(it, codes, host, wanted)
         if allowed is not None and code not in allowed
     ]
-    changes = [*with_moves(_without(changes, [it for it, _ in held]), live, wanted)]
-    ordered = order(live.topology, changes, wanted.name, number, live.exclusive)
-    return _Part(live, ordered, codes, tuple(held))
+    changes = [*with_moves(_without(changes, [it for it, _ in held]), host, wanted)]
+    ordered = order(host.topology, changes, wanted.name, number, host.exclusive)
+    return _Part(host, ordered, codes, tuple(held))
 
 
-def _is_kept(change: Change, live: VirtualHost, wanted: Topology) -> bool:
-    return isinstance(change, Replace) and obstacle(change, live, wanted) is not None
+def _is_kept(change: Change, host: VirtualHost, wanted: Topology) -> bool:
+    return isinstance(change, Replace) and obstacle(change, host, wanted) is not None
 
 
 def _without(changes: Iterable[Change], refused: Iterable[Change]) -> list[Change]:

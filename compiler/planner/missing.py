@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
-from routewright.compiler.plan.changes import Bind, Change, DeclareExchange, DeclareQueue
+from routewright.compiler.plan.changes import Bind, Declaration, DeclareExchange, DeclareQueue
 from routewright.compiler.plan.virtual_host import Present
 
 _End: TypeAlias = tuple[type[Exchange | Queue], str]
 
 
-def missing(topology: Topology, present: Present) -> tuple[Change, ...]:
+def missing(topology: Topology, present: Present) -> tuple[Declaration, ...]:
     """The changes, in an order in which nothing refers to what is not there yet.
 
     Exchanges come first, each after its alternate exchange; then queues, whose dead-letter

@@ -10,10 +10,10 @@ from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Arguments, Exchange, Policy, Queue, Topology
 from routewright.compiler.plan.approvals import Code
-from routewright.compiler.plan.changes import DeclareExchange, DeclareQueue
-from routewright.compiler.plan.standin_names import PREFIX as STANDS_IN
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
     Change,
+    DeclareExchange,
+    DeclareQueue,
     Move,
     RemoveExchange,
     RemovePolicy,
@@ -22,8 +22,9 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.standin_names import is_stand_in
 from routewright.compiler.plan.virtual_host import VirtualHost
-from routewright.compiler.planner.replace_queue import is_stand_in
+from routewright.compiler.planner.replace_queue import is_stand_in_queue
 from routewright.compiler.planner.sends_by_name import senders
 from routewright.compiler.planner.simulate import Simulation
 from routewright.compiler.planner.simulated_host import Identity
@@ -37,22 +38,22 @@ class NeededApprovals:
 
     def __init__(
         self,
-        live: VirtualHost,
+        host: VirtualHost,
         wanted: Topology,
         changes: Iterable[Change],
         lowered: Collection[str] = (),  # queues that are made anew with a lower limit
     ) -> None:
-        self._live, self._wanted, self._lowered = live, wanted, lowered
+        self._host, self._wanted, self._lowered = host, wanted, lowered
         changes = [*changes]
         removing = any(isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) for it in changes)
         leading = [it for it in changes if isinstance(it, SetPolicy) and self._leads_on(it.policy)]
-        walk = Simulation(live.topology, changes) if removing or leading else None
+        walk = Simulation(host.topology, changes) if removing or leading else None
         self._lossy: frozenset[Identity] = walk.lossy() if walk else frozenset()
         falling = walk.falling() if walk and leading else None
         self.fallen: str | None = falling  # a key that no alternate exchange catches any more
         self._leading = {it.policy.name for it in leading} if falling is not None else set()
         self._removed = {it.binding.identity for it in changes if isinstance(it, Unbind)}
-        self._tightened = tightened(live.topology, changes)
+        self._tightened = tightened(host.topology, changes)
         self._going = {it.exchange.name for it in changes if isinstance(it, RemoveExchange)}
 
     def of(self, change: Change) -> Code | None:
@@ -65,23 +66,23 @@ class NeededApprovals:
                     return "remove-exchange"
                 return "lose-keys" if binding.identity in self._lossy else None
             case RemoveQueue(queue):
-                if is_stand_in(queue.name):
+                if is_stand_in_queue(queue.name):
                     return None
                 return "replace-queue" if queue.name in self._wanted.queues else "remove-queue"
             case RemoveExchange(exchange):
-                if exchange.name.startswith(STANDS_IN):
+                if is_stand_in(exchange.name):
                     return None
                 declared = exchange.name in self._wanted.exchanges
                 return "replace-exchange" if declared else "remove-exchange"
             case DeclareExchange(exchange):
-                before = self._live.topology.exchanges.get(exchange.name)
-                if before is not None and falls_no_more(before, self._live, self._wanted):
+                before = self._host.topology.exchanges.get(exchange.name)
+                if before is not None and falls_no_more(before, self._host, self._wanted):
                     return "lose-keys"
                 return self._of_new(before)
             case DeclareQueue(queue):
-                return self._of_new(self._live.topology.queues.get(queue.name))
+                return self._of_new(self._host.topology.queues.get(queue.name))
             case RemovePolicy(policy):
-                if policy.name.startswith(STANDS_IN):
+                if is_stand_in(policy.name):
                     return None
                 return "drop-messages" if self.tightened_by(policy) else "remove-policy"
             case Replace(_, Queue()):
@@ -106,7 +107,7 @@ class NeededApprovals:
     def _leads_on(self, policy: Policy) -> bool:
         """Whether an exchange has another alternate by a policy, or none any more."""
         before, after = self._around(policy)
-        for it in self._live.topology.exchanges.values():
+        for it in self._host.topology.exchanges.values():
             was, is_ = (with_policy(replace(it, policy=None), each) for each in (before, after))
             if was.alternate_exchange not in (None, is_.alternate_exchange):
                 return True
@@ -114,27 +115,27 @@ class NeededApprovals:
 
     def _around(self, policy: Policy) -> tuple[Collection[Policy], Collection[Policy]]:
         """The policies before one is set, and after."""
-        there = self._live.topology.policies
+        there = self._host.topology.policies
         return there.values(), {**there, policy.name: policy}.values()
 
     def _strips(self, policy: Policy) -> bool:
         """Whether a queue that is not declared any more loses its dead letters by a policy."""
-        there = self._live.topology
+        there = self._host.topology
         before, after = self._around(policy)
         for name, it in there.queues.items():
-            if name not in self._wanted.queues and not is_stand_in(name):
+            if name not in self._wanted.queues and not is_stand_in_queue(name):
                 was, is_ = (with_policy(replace(it, policy=None), each) for each in (before, after))
                 if was.dead_letter_exchange not in (None, is_.dead_letter_exchange):
                     return True
         return False
 
     def _goes_for_good(self, exchange: str) -> bool:
-        is_ours = not exchange.startswith(STANDS_IN)
+        is_ours = not is_stand_in(exchange)
         return is_ours and exchange in self._going and exchange not in self._wanted.exchanges
 
     def _of_new(self, before: Exchange | Queue | None) -> Code | None:
         """What making a thing anew takes, if one of its name was there before."""
-        sent = before is not None and senders(before, self._live.topology, self._wanted)
+        sent = before is not None and senders(before, self._host.topology, self._wanted)
         return "name-gap" if sent else None
 
 
@@ -167,19 +168,19 @@ def _policies_after(topology: Topology, changes: Iterable[Change]) -> Mapping[st
     return found
 
 
-def falls_no_more(old: Exchange, live: VirtualHost, wanted: Topology) -> bool:
+def falls_no_more(old: Exchange, host: VirtualHost, wanted: Topology) -> bool:
     """Whether an exchange is made anew without its alternate, and keys reach no queue then."""
     new = wanted.exchanges.get(old.name)
     if new is None or old.alternate_exchange in (None, new.alternate_exchange):
         return False
     try:
-        found = [it.deliveries for it in fates(old.name, live.topology, wanted)]
+        found = [it.deliveries for it in fates(old.name, host.topology, wanted)]
     except (Undecided, Undecidable):
         return True
     return any(() in is_.reach and () not in was.reach for was, is_ in found)
 
 
-def lowered(change: Replace, live: VirtualHost, wanted: Topology) -> bool:
+def lowered(change: Replace, host: VirtualHost, wanted: Topology) -> bool:
     """Whether a queue is made anew with a lower limit, over which what is moved there is dropped.
 
     Not with one over which nothing is taken: then the move ends, and the messages stay.
@@ -187,7 +188,7 @@ def lowered(change: Replace, live: VirtualHost, wanted: Topology) -> bool:
     old, new = change.old, change.new
     if not isinstance(old, Queue) or not isinstance(new, Queue):
         return False
-    policies = {**live.topology.policies, **wanted.policies}.values()
+    policies = {**host.topology.policies, **wanted.policies}.values()
     is_ = dict(with_policy(new, policies).effective)
     if is_.get("x-overflow") == "reject-publish":  # the other kind dead-letters what it rejects
         is_ = {name: value for name, value in is_.items() if not name.startswith("x-max-length")}

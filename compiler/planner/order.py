@@ -15,9 +15,11 @@ from dataclasses import dataclass, replace
 
 from routewright.compiler.analysis.compare import Difference
 from routewright.compiler.model.topology import Exchange, Topology
-from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
+    Bind,
     Change,
+    DeclareExchange,
+    DeclareQueue,
     Disown,
     Move,
     Own,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from routewright.compiler.model.topology import Exchange, Queue, Topology
-from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
-from routewright.compiler.plan.standin_names import PREFIX as STANDS_IN
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
+    Bind,
     Change,
+    DeclareExchange,
+    DeclareQueue,
     Disown,
     Move,
     Own,
@@ -18,9 +19,10 @@ from routewright.compiler.plan.steps import (
     RemoveQueue,
     Replace,
     SetPolicy,
-    Step,
     Unbind,
 )
+from routewright.compiler.plan.plan import Step
+from routewright.compiler.plan.standin_names import is_stand_in
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import Differences, conflicts_between
 from routewright.compiler.planner.needed_approvals import NeededApprovals
@@ -33,9 +35,9 @@ class Describe:
     """Says of each change why it is made, and what it could destroy."""
 
     def __init__(
-        self, live: VirtualHost, first: VirtualHost, wanted: Topology, codes: NeededApprovals
+        self, host: VirtualHost, first: VirtualHost, wanted: Topology, codes: NeededApprovals
     ) -> None:
-        self._live, self._first, self._wanted, self._codes = live, first, wanted, codes
+        self._host, self._first, self._wanted, self._codes = host, first, wanted, codes
         self._bound = {it.identity for it in wanted.bindings}
 
     def step(self, change: Change) -> Step:
@@ -46,7 +48,7 @@ class Describe:
             self._destroys(change),
             self._codes.of(change),
             withheld=isinstance(change, Replace)
-            and obstacle(change, self._live, self._wanted) is not None,
+            and obstacle(change, self._host, self._wanted) is not None,
         )
 
     def _why(self, change: Change) -> str:
@@ -63,11 +65,11 @@ class Describe:
                 again = binding.identity in self._bound
                 return "made again once it leads elsewhere" if again else "not declared any more"
             case SetPolicy(policy):
-                there = policy.name in self._live.topology.policies
+                there = policy.name in self._host.topology.policies
                 return "declared otherwise" if there else "declared, and not there"
             case Replace(old, new):
                 what = ", ".join(_differing(old, new))
-                why = obstacle(change, self._live, self._wanted)
+                why = obstacle(change, self._host, self._wanted)
                 return f"{what} cannot be changed" + (f", and {why}" if why else "")
             case RemoveQueue(queue) if queue.name in self._wanted.queues:
                 return self._why_anew(queue, self._wanted.queues[queue.name])
@@ -91,13 +93,13 @@ class Describe:
                 return f"{self._counts(queue)}; {_how_removed(queue)}"
             case RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
                 return f"publishing to `{exchange.name}` fails with 404 until the next step"
-            case RemoveExchange(exchange) if not exchange.name.startswith(STANDS_IN):
+            case RemoveExchange(exchange) if not is_stand_in(exchange.name):
                 return f"publishing to `{exchange.name}` fails with 404 from then on"
             case DeclareExchange() if self._codes.of(change) == "lose-keys":
                 return "keys that fell to its alternate exchange reach no queue in the end"
             case DeclareExchange() | DeclareQueue() if self._codes.of(change):
                 thing = change.exchange if isinstance(change, DeclareExchange) else change.queue
-                lost = ", ".join(senders(thing, self._live.topology, self._wanted))
+                lost = ", ".join(senders(thing, self._host.topology, self._wanted))
                 return f"lost if it comes between this step and the last: {lost}"
             case Replace(Queue() as queue, _):
                 return self._counts(queue)
@@ -134,10 +136,10 @@ class Describe:
         return f"{messages}, {counts.consumers} consumer{'' if counts.consumers == 1 else 's'}"
 
 
-def _who_leaves(live: VirtualHost, queue: Exchange | Queue) -> str:
-    if queue.name not in live.topology.queues:
+def _who_leaves(host: VirtualHost, queue: Exchange | Queue) -> str:
+    if queue.name not in host.topology.queues:
         return "those that have moved there"
-    workers, others = live.workers_of(queue.name)
+    workers, others = host.workers_of(queue.name)
     told = f"{workers} consumer{'' if workers == 1 else 's'} of workers told to move"
     return f"{told}, {others} other{'' if others == 1 else 's'} waited for"
 
@@ -171,14 +173,14 @@ def _stands_in(change: Change) -> bool:
             names = (policy.name,)
         case _:
             pass
-    return any(it.startswith(STANDS_IN) for it in names)
+    return any(is_stand_in(it) for it in names)
 
 
 def notes(
-    found: Differences, live: VirtualHost, parts: Iterable[Ordered], replaced: Collection[Replace]
+    found: Differences, host: VirtualHost, parts: Iterable[Ordered], replaced: Collection[Replace]
 ) -> Iterator[str]:
     """What a reader of a plan has to know beside its steps."""
-    yield from live.unseen
+    yield from host.unseen
     for it in replaced:
         if isinstance(it.new, Exchange):
             yield (
@@ -187,7 +189,7 @@ def notes(
             )
             continue
         yield (
-            f"{it} is replaced: {_who_leaves(live, it.old)}, before anything is changed. What is "
+            f"{it} is replaced: {_who_leaves(host, it.old)}, before anything is changed. What is "
             "published to it by name through the default exchange while it is made anew "
             "reaches no queue; messages that wait in it come after newer ones"
         )

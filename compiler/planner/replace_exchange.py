@@ -35,22 +35,23 @@ from routewright.compiler.model.topology import (
     Queue,
     Topology,
 )
-from routewright.compiler.plan.changes import Bind, DeclareExchange
-from routewright.compiler.plan.ownership import Kind
-from routewright.compiler.plan.standin_names import PREFIX, shown
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
+    Bind,
     Change,
+    DeclareExchange,
     Own,
     RemoveExchange,
     Replace,
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.ownership import Kind
+from routewright.compiler.plan.standin_names import PREFIX, is_stand_in, shown
 from routewright.compiler.plan.violation import Violation, harm
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import alike
 from routewright.compiler.planner.order import Ordered, judged
-from routewright.compiler.planner.predicted_host import after, remaining
+from routewright.compiler.planner.simulated_host import after, remaining
 from routewright.compiler.planner.standins import COPIED_TYPES, catching_all, leading_to
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
 from routewright.compiler.routing.delivery import Outcome
@@ -60,27 +61,27 @@ _PREFIX = f"{PREFIX}exchange."
 _OLD = re.compile(re.escape(_PREFIX) + r"\d+\.old\.(.*)", re.DOTALL)
 
 
-def obstacle(change: Replace, live: VirtualHost, declared: Topology) -> str | None:
+def obstacle(change: Replace, host: VirtualHost, declared: Topology) -> str | None:
     """Why an exchange cannot be made anew this way, if it cannot."""
     for exchange in (change.old, change.new):
         if isinstance(exchange, Exchange) and exchange.type not in COPIED_TYPES:
             return f"nothing is known of how the type `{exchange.type}` routes"
-    owned = live.owned_by(declared.name)
-    for it in live.topology.bindings:
+    owned = host.owned_by(declared.name)
+    for it in host.topology.bindings:
         source = it.source.name
         if _is_to(it, change.new.name):
             known = source in PREDECLARED or owned.has("exchange", source)
             if not known and source not in declared.exchanges:
                 return f"it is bound to exchange `{source}`, which is not owned"
         end = it.destination
-        if source == change.new.name and isinstance(end, Queue) and end.name in live.exclusive:
+        if source == change.new.name and isinstance(end, Queue) and end.name in host.exclusive:
             return f"`{end.name}`, which is bound to it, is the exclusive queue of a connection"
     return None
 
 
-def begun(live: VirtualHost, wanted: Topology) -> set[str]:
+def begun(host: VirtualHost, wanted: Topology) -> set[str]:
     """The declared exchanges, as declared or gone, that an earlier apply has begun to make anew."""
-    there = live.topology.exchanges
+    there = host.topology.exchanges
     names = {read[1] for it in there if (read := _OLD.match(it))}
     if not names:
         return set()
@@ -96,26 +97,26 @@ class Lifted:
     """The changes that make an exchange anew, and what is known of the moments between."""
 
     ordered: Ordered
-    live: VirtualHost  # once they are made
+    host: VirtualHost  # once they are made
 
 
-def lift(name: str, wanted: Topology, live: VirtualHost) -> Lifted | None:
+def lift(name: str, wanted: Topology, host: VirtualHost) -> Lifted | None:
     """Make an exchange anew, or go on with it; None if there is nothing to do.
 
     Args:
         name: of an exchange that is declared.
         wanted: what shall be there.
-        live: what is there.
+        host: what is there.
     """
-    copies = _copies(name, wanted, live)
+    copies = _copies(name, wanted, host)
     if copies is None:
         return None
-    lifting = _Lifting(name, wanted, live, copies)
-    steps = [*remaining(lifting.changes(), live, wanted.name)]
+    lifting = _Lifting(name, wanted, host, copies)
+    steps = [*remaining(lifting.changes(), host, wanted.name)]
     if not steps:
         return None
-    end = after(live, steps, wanted.name)
-    return Lifted(_judged(name, wanted, live, steps), end)
+    end = after(host, steps, wanted.name)
+    return Lifted(_judged(name, wanted, host, steps), end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,9 +126,9 @@ class _Copies:
     policy: str  # its name
 
 
-def _copies(name: str, wanted: Topology, live: VirtualHost) -> _Copies | None:
+def _copies(name: str, wanted: Topology, host: VirtualHost) -> _Copies | None:
     """What stands in for an exchange, or will; None if it is not to be made anew."""
-    exchanges = live.topology.exchanges
+    exchanges = host.topology.exchanges
     there = exchanges.get(name)
     if there is not None and alike(there, wanted.exchanges[name]):
         there = None  # the copies that are there, if any, are those to go on with
@@ -151,11 +152,11 @@ def _led_to(alternate: str) -> dict[str, str]:
 
 
 class _Lifting:
-    def __init__(self, name: str, wanted: Topology, live: VirtualHost, copies: _Copies) -> None:
-        self._name, self._live, self._owner = name, live, wanted.name
-        self._there, self._new = live.topology.exchanges.get(name), wanted.exchanges[name]
+    def __init__(self, name: str, wanted: Topology, host: VirtualHost, copies: _Copies) -> None:
+        self._name, self._host, self._owner = name, host, wanted.name
+        self._there, self._new = host.topology.exchanges.get(name), wanted.exchanges[name]
         self._old, self._switch, self._policy = copies.old, copies.switch, copies.policy
-        bindings = live.topology.bindings
+        bindings = host.topology.bindings
         self._own = [it for it in bindings if it.source.name == name and not self._enters(it)]
         self._copied = [it for it in bindings if it.source.name == copies.old.name]
         argument = self._new.arguments.get(ALTERNATE_EXCHANGE)
@@ -183,14 +184,14 @@ class _Lifting:
         yield Own(owner, "policy", self._policy)
         yield DeclareExchange(self._old)
         yield DeclareExchange(self._switch)
-        inbound = [it for it in self._live.topology.bindings if _is_to(it, name)]
+        inbound = [it for it in self._host.topology.bindings if _is_to(it, name)]
         own = [it for it in self._own if not _is_to(it, name)]
         if not self._is_in_use():
             filled = {replace(it, source=self._old).identity for it in own}
             yield from (Unbind(it) for it in self._copied if it.identity not in filled)
         queues_first = sorted(own, key=lambda it: isinstance(it.destination, Exchange))
         yield from (Bind(replace(it, source=self._old)) for it in queues_first)
-        entered = [it for it in self._live.topology.bindings if self._leads_in(it)]
+        entered = [it for it in self._host.topology.bindings if self._leads_in(it)]
         if self._own or self._keeps_its_entries(there):
             keys = {it.key for it in (*own, *self._copied)}
             entered += self._entries(there, keys)
@@ -211,8 +212,8 @@ class _Lifting:
         alternate = self._alternate
         if alternate is None or alternate.type == "direct":
             return
-        bound = [it for it in self._live.topology.bindings if it.source.name == alternate.name]
-        is_new = alternate.name not in self._live.topology.exchanges
+        bound = [it for it in self._host.topology.bindings if it.source.name == alternate.name]
+        is_new = alternate.name not in self._host.topology.exchanges
         if is_new or (bound and all(self._enters(it) for it in bound)):
             yield Own(self._owner, "exchange", alternate.name)
             yield DeclareExchange(alternate)
@@ -227,7 +228,7 @@ class _Lifting:
 
     def _of_others(self, new: Exchange) -> Iterator[Change]:
         """The bindings of things that are not ours, which went with the old exchange."""
-        owned = self._live.owned_by(self._owner)
+        owned = self._host.owned_by(self._owner)
         for it in (*self._copied, *self._own):
             kind: Kind = "queue" if isinstance(it.destination, Queue) else "exchange"
             if not owned.has(kind, it.destination.name) and not _is_to(it, self._name):
@@ -249,7 +250,7 @@ class _Lifting:
 
     def _is_in_use(self) -> bool:
         """Whether messages come to the copy already."""
-        there = self._live.topology
+        there = self._host.topology
         return self._policy in there.policies or any(map(self._enters, there.bindings))
 
     def _keeps_its_entries(self, there: Exchange) -> bool:
@@ -263,7 +264,7 @@ class _Lifting:
     def _leading(self, there: Exchange) -> Policy:
         """The policy that leads to the switch, and keeps what another one says."""
         mine = self._policy
-        others = [it for it in self._live.topology.policies.values() if it.name != mine]
+        others = [it for it in self._host.topology.policies.values() if it.name != mine]
         found = winners(others, there)
         definition: dict[str, Any] = dict(found[0].definition) if found else {}
         return Policy(
@@ -275,7 +276,7 @@ class _Lifting:
         )
 
 
-def _judged(name: str, wanted: Topology, live: VirtualHost, steps: Sequence[Change]) -> Ordered:
+def _judged(name: str, wanted: Topology, host: VirtualHost, steps: Sequence[Change]) -> Ordered:
     """The steps, each moment of which routes as before; where one does not, it is said.
 
     While the exchange is gone, what is published to it is not confirmed; but another exchange may
@@ -283,17 +284,17 @@ def _judged(name: str, wanted: Topology, live: VirtualHost, steps: Sequence[Chan
     """
     created = next((at for at, it in enumerate(steps) if _is_new(it, name)), len(steps))
     swap = created - (created > 0 and isinstance(steps[created - 1], RemoveExchange))
-    found = judged(live.topology, steps[:swap])
+    found = judged(host.topology, steps[:swap])
     undecided = {*found.undecided}
     violations = [*found.violations]
-    leading = {name} | leading_to({name}, live.topology)
-    entries = [*_public(leading, live.topology, wanted)]
+    leading = {name} | leading_to({name}, host.topology)
+    entries = [*_public(leading, host.topology, wanted)]
     for place in sorted({swap - 1, swap, created, len(steps) - 1} - {-1, len(steps)}):
-        now = after(live, steps[: place + 1], wanted.name).topology
+        now = after(host, steps[: place + 1], wanted.name).topology
         for exchange in entries:
             if exchange in now.exchanges or exchange in now.predeclared:
                 try:
-                    wrong = [*_harmful(exchange, live.topology, now, wanted)]
+                    wrong = [*_harmful(exchange, host.topology, now, wanted)]
                 except (Undecided, Undecidable):
                     undecided.add(exchange)
                 else:
@@ -327,7 +328,7 @@ def _public(names: Iterable[str], there: Topology, wanted: Topology) -> Iterator
     """The exchanges that are published to, also one that an earlier apply has left out."""
     for name in sorted(names):
         exchange = there.exchange(name) or wanted.exchange(name)
-        if exchange is not None and not exchange.internal and not name.startswith(PREFIX):
+        if exchange is not None and not exchange.internal and not is_stand_in(name):
             yield name
 
 

@@ -17,13 +17,17 @@ from dataclasses import replace
 
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Policy, Queue, Topology
-from routewright.compiler.plan.changes import DeclareQueue
-from routewright.compiler.plan.steps import Change, Move, Release, RemoveQueue, Replace
+from routewright.compiler.plan.changes import (
+    Change,
+    DeclareQueue,
+    Move,
+    Release,
+    RemoveQueue,
+    Replace,
+)
 from routewright.compiler.plan.virtual_host import VirtualHost
-from routewright.runtime.messages.orders import STAND_IN as PREFIX
-from routewright.runtime.messages.orders import stand_in_of
+from routewright.runtime.messages.orders import STAND_IN, can_have_stand_in, stand_in_of
 
-_LONGEST = 255 - len(PREFIX)
 _KEPT = (
     "x-queue-type",
     "x-dead-letter-exchange",
@@ -38,7 +42,7 @@ GOES_WITH_CONSUMERS = (
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
 
-def stand_in(queue: Queue, live: VirtualHost) -> Queue:
+def stand_in(queue: Queue, host: VirtualHost) -> Queue:
     """The queue that stands in for another one: the one that is there, or as the other shall be.
 
     Consumers that follow find what they rely on: where rejected messages go, and who gets which
@@ -46,38 +50,38 @@ def stand_in(queue: Queue, live: VirtualHost) -> Queue:
     """
     name = stand_in_of(queue.name)
     own = {} if queue.policy is None else {queue.policy.name: queue.policy}
-    policies = {**live.topology.policies, **own}  # those of others too
+    policies = {**host.topology.policies, **own}  # those of others too
     effective = with_policy(replace(queue, policy=None), policies.values()).effective
     kept = {it: effective[it] for it in _KEPT if it in effective}
-    return live.topology.queues.get(name) or Queue(name, arguments=kept)
+    return host.topology.queues.get(name) or Queue(name, arguments=kept)
 
 
-def obstacle(change: Replace, live: VirtualHost, declared: Topology) -> str | None:
+def obstacle(change: Replace, host: VirtualHost, declared: Topology) -> str | None:
     """Why something cannot be replaced this way, if it cannot."""
     old, new = change.old, change.new
     if not isinstance(old, Queue) or not isinstance(new, Queue):
         return "an exchange is no queue"
     if "stream" in (old.type, new.type):
         return "a stream keeps what was read, and cannot be emptied"
-    if len(new.name.encode()) > _LONGEST:
+    if not can_have_stand_in(new.name):
         return "its name leaves no room for that of a queue to stand in"
-    if old.auto_delete and live.counts_of(old.name).consumers:
+    if old.auto_delete and host.counts_of(old.name).consumers:
         return GOES_WITH_CONSUMERS
     wanted = {it.source.name for it in declared.bindings if it.destination.name == new.name}
-    owned = live.owned_by(declared.name)
-    for it in live.topology.bindings:
+    owned = host.owned_by(declared.name)
+    for it in host.topology.bindings:
         is_end = isinstance(it.destination, Queue) and it.destination.name == new.name
         source = it.source.name
         known = source.startswith("amq.") or owned.has("exchange", source) or source in wanted
         if is_end and not known:
             return f"it is bound to exchange `{source}`, which is not owned"
-    return _limit(old, new, live, declared)
+    return _limit(old, new, host, declared)
 
 
-def _limit(old: Queue, new: Queue, live: VirtualHost, declared: Topology) -> str | None:
+def _limit(old: Queue, new: Queue, host: VirtualHost, declared: Topology) -> str | None:
     """What a policy for many queues would take from the one that stands in, if anything."""
-    policies = {**live.topology.policies, **declared.policies}
-    other = with_policy(stand_in(new, live), policies.values())
+    policies = {**host.topology.policies, **declared.policies}
+    other = with_policy(stand_in(new, host), policies.values())
     rejects = old.effective.get("x-overflow", "drop-head") != "drop-head"
     for limit in _LIMITS:
         value = other.effective.get(limit)
@@ -91,10 +95,10 @@ def _limit(old: Queue, new: Queue, live: VirtualHost, declared: Topology) -> str
     return None
 
 
-def meanwhile(wanted: Topology, replaced: Collection[Replace], live: VirtualHost) -> Topology:
+def meanwhile(wanted: Topology, replaced: Collection[Replace], host: VirtualHost) -> Topology:
     """What shall be there while queues stand in: they are bound, and the old ones are not."""
     old = {it.old.name: it.old for it in replaced if isinstance(it.old, Queue)}
-    others = {name: stand_in(wanted.queues[name], live) for name in old}
+    others = {name: stand_in(wanted.queues[name], host) for name in old}
     bindings = (
         replace(it, destination=others[it.destination.name])
         if isinstance(it.destination, Queue) and it.destination.name in others
@@ -105,24 +109,24 @@ def meanwhile(wanted: Topology, replaced: Collection[Replace], live: VirtualHost
     return replace(wanted, queues=queues, bindings=tuple(bindings))
 
 
-def emptied(replaced: Collection[Replace], live: VirtualHost, wanted: Topology) -> Iterator[Change]:
+def emptied(replaced: Collection[Replace], host: VirtualHost, wanted: Topology) -> Iterator[Change]:
     """What puts a queue as it is declared in the place of one whose bindings have moved."""
-    policies = {**live.topology.policies, **wanted.policies}.values()
+    policies = {**host.topology.policies, **wanted.policies}.values()
     for it in replaced:
         if isinstance(it.old, Queue) and isinstance(it.new, Queue):
-            other = stand_in(it.new, live)
+            other = stand_in(it.new, host)
             yield Release(it.old, other)
             yield Move(it.old, other, _dies_by_its_key(other, policies))
             yield RemoveQueue(it.old)
             yield DeclareQueue(it.new)
 
 
-def with_moves(changes: Iterable[Change], live: VirtualHost, wanted: Topology) -> Iterator[Change]:
+def with_moves(changes: Iterable[Change], host: VirtualHost, wanted: Topology) -> Iterator[Change]:
     """The changes, where a queue that stood in is emptied before it is removed."""
-    policies = {**live.topology.policies, **wanted.policies}.values()
+    policies = {**host.topology.policies, **wanted.policies}.values()
     for change in changes:
-        if isinstance(change, RemoveQueue) and change.queue.name.startswith(PREFIX):
-            name = change.queue.name.removeprefix(PREFIX)
+        if isinstance(change, RemoveQueue) and is_stand_in_queue(change.queue.name):
+            name = change.queue.name.removeprefix(STAND_IN)
             if name in wanted.queues:
                 new = wanted.queues[name]
                 yield Release(change.queue, new)
@@ -136,6 +140,6 @@ def _dies_by_its_key(queue: Queue, policies: Iterable[Policy]) -> bool:
     return found.dead_letter_exchange is not None and found.dead_letter_routing_key is None
 
 
-def is_stand_in(name: str) -> bool:
-    """Whether a queue of this name stands in for another one."""
-    return name.startswith(PREFIX)
+def is_stand_in_queue(name: str) -> bool:
+    """Returns True if a queue of this name stands in for another one."""
+    return name.startswith(STAND_IN)

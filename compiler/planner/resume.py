@@ -13,15 +13,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from routewright.compiler.model.topology import Binding, Exchange, Topology
-from routewright.compiler.plan.changes import Bind, DeclareExchange
+from routewright.compiler.plan.changes import (
+    Bind,
+    Change,
+    DeclareExchange,
+    Disown,
+    RemoveExchange,
+    Unbind,
+)
 from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.standin_names import copy_name, read_name
-from routewright.compiler.plan.steps import Change, Disown, RemoveExchange, Unbind
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import alike
 from routewright.compiler.planner.order import Ordered, judged
-from routewright.compiler.planner.predicted_host import remaining
-from routewright.compiler.planner.simulated_host import SimulatedHost
+from routewright.compiler.planner.simulated_host import SimulatedHost, remaining
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +42,16 @@ class Unfinished:
     picture: VirtualHost
 
 
-def unfinished(live: VirtualHost, owner: str) -> Iterator[Unfinished]:
+def unfinished(host: VirtualHost, owner: str) -> Iterator[Unfinished]:
     """The ways that earlier applies have begun and not switched over to the end."""
-    owned = live.owned_by(owner)
+    owned = host.owned_by(owner)
     numbered: dict[int, set[str]] = {}
     for name in owned.of_kind("exchange"):
         read = read_name(name)
         if read:
             numbered.setdefault(read.number, set()).add(name)
     for number, names in sorted(numbered.items()):
-        switched = _switched(live.topology, number)
+        switched = _switched(host.topology, number)
         if switched and all(switched.values()):
             continue
         rest = Owned(owned.names - {("exchange", name) for name in names}, marked=True)
@@ -55,9 +60,9 @@ def unfinished(live: VirtualHost, owner: str) -> Iterator[Unfinished]:
             frozenset(names),
             bool(switched),
             replace(
-                live,
-                topology=_before(live.topology, number, names, in_use=bool(switched)),
-                owned={**live.owned, owner: rest},
+                host,
+                topology=_before(host.topology, number, names, in_use=bool(switched)),
+                owned={**host.owned, owner: rest},
             ),
         )
 
@@ -100,33 +105,33 @@ def _mapped(binding: Binding, copies: dict[str, str], topology: Topology) -> Bin
 
 
 def gone_on_with(
-    ordered: Ordered, left: Unfinished, live: VirtualHost, owner: str
+    ordered: Ordered, left: Unfinished, host: VirtualHost, owner: str
 ) -> Ordered | None:
     """What is left to do of a plan that was made for the picture.
 
     Args:
         ordered: that plan.
         left: what stands in already.
-        live: the broker as it is.
+        host: the broker as it is.
         owner: the topology's name.
 
     None where what stands there is not what the plan would put there.
     """
     if left.in_use and ordered.number != left.number:
         return None
-    tidied = _tidied(ordered.changes, left, live, owner)
+    tidied = _tidied(ordered.changes, left, host, owner)
     if tidied is None:
         return None
-    changes = [*remaining([*tidied[0], *ordered.changes, *tidied[1]], live, owner)]
-    found = judged(live.topology, changes, ordered.carried_over)
+    changes = [*remaining([*tidied[0], *ordered.changes, *tidied[1]], host, owner)]
+    found = judged(host.topology, changes, ordered.carried_over)
     return None if len(found.violations) > len(ordered.violations) else found
 
 
 def _tidied(
-    planned: Sequence[Change], left: Unfinished, live: VirtualHost, owner: str
+    planned: Sequence[Change], left: Unfinished, host: VirtualHost, owner: str
 ) -> tuple[list[Change], list[Change]] | None:
     """What is to be taken away first, and what last; None if messages come to it."""
-    there = live.topology
+    there = host.topology
     declared = {it.exchange.name: it.exchange for it in planned if isinstance(it, DeclareExchange)}
     bound = {it.binding.identity for it in planned if isinstance(it, Bind)}
     first: list[Change] = []

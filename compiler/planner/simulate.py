@@ -19,9 +19,10 @@ from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Pattern, Undecided, words
 from routewright.compiler.lowering.delay_names import belongs, is_last_stop, prefixes
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
-from routewright.compiler.plan.changes import Bind, DeclareExchange
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
+    Bind,
     Change,
+    DeclareExchange,
     RemoveExchange,
     RemovePolicy,
     RemoveQueue,

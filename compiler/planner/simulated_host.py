@@ -1,23 +1,33 @@
-"""A virtual host on the way through a plan: what each change makes of it, without a broker."""
+"""Simulates changes on a virtual host, without a broker: what each of them makes of it."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
-from routewright.compiler.plan.changes import Bind, DeclareExchange, DeclareQueue
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.canonical import canonical_policy
+from routewright.compiler.plan.changes import (
+    Bind,
     Change,
+    DeclareExchange,
+    DeclareQueue,
+    Disown,
+    Move,
+    Own,
+    Release,
     RemoveExchange,
     RemovePolicy,
     RemoveQueue,
+    Replace,
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.ownership import Owned
+from routewright.compiler.plan.virtual_host import VirtualHost
 
 Identity: TypeAlias = tuple[object, ...]
 """What tells one binding from another, as `Binding.identity` has it."""
@@ -60,8 +70,10 @@ class SimulatedHost:
             case RemovePolicy(policy):
                 self.policies.pop(policy.name, None)
                 self._heed_policies()
-            case _:  # marks are no part of what routes, and replacing keeps the name
-                pass
+            case Own() | Disown() | Replace() | Move() | Release():
+                pass  # marks are no part of what routes, and replacing keeps the name
+            case _:
+                assert_never(change)
 
     def topology(self) -> Topology:
         """What it is now; each binding holds the ends that are there now."""
@@ -113,3 +125,47 @@ def rebound(binding: Binding, topology: Topology) -> Binding | None:
     if source is None or destination is None:
         return None
     return Binding(source, destination, binding.key, binding.arguments, binding.origin)
+
+
+def after(host: VirtualHost, changes: Iterable[Change], owner: str) -> VirtualHost:
+    """Returns a virtual host as it is once some changes were made for a topology of this name."""
+    state, names = SimulatedHost(host.topology), set(host.owned_by(owner).names)
+    for change in changes:
+        state.take(change)
+        if isinstance(change, Own):
+            names.add((change.kind, change.name))
+        elif isinstance(change, Disown):
+            names.discard((change.kind, change.name))
+    owned = {**host.owned, owner: Owned(frozenset(names), marked=True)}
+    return replace(host, topology=state.topology(), owned=owned)
+
+
+def remaining(changes: Iterable[Change], host: VirtualHost, owner: str) -> Iterator[Change]:
+    """Yields the changes that change something, where each follows those before it."""
+    state, owned = SimulatedHost(host.topology), set(host.owned_by(owner).names)
+    for it in changes:
+        match it:
+            case Own(_, kind, name):
+                done = (kind, name) in owned
+                owned.add((kind, name))
+            case Disown(_, kind, name):
+                done = (kind, name) not in owned
+                owned.discard((kind, name))
+            case DeclareExchange(exchange):
+                done = exchange.name in state.exchanges
+            case DeclareQueue(queue):
+                done = queue.name in state.queues
+            case Bind(binding):
+                done = binding.identity in state.bindings
+            case Unbind(binding):
+                done = binding.identity not in state.bindings
+            case SetPolicy(policy):
+                there = state.policies.get(policy.name)
+                done = there is not None and canonical_policy(there) == canonical_policy(policy)
+            case RemoveExchange(exchange):
+                done = exchange.name not in state.exchanges
+            case _:
+                done = False
+        if not done:
+            state.take(it)
+            yield it

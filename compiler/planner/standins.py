@@ -24,10 +24,10 @@ from typing import Any
 from routewright.compiler.keys.patterns import Pattern, intersects
 from routewright.compiler.lowering.delay_names import is_on_the_ladder, prefixes
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
-from routewright.compiler.plan.changes import Bind, DeclareExchange
-from routewright.compiler.plan.standin_names import copy_name, read_name
-from routewright.compiler.plan.steps import (
+from routewright.compiler.plan.changes import (
+    Bind,
     Change,
+    DeclareExchange,
     Disown,
     Own,
     RemoveExchange,
@@ -35,6 +35,7 @@ from routewright.compiler.plan.steps import (
     SetPolicy,
     Unbind,
 )
+from routewright.compiler.plan.standin_names import copy_name, read_name
 from routewright.compiler.planner.simulate import Simulation
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
 from routewright.compiler.routing.matching import pattern_of

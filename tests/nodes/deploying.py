@@ -34,7 +34,7 @@ def session(broker: Broker, user: str = "guest", password: str = "guest") -> Ite
 def apply(wanted: Topology, broker: Broker, *, adopt: bool = False, **options: Any) -> Deployed:
     """Plan and carry out, with `options` as of `deploy`; the broker is as declared then."""
     with session(broker) as opened_:
-        done = deploy(plan_for(wanted, opened_, adopt=adopt), opened_, **options)
+        done = deploy(wanted, opened_, adopt=adopt, **options)
     assert not done.differs
     return done
 

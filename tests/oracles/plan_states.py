@@ -17,15 +17,13 @@ from random_changes import edited, random_pair
 from random_topologies import WORDS, random_headers
 
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.plan.changes import DeclareExchange
+from routewright.compiler.plan.changes import DeclareExchange, RemoveExchange, RemoveQueue, Unbind
 from routewright.compiler.plan.ownership import Owned
-from routewright.compiler.plan.plan import Plan
-from routewright.compiler.plan.steps import RemoveExchange, RemoveQueue, Step, Unbind
+from routewright.compiler.plan.plan import Plan, Step
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.make_plan import make_plan
-from routewright.compiler.planner.predicted_host import after
 from routewright.compiler.planner.replace_exchange import begun
-from routewright.compiler.planner.simulated_host import SimulatedHost
+from routewright.compiler.planner.simulated_host import SimulatedHost, after
 from routewright.runtime.messages.orders import STAND_IN
 
 Message = tuple[str, str, dict[str, object]]

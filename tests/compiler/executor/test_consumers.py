@@ -19,8 +19,8 @@ from routewright.compiler.broker.errors import ConnectionLost, StillInUse
 from routewright.compiler.executor import consumers
 from routewright.compiler.executor.deploy import plan_for
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.plan.changes import Release
 from routewright.compiler.plan.file import from_json, to_json
-from routewright.compiler.plan.steps import Release
 from routewright.runtime import App, Group, Route, Router, Worker
 from routewright.runtime.messages.orders import STAND_IN, WORKER
 

@@ -27,7 +27,7 @@ from routewright.compiler.broker.inspect import look
 from routewright.compiler.broker.open_session import opened
 from routewright.compiler.definitions.file import read_definitions
 from routewright.compiler.executor import bulk
-from routewright.compiler.executor.deploy import deploy, plan_for
+from routewright.compiler.executor.deploy import deploy, execute, plan_for
 from routewright.compiler.model.topology import (
     PREDECLARED,
     Binding,
@@ -129,7 +129,7 @@ def test_where_there_may_not_be_many_channels_things_are_created_one_by_one(
     seen: list[int] = []
     with session(broker, "few", "secret") as opened_:
         made = plan_for(many_queues(), opened_)
-        done = deploy(made, opened_, lambda _phase, done, _total: seen.append(done))
+        done = execute(made, opened_, lambda _phase, done, _total: seen.append(done))
     assert not done.differs
     assert seen == [*range(1, len(made.pending) + 1)]
 
@@ -141,7 +141,7 @@ def test_what_is_refused_of_many_things_is_named(broker: Broker) -> None:
     with session(broker, "all-but-one", "secret") as opened_:
         made = plan_for(many_queues(), opened_)
         with pytest.raises(PermissionRefused, match=r"for queue `q3`.*planning again goes on"):
-            deploy(made, opened_)
+            execute(made, opened_)
     assert not bindings(broker)
     apply(many_queues(), broker)
     assert not plan(many_queues(), broker).steps
@@ -229,7 +229,7 @@ def test_marks_survive_a_restart(private_rabbitmq: Callable[..., RabbitMQ]) -> N
     node = private_rabbitmq()
     broker = Broker(node, "/")
     with opened(node.url(), 10, node.management_url) as first:
-        deploy(plan_for(one_queue(), first), first)
+        deploy(one_queue(), first)
     node.stop()
     node.start()
     with opened(node.url(), 10, node.management_url) as second:
@@ -332,7 +332,7 @@ def test_a_plan_from_a_file_does_what_the_plan_does(broker: Broker) -> None:
     text = to_json(plan(new, broker))
     assert "guest" not in text
     with session(broker) as opened_:
-        assert not deploy(from_json("plan.json", text.encode()), opened_).differs
+        assert not execute(from_json("plan.json", text.encode()), opened_).differs
     assert not plan(new, broker).steps
 
 
@@ -342,7 +342,7 @@ def test_a_plan_is_for_the_broker_it_was_made_for(broker: Broker) -> None:
     with Connection(broker.url) as connection:
         connection.channel().queue_bind("q", "e", "another")
     with session(broker) as opened_, pytest.raises(Outdated, match="make a new plan"):
-        deploy(made, opened_)
+        execute(made, opened_)
     assert names(broker) == {"q"}
 
 
@@ -351,7 +351,7 @@ def test_a_plan_is_outdated_once_another_topology_owns_what_it_removes(broker: B
     made = plan(Topology("t"), broker)
     apply(Topology("other", queues={"q": Queue("q")}), broker, adopt=True)
     with session(broker) as opened_, pytest.raises(Outdated):
-        deploy(made, opened_)
+        execute(made, opened_)
     assert names(broker) == {"q"}
 
 
@@ -360,7 +360,7 @@ def test_what_others_do_elsewhere_does_not_make_a_plan_outdated(broker: Broker) 
     with Connection(broker.url) as connection:
         connection.channel().queue_declare("unrelated")
         with session(broker) as opened_:
-            assert not deploy(made, opened_).differs
+            assert not execute(made, opened_).differs
 
 
 def test_of_two_applies_at_once_the_second_fails_by_name(broker: Broker) -> None:
@@ -368,7 +368,7 @@ def test_of_two_applies_at_once_the_second_fails_by_name(broker: Broker) -> None
     with session(broker) as first, session(broker) as second:
         first.lock("t")
         with pytest.raises(Busy, match="another apply of `t` is at work"):
-            deploy(made, second)
+            execute(made, second)
     assert names(broker) == set()
     apply(one_queue(), broker)  # the lock went with its connection
 
@@ -378,7 +378,7 @@ def test_applies_of_two_topologies_at_once_are_not_proved_together(broker: Broke
     with session(broker) as first, session(broker) as second:
         first.lock("other")
         with pytest.raises(Busy, match=r"an apply of another topology .* nothing was changed"):
-            deploy(made, second)
+            execute(made, second)
         first.unlock("other")
     apply(one_queue(), broker)
 
@@ -426,7 +426,7 @@ def test_an_apply_that_is_cut_off_is_finished_by_the_next(broker: Broker, after:
         assert len(made.pending) == 19
         if 0 < after < len(made.pending):
             with pytest.raises(ConnectionLost, match=rf"; {after} of 19 steps were done"):
-                deploy(made, opened_, cut)
+                execute(made, opened_, cut)
     with session(broker) as opened_:
         assert opened_.api
         reached = Routing(look(opened_.api).topology).route("e", "k").queues
@@ -440,7 +440,7 @@ def refused(broker: Broker, user: str, permissions: dict[str, str], tags: str) -
     broker.node.api("PUT", f"/users/{user}", {"password": "secret", "tags": tags})
     broker.node.api("PUT", f"/permissions/{broker.vhost}/{user}", permissions)
     with pytest.raises(BrokerError) as caught, session(broker, user, "secret") as opened_:
-        deploy(plan_for(one_queue(), opened_), opened_)
+        deploy(one_queue(), opened_)
     line = str(caught.value)
     assert "\n" not in line
     assert "secret" not in line
@@ -464,7 +464,7 @@ def test_a_management_api_that_goes_away_half_way_is_said_with_what_was_done(
                 node.ctl("eval", "application:stop(rabbitmq_management).")
 
         with pytest.raises(BrokerError, match=r"the management API at .* of 7 steps were done"):
-            deploy(made, opened_, stop)
+            execute(made, opened_, stop)
 
 
 class TestTheBrokerSaysNo:
@@ -496,7 +496,7 @@ class TestTheBrokerSaysNo:
         broker.node.api("PUT", f"/permissions/{broker.vhost}/planner", everything)
         many = Topology("many", queues={f"q{n}": Queue(f"q{n}") for n in range(40)})
         with session(broker, "planner", "secret") as opened_:
-            assert not deploy(plan_for(many, opened_), opened_).differs
+            assert not deploy(many, opened_).differs
         assert not plan(many, broker).steps
 
     def test_a_user_who_may_set_no_policy_is_told_before_anything_is_changed(
@@ -510,7 +510,7 @@ class TestTheBrokerSaysNo:
         with session(broker, "planpolicy", "secret") as opened_:
             made = plan_for(limited, opened_)
             with pytest.raises(PermissionRefused, match=r"nothing was changed.*policymaker"):
-                deploy(made, opened_)
+                execute(made, opened_)
         assert names(broker) == set()
 
     def test_a_wrong_password_for_the_management_api(self, broker: Broker) -> None:

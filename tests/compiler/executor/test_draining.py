@@ -14,11 +14,11 @@ from random_topologies import random_topology
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker.errors import StillInUse
-from routewright.compiler.executor.deploy import deploy, plan_for
+from routewright.compiler.executor.deploy import deploy, execute, plan_for
 from routewright.compiler.lowering.delays import entry
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
-from routewright.compiler.plan.steps import Disown, RemoveExchange, RemoveQueue, Unbind
+from routewright.compiler.plan.changes import Disown, RemoveExchange, RemoveQueue, Unbind
 from routewright.compiler.planner.make_plan import make_plan
 
 CHAIN = """
@@ -63,7 +63,7 @@ def test_what_waits_in_a_chain_of_queues_arrives_though_all_of_it_is_removed(
     publish(broker, "in", 3)
     wanted = topology(NOTHING_BUT_WORK)
     with session(broker) as opened, pytest.raises(StillInUse, match="`a_last` stays: it has 3"):
-        deploy(plan_for(wanted, opened), opened)
+        deploy(wanted, opened)
     until(lambda: waiting(broker)["work"] == 3)
     apply(wanted, broker)
     assert waiting(broker) == {"work": 3}
@@ -84,7 +84,7 @@ def test_a_queue_of_which_messages_are_held_unacknowledged_does_not_go(broker: B
         with session(broker) as opened:
             plan = plan_for(wanted, opened)
             with pytest.raises(StillInUse, match="`b` stays: 1 of its messages are not ack"):
-                deploy(plan, opened)
+                execute(plan, opened)
         assert len(broker.queues("name")) == 3
     until(lambda: waiting(broker)["work"] == 1)
     apply(wanted, broker)
@@ -106,7 +106,7 @@ def test_what_is_delayed_already_arrives_when_it_should_though_delays_change(
     with session(broker) as opened:
         plan = plan_for(topology(new), opened, allowed=())
         assert {it.code for it in plan.held} == {"remove-queue", "remove-exchange"}
-        deploy(plan, opened)
+        execute(plan, opened)
     for wanted in (topology(new), topology(without)):
         with pytest.raises(StillInUse, match=r"queue `t\.delay\.7x100ms\.\d` stays"):
             apply(wanted, broker)
@@ -140,7 +140,7 @@ def test_without_leave_to_remove_an_exchange_it_keeps_its_bindings(broker: Broke
         assert not plan.pending
         held = {it.code for it in plan.held if isinstance(it.change, Unbind)}
         assert held == {"remove-exchange"}
-        deploy(plan, opened)
+        execute(plan, opened)
     assert broker.bindings() == before
 
 

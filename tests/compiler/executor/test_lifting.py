@@ -12,7 +12,7 @@ from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker.errors import PermissionRefused
-from routewright.compiler.executor.deploy import deploy, plan_for
+from routewright.compiler.executor.deploy import execute, plan_for
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.file import from_json, to_json
 from routewright.compiler.plan.text import as_text
@@ -139,7 +139,7 @@ def test_an_exclusive_queue_on_it_stands_against_it_and_is_named(broker: Broker)
             plan = plan_for(topology("direct"), opened_)
             assert [str(it.change) for it in plan.replacements] == ["exchange `e`"]
             assert "`tap`, which is bound to it, is the exclusive queue" in as_text(plan)
-            deploy(plan, opened_)
+            execute(plan, opened_)
         assert broker.bindings() == before
     apply(topology("direct"), broker)
 
@@ -153,7 +153,7 @@ def test_it_needs_leave_by_its_code_and_goes_through_a_file(broker: Broker) -> N
         without = plan_for(new, opened_, allowed=())
         assert [it.code for it in without.held] == ["replace-exchange"]
         again = from_json("plan.json", to_json(plan).encode())
-        assert not deploy(again, opened_).differs
+        assert not execute(again, opened_).differs
         assert not plan_for(new, opened_).steps
 
 
@@ -201,5 +201,5 @@ def test_what_the_broker_would_not_take_is_said_before_the_old_exchange_goes(
     with session(broker, "lifter", "secret") as opened_:
         plan = plan_for(topology("topic", alternate="secret"), opened_)
         with pytest.raises(PermissionRefused, match=r"exchange `e`: .*secret.*nothing was changed"):
-            deploy(plan, opened_)
+            execute(plan, opened_)
     assert broker.bindings() == before

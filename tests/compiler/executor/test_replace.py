@@ -14,7 +14,7 @@ from plan_states import owning
 from private_nodes import Broker, until
 
 from routewright.compiler.broker.errors import ConnectionLost, PermissionRefused, StillInUse
-from routewright.compiler.executor.deploy import deploy, plan_for
+from routewright.compiler.executor.deploy import execute, plan_for
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
 from routewright.compiler.plan.changes import DeclareQueue
@@ -116,7 +116,7 @@ def test_it_needs_leave_by_its_code_and_goes_through_a_file(broker: Broker) -> N
         assert plan.codes == ("replace-queue",)
         assert not plan_for(topology(QUORUM), opened_, allowed=()).steps
         again = from_json("plan.json", to_json(plan).encode())
-        assert not deploy(again, opened_).differs
+        assert not execute(again, opened_).differs
         assert not plan_for(topology(QUORUM), opened_).steps
 
 
@@ -277,7 +277,7 @@ def test_a_queue_that_would_go_with_its_consumers_is_not_replaced_while_it_has_a
             session(broker) as opened_,
             pytest.raises(StillInUse, match="queue `q` stays: nothing was changed; it is deleted"),
         ):
-            deploy(plan, opened_)
+            execute(plan, opened_)
         with session(broker) as opened_:  # which the API counts a little later
             until(lambda: plan_for(wanted, opened_).replacements)
             (withheld,) = plan_for(wanted, opened_).replacements
@@ -370,7 +370,7 @@ def test_what_the_broker_would_not_take_is_said_before_the_old_queue_goes(broker
     with session(broker, "replacer", "secret") as opened_:
         plan = plan_for(topology({"x-dead-letter-exchange": "secret-exchange"}), opened_)
         with pytest.raises(PermissionRefused, match=r"queue `q`: .*secret-exchange.*nothing was"):
-            deploy(plan, opened_)
+            execute(plan, opened_)
     assert broker.bindings() == before
     assert [it["name"] for it in broker.queues("name")] == ["q"]
 

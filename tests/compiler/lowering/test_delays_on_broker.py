@@ -17,7 +17,7 @@ from kombu.connection import Connection
 from private_nodes import Broker, until
 
 from routewright.compiler import compile_text
-from routewright.compiler.executor.deploy import deploy, plan_for
+from routewright.compiler.executor.deploy import execute, plan_for
 from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.lowering.delays import entry
 from routewright.compiler.model.topology import Topology
@@ -177,7 +177,7 @@ tasks: {videos: {exchange: tasks, routing_key: video.cut}}
             assert not plan.undecided
             assert not plan.violations
             assert "shop.delayed.8x50ms" in plan.carried_over
-            deploy(plan, opened_)
+            execute(plan, opened_)
         count = len(sent)
         until(lambda: len(sent) > count + 100)
     finally:

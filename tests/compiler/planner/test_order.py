@@ -11,16 +11,14 @@ from routewright.compiler import compile_text
 from routewright.compiler.lowering.delay_names import ladder_names
 from routewright.compiler.lowering.delays import with_delays
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
-from routewright.compiler.plan.changes import Bind
+from routewright.compiler.plan.changes import Bind, RemoveExchange, Unbind
 from routewright.compiler.plan.file import to_json
 from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.plan import Plan
-from routewright.compiler.plan.steps import RemoveExchange, Unbind
 from routewright.compiler.plan.text import as_text
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.make_plan import make_plan
-from routewright.compiler.planner.predicted_host import after
-from routewright.compiler.planner.simulated_host import SimulatedHost
+from routewright.compiler.planner.simulated_host import SimulatedHost, after
 from routewright.compiler.routing.routing import Routing
 
 
