@@ -8,7 +8,7 @@ classes that match its binding, so that the check is exact, and costs by what ch
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from routewright.compiler.keys.key_classes import EVERY_KEY, key_classes
 from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Pattern, Undecided, words
 from routewright.compiler.lowering.delay_names import belongs, is_last_stop, prefixes
-from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import Binding, Topology
 from routewright.compiler.plan.changes import (
     Bind,
     Change,
@@ -30,12 +30,12 @@ from routewright.compiler.plan.changes import (
     Unbind,
 )
 from routewright.compiler.plan.violation import Violation, harm
+from routewright.compiler.planner.course import Course, alternates
 from routewright.compiler.planner.simulated_host import Identity, SimulatedHost, rebound
 from routewright.compiler.routing.delivery import Outcome, Reach
 from routewright.compiler.routing.matching import pattern_of
 from routewright.compiler.routing.routing import Routing
 
-_Policies = (SetPolicy, RemovePolicy)
 _MANY_PATTERNS = 100  # so many times walking some of the keys takes as long as walking all
 
 
@@ -51,6 +51,26 @@ class _Class:
     after: Reach
 
 
+@dataclass(frozen=True, slots=True)
+class _Epoch:
+    """The routing between two changes of exchanges, for any of the bindings that there ever are."""
+
+    routing: Routing
+    bindings: Mapping[Identity, Binding]  # with the ends that are there
+
+    def reach(self, exchange: str, matched: Iterable[Identity]) -> Reach:
+        """Routes a message that matches some bindings.
+
+        Raises:
+            Undecidable: it comes to an exchange of a type that nothing is known of.
+        """
+        bindings = [self.bindings[it] for it in matched if it in self.bindings]
+        delivery = self.routing.deliver(exchange, bindings)
+        if delivery.outcome is Outcome.UNDECIDED:
+            raise Undecidable(exchange)
+        return delivery.reach
+
+
 class Simulation:
     """A walk through the states between two topologies, by changes that are all known beforehand.
 
@@ -60,52 +80,32 @@ class Simulation:
 
     def __init__(self, before: Topology, changes: Sequence[Change]) -> None:
         self._state = SimulatedHost(before)
-        self._known = {it.identity: it for it in before.bindings}
-        self._known |= {it.binding.identity: it.binding for it in changes if isinstance(it, Bind)}
-        after = SimulatedHost(before)
-        alternates: defaultdict[str, set[str]] = defaultdict(set)
-        _note_alternates(after, alternates)
-        changed = {*_changed_sources(changes, before)}
-        self._moving, self._rebuilt = _moving(changes, self._known), _rebuilt(changes, before)
-        self._there = {it.name for it in before.every_exchange()}
-        for change in changes:
-            earlier = _alternates(after) if isinstance(change, _Policies) else {}
-            after.take(change)
-            if isinstance(change, DeclareExchange):
-                _note_alternates(after, alternates, [change.exchange.name])
-            elif isinstance(change, _Policies):
-                _note_alternates(after, alternates)
-                falling = {name for name, _ in _alternates(after).items() ^ earlier.items()}
-                changed |= falling
-                self._rebuilt |= falling
-        self._alternates = alternates
-        self._after = after
+        self._course = Course(before, changes)
         self.undecided: list[str] = []
         self.classes: list[_Class] = []
         self._by_binding: defaultdict[Identity, list[int]] = defaultdict(list)
         self._outdated = False
-        self._following: defaultdict[str, set[str]] = defaultdict(set)
-        for it in self._known.values():
-            if isinstance(it.destination, Exchange):
-                self._following[it.source.name].add(it.destination.name)
-        concerned = {
-            name: cone
-            for name in self._entries(before, after)
-            if not changed.isdisjoint(cone := self._cone(name))
-        }
-        if not concerned:  # nothing of it is asked: it is a large part of the work
-            return
-        self._routing, self._rebound = self._epoch(self._state)
-        last_routing, last_rebound = self._epoch(after)
-        begin = {*prefixes(before), *prefixes(after.topology())}
+        concerned = self._course.concerned()
+        if concerned:  # to sort keys is most of the work
+            self._epoch = self._epoch_of(self._state)
+            self._sort_keys(concerned, {*prefixes(before), *prefixes(self.final())})
+
+    def _sort_keys(self, concerned: Mapping[str, set[str]], delays: Collection[str]) -> None:
+        """Sorts the keys of exchanges into classes.
+
+        Args:
+            concerned: the exchanges, with all that a message may come to from each.
+            delays: the prefixes of what messages pass while they are delayed.
+        """
+        last = self._epoch_of(self._course.after)
         for exchange, cone in concerned.items():
-            delays = next((it for it in begin if belongs(exchange, it)), None)
-            if delays is not None and not is_last_stop(exchange, delays):
-                if exchange in changed:  # its keys are too many to walk
-                    self.undecided = sorted({*self.undecided, f"{delays}.*"})
+            ladder = next((it for it in delays if belongs(exchange, it)), None)
+            if ladder is not None and not is_last_stop(exchange, ladder):
+                if exchange in self._course.changed:  # its keys are too many to walk
+                    self.undecided = sorted({*self.undecided, f"{ladder}.*"})
                 continue  # otherwise all that comes there gets to the last stop, and passes that
             try:
-                found = [*self._classes_of(exchange, cone, last_routing, last_rebound)]
+                found = [*self._classes_of(exchange, cone, last)]
             except (Undecided, Undecidable):
                 self.undecided.append(exchange)
                 continue
@@ -122,7 +122,7 @@ class Simulation:
     def falling(self) -> str | None:
         """A key that is delivered before and not after, though each of its bindings stays."""
         for it in self.classes:
-            gone = (it.matched & self._state.bindings.keys()) - self._after.bindings.keys()
+            gone = (it.matched & self._state.bindings.keys()) - self._course.after.bindings.keys()
             if () in it.after and () not in it.before and not gone:
                 return it.witness
         return None
@@ -163,7 +163,7 @@ class Simulation:
                 return
         concerned = {at for it in (*gone, *come) for at in self._by_binding.get(it, ())}
         for at in sorted(concerned):
-            yield from self._judge(self.classes[at], *self._now(), gone, come)
+            yield from self._judge(self.classes[at], self._now(), gone, come)
 
     def take(self, change: Change) -> None:
         """Go on to the state after a change."""
@@ -171,16 +171,16 @@ class Simulation:
         if isinstance(
             change, (DeclareExchange, RemoveExchange, RemoveQueue, SetPolicy, RemovePolicy)
         ):
-            if isinstance(change, DeclareExchange) and self._is_plain(change.exchange.name):
+            if isinstance(change, DeclareExchange) and self._course.is_plain(change.exchange.name):
                 return  # whatever leads there has still to be bound
             self._outdated = True
 
-    def _now(self) -> tuple[Routing, Mapping[Identity, Binding]]:
-        """The routing core of the state it has come to, made when it is asked."""
+    def _now(self) -> _Epoch:
+        """Returns the routing of the state it has come to, made when it is asked."""
         if self._outdated:
-            self._routing, self._rebound = self._epoch(self._state)
+            self._epoch = self._epoch_of(self._state)
             self._outdated = False
-        return self._routing, self._rebound
+        return self._epoch
 
     def topology(self) -> Topology:
         """The state it has come to."""
@@ -188,23 +188,22 @@ class Simulation:
 
     def final(self) -> Topology:
         """The state after all changes."""
-        return self._after.topology()
+        return self._course.after.topology()
 
     def _troubles_of_policy(self, change: Change) -> Iterator[Violation]:
         if not self.classes:
             return
         other = SimulatedHost(self._state.topology())
         other.take(change)
-        if _alternates(other) != _alternates(self._state):
-            epoch = self._epoch(other)
+        if alternates(other) != alternates(self._state):
+            epoch = self._epoch_of(other)
             for each in self.classes:
-                yield from self._judge(each, *epoch)
+                yield from self._judge(each, epoch)
 
     def _judge(
         self,
         of: _Class,
-        routing: Routing,
-        rebound_to: Mapping[Identity, Binding],
+        epoch: _Epoch,
         gone: frozenset[Identity] = frozenset(),
         come: frozenset[Identity] = frozenset(),
     ) -> Iterator[Violation]:
@@ -212,7 +211,7 @@ class Simulation:
             it for it in of.matched if (it in self._state.bindings or it in come) and it not in gone
         ]
         try:
-            meanwhile = _reach(routing, of.exchange, present, rebound_to)
+            meanwhile = epoch.reach(of.exchange, present)
         except Undecidable:  # by an exchange of a type that nothing is known of
             self.undecided = sorted({*self.undecided, of.exchange})
             return
@@ -222,70 +221,30 @@ class Simulation:
                 wrong, of.exchange, of.witness, of.before, meanwhile, of.after, of.headers
             )
 
-    def _epoch(self, state: SimulatedHost) -> tuple[Routing, Mapping[Identity, Binding]]:
-        """The routing core, with all exchanges as they are in a state and all known bindings."""
+    def _epoch_of(self, state: SimulatedHost) -> _Epoch:
+        """Makes the routing core, with all exchanges as they are in a state."""
         topology = replace(
             state.topology(),
-            exchanges={**self._ever_exchanges(), **state.exchanges},
-            queues={**self._ever_queues(), **state.queues},
+            exchanges={**self._course.exchanges(), **state.exchanges},
+            queues={**self._course.queues(), **state.queues},
         )
         there = {
             identity: bound
-            for identity, it in self._known.items()
+            for identity, it in self._course.known.items()
             if (bound := rebound(it, topology)) is not None
         }
         existing = replace(topology, exchanges=dict(state.exchanges))
-        return Routing(replace(existing, bindings=tuple(there.values()))), there
+        return _Epoch(Routing(replace(existing, bindings=tuple(there.values()))), there)
 
-    def _is_plain(self, exchange: str) -> bool:
-        """Whether an exchange neither is the alternate of one nor has one."""
-        behind = (exchange in names for names in self._alternates.values())
-        return not self._alternates.get(exchange) and not any(behind)
-
-    def _ever_exchanges(self) -> dict[str, Exchange]:
-        ends = (end for it in self._known.values() for end in (it.source, it.destination))
-        predeclared = self._state.predeclared
-        return {
-            it.name: it for it in ends if isinstance(it, Exchange) and it.name not in predeclared
-        }
-
-    def _ever_queues(self) -> dict[str, Queue]:
-        ends = (it.destination for it in self._known.values())
-        return {it.name: it for it in ends if isinstance(it, Queue)}
-
-    def _entries(self, before: Topology, after: SimulatedHost) -> Iterator[str]:
-        queues = (*before.queues.values(), *after.queues.values())
-        behind_queues = {it.dead_letter_exchange for it in queues}
-        for name, exchange in sorted({**before.predeclared, **before.exchanges}.items()):
-            stays = name in after.exchanges or name in after.predeclared
-            if name and stays and (not exchange.internal or name in behind_queues):
-                yield name
-
-    def _cone(self, exchange: str) -> set[str]:
-        """The exchanges that a message may come to at any moment."""
-        waiting, seen = [exchange], {exchange}
-        while waiting:
-            name = waiting.pop()
-            for each in (*self._following.get(name, ()), *self._alternates.get(name, ())):
-                if each not in seen:
-                    seen.add(each)
-                    waiting.append(each)
-        return seen
-
-    def _classes_of(
-        self,
-        exchange: str,
-        cone: set[str],
-        last: Routing,
-        last_rebound: Mapping[Identity, Binding],
-    ) -> Iterator[_Class]:
-        known = [it for it in self._known.values() if it.source.name in cone]
+    def _classes_of(self, exchange: str, cone: set[str], last: _Epoch) -> Iterator[_Class]:
+        course = self._course
+        known = [it for it in course.known.values() if it.source.name in cone]
         by_headers = (it.arguments for it in known if it.source.routes_as == "headers")
         # A message comes to an exchange that is new only by a binding of one that was there.
         moving = [
-            it for it in known if it.identity in self._moving and it.source.name in self._there
+            it for it in known if it.identity in course.moving and it.source.name in course.there
         ]
-        whole = not cone.isdisjoint(self._rebuilt)
+        whole = not cone.isdisjoint(course.rebuilt)
         seen: set[frozenset[Identity]] = set()
         for headers in all_headers(by_headers):
             found = {each for it in moving if (each := pattern_of(it, headers)) is not None}
@@ -300,15 +259,9 @@ class Simulation:
                     continue
                 seen.add(matched)
                 first = [it for it in matched if it in self._state.bindings]
-                end = [it for it in matched if it in self._after.bindings]
-                yield _Class(
-                    exchange,
-                    witness,
-                    headers,
-                    matched,
-                    _reach(self._routing, exchange, first, self._rebound),
-                    _reach(last, exchange, end, last_rebound),
-                )
+                end = [it for it in matched if it in course.after.bindings]
+                before, after = self._epoch.reach(exchange, first), last.reach(exchange, end)
+                yield _Class(exchange, witness, headers, matched, before, after)
 
 
 def _classes(
@@ -320,87 +273,3 @@ def _classes(
         for it in key_classes(table, [pattern]):
             found.setdefault(frozenset(it.values), it.witness)
     yield from sorted(found.items(), key=lambda it: (len(words(it[1])), len(it[1]), it[1]))
-
-
-def _moving(changes: Iterable[Change], known: Mapping[Identity, Binding]) -> set[Identity]:
-    """The bindings that are there at some moments and not at others."""
-    found: set[Identity] = set()
-    removed: set[tuple[type, str]] = set()
-    for change in changes:
-        match change:
-            case Bind(binding) | Unbind(binding):
-                found.add(binding.identity)
-            case RemoveQueue(Queue(name)):
-                removed.add((Queue, name))
-            case RemoveExchange(Exchange(name)):
-                removed.add((Exchange, name))
-            case _:
-                pass
-    if removed:
-        found |= {
-            identity
-            for identity, it in known.items()
-            if (type(it.destination), it.destination.name) in removed
-        }
-    return found
-
-
-def _rebuilt(changes: Iterable[Change], before: Topology) -> set[str]:
-    """The exchanges that come or go where something is there already that leads to them."""
-    every = {it.name: it for it in before.every_exchange()}
-    led_to = every.keys() | {it.alternate_exchange for it in every.values()}
-    return {
-        it.exchange.name
-        for it in changes
-        if isinstance(it, (DeclareExchange, RemoveExchange)) and it.exchange.name in led_to
-    }
-
-
-def _reach(
-    routing: Routing,
-    exchange: str,
-    present: Iterable[Identity],
-    rebound_to: Mapping[Identity, Binding],
-) -> Reach:
-    delivery = routing.deliver(exchange, [rebound_to[it] for it in present if it in rebound_to])
-    if delivery.outcome is Outcome.UNDECIDED:
-        raise Undecidable(exchange)
-    return delivery.reach
-
-
-def _alternates(state: SimulatedHost) -> dict[str, str | None]:
-    every = {**state.predeclared, **state.exchanges}
-    return {name: it.alternate_exchange for name, it in every.items()}
-
-
-def _note_alternates(
-    state: SimulatedHost, alternates: defaultdict[str, set[str]], names: Iterable[str] | None = None
-) -> None:
-    """Add the alternate exchanges of a state, or of some of its exchanges."""
-    every = {**state.predeclared, **state.exchanges}
-    for name in every if names is None else names:
-        alternate = every[name].alternate_exchange
-        if alternate:
-            alternates[name].add(alternate)
-
-
-def _changed_sources(changes: Iterable[Change], before: Topology) -> Iterator[str]:
-    """The exchanges out of which some message may go otherwise; policies apart."""
-    removed: set[tuple[type, str]] = set()
-    for change in changes:
-        match change:
-            case Bind(binding) | Unbind(binding):
-                yield binding.source.name
-            case DeclareExchange(exchange):
-                yield exchange.name
-            case RemoveExchange(exchange):
-                yield exchange.name
-                removed.add((Exchange, exchange.name))
-            case RemoveQueue(queue):
-                removed.add((Queue, queue.name))
-            case _:
-                pass
-    if removed:
-        for it in before.bindings:
-            if (type(it.destination), it.destination.name) in removed:
-                yield it.source.name
