@@ -1,4 +1,4 @@
-"""What would be done to a broker; `planning` makes it and `deploy` carries it out."""
+"""A plan as a value: `planner` makes it, and `executor` carries it out."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Plan:
     fingerprint: str
     concerns: Concerns
     steps: tuple[Step, ...] = ()
-    held: tuple[Step, ...] = ()  # left out, for want of leave
+    held: tuple[Step, ...] = ()  # left out: each needs an approval
     differences: tuple[Difference, ...] = ()
     violations: tuple[Violation, ...] = ()  # the first of each kind
     undecided: tuple[str, ...] = ()
@@ -47,6 +47,7 @@ class Plan:
     foreign: tuple[str, ...] = ()
     in_use: tuple[str, ...] = ()  # what stays for others' sake, a sentence for each
     notes: tuple[str, ...] = ()
+    blind: bool = False  # bindings and marks could not be seen: nothing is proved
 
     @property
     def pending(self) -> tuple[Step, ...]:

@@ -42,34 +42,16 @@ class Draining:
 
 
 def draining(before: Topology, changes: Sequence[Change]) -> Draining:
-    """What to remove last, so that what waits in the queues which are removed is not lost."""
+    """Finds what to remove last, so that what waits in queues which are removed is not lost."""
     going = removed(changes)
     if not going:
         return Draining({}, frozenset())
     flow = _Flow(before)
-    order = [it for it in flow.from_queues(going) if it in going]
-    ways = {name for name in flow.exchanges_behind(going) if name}
-    gone = {it.exchange.name for it in changes if isinstance(it, RemoveExchange)}
-    simulation = Simulation(before, changes)
-    late = set[int]()
-    for change in changes:
-        match change:
-            case Unbind(binding) if binding.source.name in ways:
-                if binding.source.name in gone or simulation.is_lossy(binding):
-                    late.add(id(change))
-            case RemovePolicy(policy) | SetPolicy(policy):
-                sets = [policy] if isinstance(change, SetPolicy) else []
-                policies = [[*before.policies.values()], [*_others(before, policy), *sets]]
-                passed = [before.exchanges[it] for it in ways & before.exchanges.keys()]
-                served = any(_counts(policy, it, policies) for it in going.values())
-                on_the_way = {it.name for it in passed if _counts(policy, it, policies)}
-                # Where an exchange stays, what its alternate is decides where keys go.
-                harmless = ALTERNATE_EXCHANGE not in policy.definition or on_the_way <= gone
-                if (served or on_the_way) and harmless:
-                    late.add(id(change))
-            case _:
-                pass
-    return Draining({name: place for place, name in enumerate(order)}, frozenset(late))
+    order = [name for name in flow.from_queues(going) if name in going]
+    exchanges = {name for name in flow.exchanges_behind(going) if name}
+    ways_out = _WaysOut(before, changes, [*going.values()], exchanges)
+    late = frozenset(id(change) for change in changes if ways_out.narrowed_by(change))
+    return Draining({name: place for place, name in enumerate(order)}, late)
 
 
 def removed(changes: Iterable[Change]) -> dict[str, Queue]:
@@ -84,13 +66,58 @@ def removed(changes: Iterable[Change]) -> dict[str, Queue]:
     }
 
 
-def _others(topology: Topology, policy: Policy) -> Iterator[Policy]:
-    """All policies but one."""
-    return (it for it in topology.policies.values() if it.name != policy.name)
+class _WaysOut:
+    """The ways that messages of queues which are removed may still take, as dead letters too.
+
+    Args:
+        before: what is there.
+        changes: all changes.
+        queues: those that are removed.
+        exchanges: the names of those that messages of the queues may pass.
+    """
+
+    def __init__(
+        self,
+        before: Topology,
+        changes: Sequence[Change],
+        queues: Sequence[Queue],
+        exchanges: set[str],
+    ) -> None:
+        self._before, self._queues, self._exchanges = before, queues, exchanges
+        self._gone = {it.exchange.name for it in changes if isinstance(it, RemoveExchange)}
+        self._simulation = Simulation(before, changes)
+
+    def narrowed_by(self, change: Change) -> bool:
+        """Returns True if a change takes a way away, and may wait until the queues are gone."""
+        match change:
+            case Unbind(binding):
+                source = binding.source.name
+                return source in self._exchanges and (
+                    source in self._gone or self._simulation.is_lossy(binding)
+                )
+            case SetPolicy(policy):
+                return self._narrowed_by_policy(policy, [policy])
+            case RemovePolicy(policy):
+                return self._narrowed_by_policy(policy, [])
+            case _:
+                return False
+
+    def _narrowed_by_policy(self, policy: Policy, instead: Sequence[Policy]) -> bool:
+        """Returns True if a policy counts on the way, before it is changed or afterwards."""
+        there = self._before.policies.values()
+        after = [*(it for it in there if it.name != policy.name), *instead]
+        policies = ([*there], after)
+        exchanges = self._before.exchanges
+        passed = [exchanges[name] for name in self._exchanges & exchanges.keys()]
+        served = any(_counts(policy, queue, policies) for queue in self._queues)
+        on_the_way = {it.name for it in passed if _counts(policy, it, policies)}
+        # Where an exchange stays, what its alternate is decides where keys go.
+        harmless = ALTERNATE_EXCHANGE not in policy.definition or on_the_way <= self._gone
+        return bool(served or on_the_way) and harmless
 
 
-def _counts(policy: Policy, item: _Item, policies: Sequence[Sequence[Policy]]) -> bool:
-    """Whether it is a policy of this name that counts for a thing, before or afterwards."""
+def _counts(policy: Policy, item: _Item, policies: Iterable[Sequence[Policy]]) -> bool:
+    """Returns True if it is a policy of this name that counts for a thing, ever."""
     found = (with_policy(replace(item, policy=None), each).policy for each in policies)
     return any(it is not None and it.name == policy.name for it in found)
 

@@ -1,12 +1,21 @@
-"""The plan that makes a broker match a topology: ordered steps, each with its reason."""
+"""Makes the plan by which a virtual host comes to match a topology. Pure: nothing is read here.
+
+These types flow from what is there to a changed broker, each made from the one before:
+
+    VirtualHost + Topology   what is there, and what shall be there
+      -> Differences         changes in no order, and what stands in the way       (differences.py)
+      -> Ordered             changes in an order in which no key goes wrong        (order.py)
+      -> Plan                steps with reasons, and the fingerprint of what was seen
+      -> Deployed            steps carried out, and the broker looked at again     (executor)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from routewright.compiler.model.topology import Exchange, Queue, Topology
-from routewright.compiler.plan.approvals import CODES, Code
+from routewright.compiler.plan.approvals import Code
 from routewright.compiler.plan.changes import (
     Change,
     Disown,
@@ -16,17 +25,16 @@ from routewright.compiler.plan.changes import (
     Replace,
 )
 from routewright.compiler.plan.fingerprint import concerns_of, fingerprint
-from routewright.compiler.plan.plan import Plan
+from routewright.compiler.plan.plan import Plan, Step
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import Differences, differences
-from routewright.compiler.planner.needed_approvals import NeededApprovals, falls_no_more, lowered
-from routewright.compiler.planner.obstacle import obstacle
+from routewright.compiler.planner.needed_approvals import NeededApprovals, lowered, to_replace
 from routewright.compiler.planner.order import Ordered, order, violating
-from routewright.compiler.planner.reasons import Describe, notes
-from routewright.compiler.planner.replace_exchange import begun, lift
+from routewright.compiler.planner.reasons import Describer, notes
+from routewright.compiler.planner.replace_exchange import interrupted, replace_exchange
 from routewright.compiler.planner.replace_queue import emptied, meanwhile, with_moves
+from routewright.compiler.planner.replacing import obstacle
 from routewright.compiler.planner.resume import gone_on_with, unfinished
-from routewright.compiler.planner.sends_by_name import senders
 from routewright.compiler.planner.simulated_host import after
 
 
@@ -37,179 +45,184 @@ def make_plan(
     adopt: bool = False,
     allowed: Collection[Code] | None = None,
 ) -> Plan:
-    """Plan the way from a broker as it is to a topology.
+    """Plans the way from a virtual host as it is to a topology.
 
     Args:
         wanted: what shall be there, its delays lowered to plain objects.
         host: what is there.
         adopt: take over what is there under a declared name.
-        allowed: leave out the steps with other codes; None leaves out none.
+        allowed: leave out the steps that need other approvals; None leaves out none.
     """
+    planner = _Planner(wanted, adopt, allowed)
     found = differences(wanted, host, adopt=adopt)
-    replaced, kept = _replacements(found, host, wanted, allowed)
-    parts = [*_parts(wanted, host, replaced, adopt=adopt, allowed=allowed)]
+    replaced, kept = planner.replacements(found, host)
+    stretches = [*planner.exchanges_replaced(replaced, host)]
+    stretches += planner.the_rest(replaced, stretches[-1].end if stretches else host)
     if kept:
-        parts.append(_Part(host, Ordered(tuple(kept)), NeededApprovals(host, wanted, ()), ()))
+        stretches.append(_Stretch(host, Ordered(tuple(kept)), NeededApprovals(host, wanted, ())))
+    steps, held = _described(stretches, host, wanted)
+    ordered = [it.ordered for it in stretches]
     concerns = concerns_of(wanted, host)
-    described = [(it, Describe(it.host, host, wanted, it.codes)) for it in parts]
-    held = [
-        replace(describe.step(it), code=code)
-        for part, describe in described
-        for it, code in part.held
-    ]
     return Plan(
-        wanted.name,
-        host.topology.vhost or "/",
-        fingerprint(host, wanted.name, concerns),
-        concerns,
-        tuple(describe.step(it) for part, describe in described for it in part.ordered.changes),
-        tuple({(str(it.change), it.code): it for it in held}.values()),
-        tuple(it for part in parts for it in part.ordered.differences),
-        tuple(it for part in parts for it in violating(part.ordered)),
-        tuple({name: None for part in parts for name in part.ordered.undecided}),
-        tuple({name: None for part in parts for name in part.ordered.carried_over}),
-        found.conflicts,
-        found.foreign,
-        found.in_use,
-        tuple(notes(found, host, [it.ordered for it in parts], replaced)),
+        topology=wanted.name,
+        vhost=host.topology.vhost or "/",
+        fingerprint=fingerprint(host, wanted.name, concerns),
+        concerns=concerns,
+        steps=steps,
+        held=held,
+        differences=tuple(difference for it in ordered for difference in it.differences),
+        violations=tuple(violation for it in ordered for violation in violating(it)),
+        undecided=tuple({name: None for it in ordered for name in it.undecided}),
+        carried_over=tuple({name: None for it in ordered for name in it.carried_over}),
+        conflicts=found.conflicts,
+        foreign=found.foreign,
+        in_use=found.in_use,
+        notes=tuple(notes(found, host, ordered, replaced)),
+        blind=host.blind,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class _Part:
-    """A stretch of a plan: what it begins with, its changes, and those left out for a code."""
+class _Stretch:
+    """A part of a plan: the host that it begins with, its changes, and those left out for a code.
+
+    `next_host` is what the next part begins with, where that is known already.
+    """
 
     host: VirtualHost
     ordered: Ordered
-    codes: NeededApprovals
-    held: tuple[tuple[Change, Code], ...]
+    approvals: NeededApprovals
+    held: tuple[tuple[Change, Code], ...] = ()
+    next_host: VirtualHost | None = None
+
+    @property
+    def end(self) -> VirtualHost:
+        return self.next_host or self.host
 
 
-def _replacements(
-    found: Differences, host: VirtualHost, wanted: Topology, allowed: Collection[Code] | None
-) -> tuple[list[Replace], list[Replace]]:
-    """The things to be replaced, and those that cannot be."""
-    replacing = [it for it in found.changes if isinstance(it, Replace)]
-    possible = [it for it in replacing if obstacle(it, host, wanted) is None]
-    kept = [it for it in replacing if it not in possible]
-    with_leave = [
-        it for it in possible if allowed is None or _replacing(it, host, wanted).issubset(allowed)
-    ]
-    return with_leave, kept
+def _described(
+    stretches: Iterable[_Stretch], first: VirtualHost, wanted: Topology
+) -> tuple[tuple[Step, ...], tuple[Step, ...]]:
+    """Gives every change its reason; returns the steps of a plan, and those that are left out."""
+    steps: list[Step] = []
+    held: dict[tuple[str, Code | None], Step] = {}
+    for it in stretches:
+        describer = Describer(it.host, first, wanted, it.approvals)
+        steps += [describer.step(change) for change in it.ordered.changes]
+        for change, code in it.held:
+            held[str(change), code] = replace(describer.step(change), code=code)
+    return tuple(steps), tuple(held.values())
 
 
-def _codes_of(
-    change: Change, codes: NeededApprovals, host: VirtualHost, wanted: Topology
-) -> Collection[Code]:
-    if isinstance(change, Replace):
-        needed = _replacing(change, host, wanted)
-        return [it for it in CODES if it in needed]
-    code = codes.of(change)
-    return [code] if code else []
+@dataclass(frozen=True, slots=True)
+class _Planner:
+    """Plans for a topology, part by part."""
 
+    wanted: Topology
+    adopt: bool
+    allowed: Collection[Code] | None
 
-def _replacing(change: Replace, host: VirtualHost, wanted: Topology) -> set[Code]:
-    codes: set[Code] = {"replace-queue" if isinstance(change.old, Queue) else "replace-exchange"}
-    if senders(change.old, host.topology, wanted):
-        codes.add("name-gap")
-    if lowered(change, host, wanted):
-        codes.add("drop-messages")
-    if isinstance(change.old, Exchange) and falls_no_more(change.old, host, wanted):
-        codes.add("lose-keys")
-    return codes
+    def replacements(
+        self, found: Differences, host: VirtualHost
+    ) -> tuple[list[Replace], list[Replace]]:
+        """Returns the things to be replaced, and those that cannot be."""
+        replacing = [it for it in found.changes if isinstance(it, Replace)]
+        kept = [it for it in replacing if obstacle(it, host, self.wanted) is not None]
+        replaced = [
+            it
+            for it in replacing
+            if it not in kept and all(map(self._is_allowed, to_replace(it, host, self.wanted)))
+        ]
+        return replaced, kept
 
+    def exchanges_replaced(
+        self, replaced: Iterable[Replace], host: VirtualHost
+    ) -> Iterator[_Stretch]:
+        """Re-creates exchanges, one after the other."""
+        new = {it.new.name for it in replaced if isinstance(it.new, Exchange)}
+        for name in sorted(interrupted(host, self.wanted) | new):
+            done = replace_exchange(name, self.wanted, host)
+            if done is not None:
+                approvals = NeededApprovals(host, self.wanted, ())
+                yield _Stretch(host, done.ordered, approvals, next_host=done.host)
+                host = done.host
 
-def _parts(
-    wanted: Topology,
-    host: VirtualHost,
-    replaced: Collection[Replace],
-    *,
-    adopt: bool,
-    allowed: Collection[Code] | None,
-) -> Iterator[_Part]:
-    """The plan in stretches: exchanges made anew, then the rest.
+    def the_rest(self, replaced: Iterable[Replace], host: VirtualHost) -> Iterator[_Stretch]:
+        """Makes all other changes.
 
-    The rest is in two, with queues that are made anew emptied and removed between.
-    """
-    new = {it.new.name for it in replaced if isinstance(it.new, Exchange)}
-    for name in sorted(begun(host, wanted) | new):
-        lifted = lift(name, wanted, host)
-        if lifted is not None:
-            yield _Part(host, lifted.ordered, NeededApprovals(host, wanted, ()), ())
-            host = lifted.host
-    replaced = [it for it in replaced if isinstance(it.new, Queue)]
-    if not replaced:
-        yield _part(wanted, host, adopt=adopt, allowed=allowed)
-        return
-    halfway = meanwhile(wanted, replaced, host)
-    lower = {it.old.name for it in replaced if lowered(it, host, wanted)}
-    first = _part(halfway, host, adopt=adopt, allowed=allowed, lower=lower)
-    changes = [*first.ordered.changes, *emptied(replaced, host, wanted)]
-    yield replace(first, ordered=replace(first.ordered, changes=tuple(changes)))
-    gone = after(host, changes, wanted.name)
-    yield _part(wanted, gone, adopt=adopt, allowed=allowed)
+        They are in two parts where queues are replaced, which are emptied and removed in between.
+        """
+        queues = [it for it in replaced if isinstance(it.new, Queue)]
+        if not queues:
+            yield self._stretch(self.wanted, host)
+            return
+        lower = {it.old.name for it in queues if lowered(it, host, self.wanted)}
+        first = self._stretch(meanwhile(self.wanted, queues, host), host, lower)
+        changes = (*first.ordered.changes, *emptied(queues, host, self.wanted))
+        yield replace(first, ordered=replace(first.ordered, changes=changes))
+        yield self._stretch(self.wanted, after(host, changes, self.wanted.name))
 
+    def _stretch(
+        self, wanted: Topology, host: VirtualHost, lower: Collection[str] = ()
+    ) -> _Stretch:
+        """Plans all changes between two states; goes on with what an earlier apply has begun.
 
-def _part(
-    wanted: Topology,
-    host: VirtualHost,
-    *,
-    adopt: bool,
-    allowed: Collection[Code] | None,
-    lower: Collection[str] = (),
-) -> _Part:
-    """The changes between two states, which go on with what an earlier apply has begun."""
-    for left in unfinished(host, wanted.name):
-        part = _stretch(
-            wanted, left.picture, left.number, adopt=adopt, allowed=allowed, lower=lower
-        )
-        ordered = gone_on_with(part.ordered, left, host, wanted.name)
-        if ordered is not None:
-            return replace(part, host=host, ordered=ordered)
-    return _stretch(wanted, host, None, adopt=adopt, allowed=allowed, lower=lower)
+        Args:
+            wanted: the second state.
+            host: the first one.
+            lower: the queues that are replaced with a lower limit.
+        """
+        for left in unfinished(host, wanted.name):
+            part = self._from_the_beginning(wanted, left.picture, lower, left.number)
+            ordered = gone_on_with(part.ordered, left, host, wanted.name)
+            if ordered is not None:
+                return replace(part, host=host, ordered=ordered)
+        return self._from_the_beginning(wanted, host, lower)
 
+    def _from_the_beginning(
+        self, wanted: Topology, host: VirtualHost, lower: Collection[str], number: int | None = None
+    ) -> _Stretch:
+        found = differences(wanted, host, adopt=self.adopt)
+        changes = [it for it in found.changes if not _is_kept(it, host, wanted)]
+        approvals = NeededApprovals(host, wanted, changes, lower)
+        held = [
+            (change, code)
+            for change in changes
+            for code in approvals.all_of(change)
+            if not self._is_allowed(code)
+        ]
+        changes = _without(changes, [change for change, _ in held])
+        changes = [*with_moves(changes, host, wanted)]
+        ordered = order(host.topology, changes, wanted.name, number, host.exclusive)
+        return _Stretch(host, ordered, approvals, tuple(held))
 
-def _stretch(
-    wanted: Topology,
-    host: VirtualHost,
-    number: int | None,
-    *,
-    adopt: bool,
-    allowed: Collection[Code] | None,
-    lower: Collection[str],
-) -> _Part:
-    found = differences(wanted, host, adopt=adopt)
-    changes = [it for it in found.changes if not _is_kept(it, host, wanted)]
-    codes = NeededApprovals(host, wanted, changes, lower)
-    held: list[tuple[Change, Code]] = [
-        (it, code)
-        for it in changes
-        for code in _codes_of(it, codes, host, wanted)
-        if allowed is not None and code not in allowed
-    ]
-    changes = [*with_moves(_without(changes, [it for it, _ in held]), host, wanted)]
-    ordered = order(host.topology, changes, wanted.name, number, host.exclusive)
-    return _Part(host, ordered, codes, tuple(held))
+    def _is_allowed(self, code: Code) -> bool:
+        return self.allowed is None or code in self.allowed
 
 
 def _is_kept(change: Change, host: VirtualHost, wanted: Topology) -> bool:
     return isinstance(change, Replace) and obstacle(change, host, wanted) is not None
 
 
-def _without(changes: Iterable[Change], refused: Iterable[Change]) -> list[Change]:
-    """The changes without some, and without taking down what stays."""
+def _without(changes: Iterable[Change], refused: Sequence[Change]) -> list[Change]:
+    """Leaves out some changes, and those that would disown what stays."""
     out = {id(it) for it in refused}
-    stay = {
-        ("queue", it.queue.name)
-        if isinstance(it, RemoveQueue)
-        else ("exchange", it.exchange.name)
-        if isinstance(it, RemoveExchange)
-        else ("policy", it.policy.name)
-        for it in refused
-        if isinstance(it, (RemoveQueue, RemoveExchange, RemovePolicy))
-    }
+    stay = {name for it in refused if (name := _removed(it))}
     return [
         it
         for it in changes
         if id(it) not in out and not (isinstance(it, Disown) and (it.kind, it.name) in stay)
     ]
+
+
+def _removed(change: Change) -> tuple[str, str] | None:
+    """Returns the kind and name of what a change removes, if it removes a thing."""
+    match change:
+        case RemoveQueue(queue):
+            return "queue", queue.name
+        case RemoveExchange(exchange):
+            return "exchange", exchange.name
+        case RemovePolicy(policy):
+            return "policy", policy.name
+        case _:
+            return None

@@ -1,15 +1,15 @@
-"""The codes by which steps are allowed: what each of them may take away."""
+"""Finds the approvals (`--allow CODE`) that steps need, as each may take something away."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from routewright.compiler.keys.header_sets import Undecidable
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Arguments, Exchange, Policy, Queue, Topology
-from routewright.compiler.plan.approvals import Code
+from routewright.compiler.plan.approvals import CODES, Code
 from routewright.compiler.plan.changes import (
     Change,
     DeclareExchange,
@@ -25,16 +25,16 @@ from routewright.compiler.plan.changes import (
 from routewright.compiler.plan.standin_names import is_stand_in
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.replace_queue import is_stand_in_queue
-from routewright.compiler.planner.sends_by_name import senders
+from routewright.compiler.planner.replacing import senders
 from routewright.compiler.planner.simulate import Simulation
-from routewright.compiler.planner.simulated_host import Identity
+from routewright.compiler.planner.simulated_host import Identity, SimulatedHost
 from routewright.compiler.routing.outcomes_compared import fates
 
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
 
 class NeededApprovals:
-    """What steps may take away."""
+    """The approvals that the steps of one part of a plan need."""
 
     def __init__(
         self,
@@ -43,18 +43,25 @@ class NeededApprovals:
         changes: Iterable[Change],
         lowered: Collection[str] = (),  # queues that are made anew with a lower limit
     ) -> None:
-        self._host, self._wanted, self._lowered = host, wanted, lowered
         changes = [*changes]
-        removing = any(isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) for it in changes)
-        leading = [it for it in changes if isinstance(it, SetPolicy) and self._leads_on(it.policy)]
-        walk = Simulation(host.topology, changes) if removing or leading else None
-        self._lossy: frozenset[Identity] = walk.lossy() if walk else frozenset()
-        falling = walk.falling() if walk and leading else None
-        self.fallen: str | None = falling  # a key that no alternate exchange catches any more
-        self._leading = {it.policy.name for it in leading} if falling is not None else set()
+        self._host, self._wanted, self._lowered = host, wanted, lowered
         self._removed = {it.binding.identity for it in changes if isinstance(it, Unbind)}
-        self._tightened = tightened(host.topology, changes)
         self._going = {it.exchange.name for it in changes if isinstance(it, RemoveExchange)}
+        self._tightened = tightened(host.topology, changes)
+        leading = {
+            it.policy.name
+            for it in changes
+            if isinstance(it, SetPolicy) and self._leads_on(it.policy)
+        }
+        self._lossy, self.fallen = _lost(host.topology, changes, by_policies=bool(leading))
+        self._leading = leading if self.fallen is not None else set()
+
+    def all_of(self, change: Change) -> Sequence[Code]:
+        """Returns the codes that a change needs; a replacement may need several."""
+        if isinstance(change, Replace):
+            return to_replace(change, self._host, self._wanted)
+        code = self.of(change)
+        return [code] if code else []
 
     def of(self, change: Change) -> Code | None:
         """The code that a change needs, if it needs one."""
@@ -85,10 +92,8 @@ class NeededApprovals:
                 if is_stand_in(policy.name):
                     return None
                 return "drop-messages" if self.tightened_by(policy) else "remove-policy"
-            case Replace(_, Queue()):
-                return "replace-queue"
-            case Replace(_, Exchange()):
-                return "replace-exchange"
+            case Replace(_, new):
+                return "replace-queue" if isinstance(new, Queue) else "replace-exchange"
             case Move(queue):
                 return "drop-messages" if queue.name in self._lowered else None
             case SetPolicy(policy):
@@ -139,32 +144,53 @@ class NeededApprovals:
         return "name-gap" if sent else None
 
 
-def tightened(topology: Topology, changes: Iterable[Change]) -> Mapping[str, Collection[str]]:
-    """The queues that get a lower limit by policies in the end, with the policies that do it.
+def _lost(
+    before: Topology, changes: Sequence[Change], *, by_policies: bool
+) -> tuple[frozenset[Identity], str | None]:
+    """Finds the keys that reach a queue before some changes, and none afterwards.
 
-    These are the one that counts before and the one that counts afterwards.
+    Returns:
+        The bindings that deliver such keys before; and, if `by_policies`, such a key whose
+        bindings all stay, so that it is an alternate exchange that does not catch it any more.
     """
-    before, after = topology.policies.values(), _policies_after(topology, changes).values()
-    if not [*before, *after]:
+    removing = any(isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) for it in changes)
+    if not removing and not by_policies:
+        return frozenset(), None
+    simulation = Simulation(before, changes)
+    return simulation.lossy(), simulation.falling() if by_policies else None
+
+
+def to_replace(change: Replace, host: VirtualHost, wanted: Topology) -> Sequence[Code]:
+    """Returns the codes that replacing an exchange or a queue needs."""
+    codes: set[Code] = {"replace-queue" if isinstance(change.old, Queue) else "replace-exchange"}
+    if senders(change.old, host.topology, wanted):
+        codes.add("name-gap")
+    if lowered(change, host, wanted):
+        codes.add("drop-messages")
+    if isinstance(change.old, Exchange) and falls_no_more(change.old, host, wanted):
+        codes.add("lose-keys")
+    return [code for code in CODES if code in codes]
+
+
+def tightened(topology: Topology, changes: Iterable[Change]) -> Mapping[str, Collection[str]]:
+    """Finds the queues that get a lower limit by policies in the end.
+
+    Returns:
+        The policies that do it, by the queue's name: the one that counts before and the one that
+        counts afterwards.
+    """
+    set_or_removed = [it for it in changes if isinstance(it, (SetPolicy, RemovePolicy))]
+    if not set_or_removed:
         return {}
+    state = SimulatedHost(topology)
+    for change in set_or_removed:
+        state.take(change)
     found: dict[str, Collection[str]] = {}
-    for name, it in topology.queues.items():
-        was, is_ = (with_policy(replace(it, policy=None), each) for each in (before, after))
+    for name, queue in topology.queues.items():
+        policies = (topology.policies.values(), state.policies.values())
+        was, is_ = (with_policy(replace(queue, policy=None), each) for each in policies)
         if was.policy != is_.policy and _is_lower(was.effective, is_.effective):
             found[name] = {each.policy.name for each in (was, is_) if each.policy}
-    return found
-
-
-def _policies_after(topology: Topology, changes: Iterable[Change]) -> Mapping[str, Policy]:
-    found = dict(topology.policies)
-    for change in changes:
-        match change:
-            case SetPolicy(policy):
-                found[policy.name] = policy
-            case RemovePolicy(policy):
-                found.pop(policy.name, None)
-            case _:
-                pass
     return found
 
 

@@ -26,18 +26,17 @@ from routewright.compiler.plan.standin_names import is_stand_in
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.differences import Differences, conflicts_between
 from routewright.compiler.planner.needed_approvals import NeededApprovals
-from routewright.compiler.planner.obstacle import obstacle
 from routewright.compiler.planner.order import Ordered
-from routewright.compiler.planner.sends_by_name import senders
+from routewright.compiler.planner.replacing import obstacle, senders
 
 
-class Describe:
+class Describer:
     """Says of each change why it is made, and what it could destroy."""
 
     def __init__(
-        self, host: VirtualHost, first: VirtualHost, wanted: Topology, codes: NeededApprovals
+        self, host: VirtualHost, first: VirtualHost, wanted: Topology, approvals: NeededApprovals
     ) -> None:
-        self._host, self._first, self._wanted, self._codes = host, first, wanted, codes
+        self._host, self._first, self._wanted, self._approvals = host, first, wanted, approvals
         self._bound = {it.identity for it in wanted.bindings}
 
     def step(self, change: Change) -> Step:
@@ -46,7 +45,7 @@ class Describe:
             change,
             self._why(change),
             self._destroys(change),
-            self._codes.of(change),
+            self._approvals.of(change),
             withheld=isinstance(change, Replace)
             and obstacle(change, self._host, self._wanted) is not None,
         )
@@ -95,9 +94,9 @@ class Describe:
                 return f"publishing to `{exchange.name}` fails with 404 until the next step"
             case RemoveExchange(exchange) if not is_stand_in(exchange.name):
                 return f"publishing to `{exchange.name}` fails with 404 from then on"
-            case DeclareExchange() if self._codes.of(change) == "lose-keys":
+            case DeclareExchange() if self._approvals.of(change) == "lose-keys":
                 return "keys that fell to its alternate exchange reach no queue in the end"
-            case DeclareExchange() | DeclareQueue() if self._codes.of(change):
+            case DeclareExchange() | DeclareQueue() if self._approvals.of(change):
                 thing = change.exchange if isinstance(change, DeclareExchange) else change.queue
                 lost = ", ".join(senders(thing, self._host.topology, self._wanted))
                 return f"lost if it comes between this step and the last: {lost}"
@@ -105,23 +104,23 @@ class Describe:
                 return self._counts(queue)
             case Replace(Exchange() as exchange, _):
                 return f"publishing to `{exchange.name}` fails with 404 while it is made anew"
-            case Unbind(binding) if self._codes.of(change) == "remove-exchange":
+            case Unbind(binding) if self._approvals.of(change) == "remove-exchange":
                 name = binding.destination.name
                 return f"what is still published to `{binding.source.name}` misses `{name}`"
-            case Unbind(binding) if self._codes.of(change):
+            case Unbind(binding) if self._approvals.of(change):
                 return f"keys that match `{binding.key}` reach no queue from then on"
             case RemovePolicy(policy) if not _stands_in(change):
                 loses = f"what it matches loses {', '.join(sorted(policy.definition))}"
-                over = self._over_limit(self._codes.tightened_by(policy))
+                over = self._over_limit(self._approvals.tightened_by(policy))
                 return f"{loses}; {over}" if over else loses
-            case SetPolicy(policy) if self._codes.of(change) == "remove-policy":
+            case SetPolicy(policy) if self._approvals.of(change) == "remove-policy":
                 return "a queue that is not declared any more loses its dead-letter exchange"
-            case SetPolicy() if self._codes.of(change) == "lose-keys":
-                key = self._codes.fallen
+            case SetPolicy() if self._approvals.of(change) == "lose-keys":
+                key = self._approvals.fallen
                 return f"keys that fell to an alternate exchange, as `{key}`, reach no queue then"
             case SetPolicy(policy):
-                return self._over_limit(self._codes.tightened_by(policy))
-            case Move(queue) if self._codes.of(change):
+                return self._over_limit(self._approvals.tightened_by(policy))
+            case Move(queue) if self._approvals.of(change):
                 return self._over_limit([queue.name])
             case _:
                 return ""

@@ -61,8 +61,8 @@ _PREFIX = f"{PREFIX}exchange."
 _OLD = re.compile(re.escape(_PREFIX) + r"\d+\.old\.(.*)", re.DOTALL)
 
 
-def obstacle(change: Replace, host: VirtualHost, declared: Topology) -> str | None:
-    """Why an exchange cannot be made anew this way, if it cannot."""
+def obstacle_to_exchange(change: Replace, host: VirtualHost, declared: Topology) -> str | None:
+    """Returns why an exchange cannot be replaced, if it cannot."""
     for exchange in (change.old, change.new):
         if isinstance(exchange, Exchange) and exchange.type not in COPIED_TYPES:
             return f"nothing is known of how the type `{exchange.type}` routes"
@@ -79,8 +79,8 @@ def obstacle(change: Replace, host: VirtualHost, declared: Topology) -> str | No
     return None
 
 
-def begun(host: VirtualHost, wanted: Topology) -> set[str]:
-    """The declared exchanges, as declared or gone, that an earlier apply has begun to make anew."""
+def interrupted(host: VirtualHost, wanted: Topology) -> set[str]:
+    """Returns the declared exchanges, as declared or gone, whose replacement was interrupted."""
     there = host.topology.exchanges
     names = {read[1] for it in there if (read := _OLD.match(it))}
     if not names:
@@ -93,15 +93,15 @@ def begun(host: VirtualHost, wanted: Topology) -> set[str]:
 
 
 @dataclass(frozen=True, slots=True)
-class Lifted:
-    """The changes that make an exchange anew, and what is known of the moments between."""
+class ReplacedExchange:
+    """The changes that re-create an exchange, and what is known of the moments between."""
 
     ordered: Ordered
     host: VirtualHost  # once they are made
 
 
-def lift(name: str, wanted: Topology, host: VirtualHost) -> Lifted | None:
-    """Make an exchange anew, or go on with it; None if there is nothing to do.
+def replace_exchange(name: str, wanted: Topology, host: VirtualHost) -> ReplacedExchange | None:
+    """Re-creates an exchange, or goes on with that; None if there is nothing to do.
 
     Args:
         name: of an exchange that is declared.
@@ -111,23 +111,25 @@ def lift(name: str, wanted: Topology, host: VirtualHost) -> Lifted | None:
     copies = _copies(name, wanted, host)
     if copies is None:
         return None
-    lifting = _Lifting(name, wanted, host, copies)
-    steps = [*remaining(lifting.changes(), host, wanted.name)]
+    replacement = _Replacement(name, wanted, host, copies)
+    steps = [*remaining(replacement.changes(), host, wanted.name)]
     if not steps:
         return None
     end = after(host, steps, wanted.name)
-    return Lifted(_judged(name, wanted, host, steps), end)
+    return ReplacedExchange(_judged(name, wanted, host, steps), end)
 
 
 @dataclass(frozen=True, slots=True)
 class _Copies:
+    """The exchanges and the policy that stand in for an exchange."""
+
     old: Exchange
     switch: Exchange
     policy: str  # its name
 
 
 def _copies(name: str, wanted: Topology, host: VirtualHost) -> _Copies | None:
-    """What stands in for an exchange, or will; None if it is not to be made anew."""
+    """Returns what stands in for an exchange, or will; None if it is not to be re-created."""
     exchanges = host.topology.exchanges
     there = exchanges.get(name)
     if there is not None and alike(there, wanted.exchanges[name]):
@@ -151,7 +153,9 @@ def _led_to(alternate: str) -> dict[str, str]:
     return {ALTERNATE_EXCHANGE: alternate}
 
 
-class _Lifting:
+class _Replacement:
+    """The changes by which one exchange is re-created, also where that was left half-way."""
+
     def __init__(self, name: str, wanted: Topology, host: VirtualHost, copies: _Copies) -> None:
         self._name, self._host, self._owner = name, host, wanted.name
         self._there, self._new = host.topology.exchanges.get(name), wanted.exchanges[name]
@@ -179,30 +183,39 @@ class _Lifting:
             yield from self._of_others(self._new)
 
     def _before_it_goes(self, there: Exchange) -> Iterator[Change]:
-        name, owner = self._name, self._owner
-        yield from (Own(owner, "exchange", it.name) for it in (self._old, self._switch))
-        yield Own(owner, "policy", self._policy)
-        yield DeclareExchange(self._old)
-        yield DeclareExchange(self._switch)
-        inbound = [it for it in self._host.topology.bindings if _is_to(it, name)]
-        own = [it for it in self._own if not _is_to(it, name)]
-        if not self._is_in_use():
-            filled = {replace(it, source=self._old).identity for it in own}
-            yield from (Unbind(it) for it in self._copied if it.identity not in filled)
-        queues_first = sorted(own, key=lambda it: isinstance(it.destination, Exchange))
-        yield from (Bind(replace(it, source=self._old)) for it in queues_first)
-        entered = [it for it in self._host.topology.bindings if self._leads_in(it)]
+        """Has all that comes to the exchange pass through the switch, and unbinds it."""
+        own = [it for it in self._own if not _is_to(it, self._name)]
+        entries = [it for it in self._host.topology.bindings if self._leads_in(it)]
         if self._own or self._keeps_its_entries(there):
-            keys = {it.key for it in (*own, *self._copied)}
-            entered += self._entries(there, keys)
-        yield from (Bind(it) for it in entered)
+            entries += self._entries(there, {it.key for it in (*own, *self._copied)})
+        yield from self._copies_beside_it(own)
+        yield from (Bind(it) for it in entries)
         yield SetPolicy(self._leading(there))
-        others = [it for it in inbound if it.source.name != name]
-        yield from (Bind(replace(it, destination=self._switch)) for it in others)
-        yield from (Unbind(it) for it in (*others, *self._own))
+        yield from self._inbound_to_switch()
+        yield from (Unbind(it) for it in self._own)
         yield from self._alternate_first()
         if not self._keeps_its_entries(there):
-            yield from (Unbind(it) for it in entered)
+            yield from (Unbind(it) for it in entries)
+
+    def _copies_beside_it(self, own: Sequence[Binding]) -> Iterator[Change]:
+        """Creates the copies, and binds `old` as the exchange is bound."""
+        copies = (self._old, self._switch)
+        yield from (Own(self._owner, "exchange", it.name) for it in copies)
+        yield Own(self._owner, "policy", self._policy)
+        yield from (DeclareExchange(it) for it in copies)
+        filled = [replace(it, source=self._old) for it in own]
+        if not self._is_in_use():
+            wanted = {it.identity for it in filled}
+            yield from (Unbind(it) for it in self._copied if it.identity not in wanted)
+        queues_first = sorted(filled, key=lambda it: isinstance(it.destination, Exchange))
+        yield from (Bind(it) for it in queues_first)
+
+    def _inbound_to_switch(self) -> Iterator[Change]:
+        """Binds the switch where the exchange was bound, before the exchange is unbound there."""
+        bindings = self._host.topology.bindings
+        others = [it for it in bindings if _is_to(it, self._name) and it.source.name != self._name]
+        yield from (Bind(replace(it, destination=self._switch)) for it in others)
+        yield from (Unbind(it) for it in others)
 
     def _alternate_first(self) -> Iterator[Change]:
         """Have an alternate exchange that is new itself lead to the switch.

@@ -56,8 +56,8 @@ def stand_in(queue: Queue, host: VirtualHost) -> Queue:
     return host.topology.queues.get(name) or Queue(name, arguments=kept)
 
 
-def obstacle(change: Replace, host: VirtualHost, declared: Topology) -> str | None:
-    """Why something cannot be replaced this way, if it cannot."""
+def obstacle_to_queue(change: Replace, host: VirtualHost, declared: Topology) -> str | None:
+    """Returns why a queue cannot be replaced, if it cannot."""
     old, new = change.old, change.new
     if not isinstance(old, Queue) or not isinstance(new, Queue):
         return "an exchange is no queue"

@@ -22,7 +22,7 @@ from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.plan import Plan, Step
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.make_plan import make_plan
-from routewright.compiler.planner.replace_exchange import begun
+from routewright.compiler.planner.replace_exchange import interrupted
 from routewright.compiler.planner.simulated_host import SimulatedHost, after
 from routewright.runtime.messages.orders import STAND_IN
 
@@ -175,7 +175,7 @@ def examine_changed_mind(seed: int, examined: Examined, messages: int = 60) -> N
             excused = {it.exchange for it in plan.violations} | {*plan.undecided}
             sent = [*_messages(old, plan, randomly, messages)]
             # One that the killed apply had removed is a new one, unless it was making it anew.
-            there = found.topology.exchanges.keys() | begun(found, wanted)
+            there = found.topology.exchanges.keys() | interrupted(found, wanted)
             public = (there & wanted.exchanges.keys()) - excused
             _publish(where, (it for it in sent if it[0] in public), states, examined, _as_declared)
             back, apart = wanted.exchanges.keys() - there - excused, Examined()
