@@ -137,7 +137,7 @@ def stage(request: pytest.FixtureRequest) -> Stage:
 def eventually() -> Callable[..., None]:
     """Wait for a condition; fail if it does not come about."""
 
-    def wait(condition: Callable[[], object], within: float = 20) -> None:
+    def wait(condition: Callable[[], object], within: float = 120) -> None:
         deadline = time.monotonic() + within
         while not condition():
             assert time.monotonic() < deadline, "it did not come about in time"
@@ -149,4 +149,4 @@ def eventually() -> Callable[..., None]:
 @pytest.fixture
 def outcomes() -> Callable[[list[AsyncResult[Any]]], list[Any]]:
     """The values of results, each waited for."""
-    return lambda results: [result.get(timeout=20) for result in results]
+    return lambda results: [result.get(timeout=120) for result in results]

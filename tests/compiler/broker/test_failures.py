@@ -211,7 +211,7 @@ class TestLostHalfWay:
 
         def close(phase: str, done: int, _total: int) -> None:
             if (phase, done) == ("apply", 3):
-                broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+                broker.node.close_connections(broker.vhost)
 
         with pytest.raises(ConnectionLost) as caught:
             apply_topology(topology, broker.url, on_step=close)

@@ -419,7 +419,7 @@ def test_an_apply_that_is_cut_off_is_finished_by_the_next(broker: Broker, after:
 
     def cut(_phase: str, done: int, _total: int) -> None:
         if done == after:
-            broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+            broker.node.close_connections(broker.vhost)
 
     with session(broker) as opened_:
         made = plan_for(new, opened_)
@@ -461,7 +461,7 @@ def test_a_management_api_that_goes_away_half_way_is_said_with_what_was_done(
 
         def stop(_phase: str, done: int, _total: int) -> None:
             if done == len(made.pending) - 1:
-                node.ctl("eval", "application:stop(rabbitmq_management).")
+                node.evaluate("application:stop(rabbitmq_management)")
 
         with pytest.raises(BrokerError, match=r"the management API at .* of 7 steps were done"):
             execute(made, opened_, stop)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-PATIENCE = 20  # seconds, for what takes a tenth of one
+PATIENCE = 120  # seconds, for what takes a tenth of one where nothing else is at work
 
 Found = TypeVar("Found")
 

@@ -428,7 +428,7 @@ def test_a_message_is_acknowledged_only_when_its_result_is_stored(
     app.task(name="t")(lambda: "done")
 
     def counts() -> set[int]:
-        queues = broker.queues("name,messages")
+        queues = broker.queues("name", "messages")
         # Beside the worker's own, by which it is told things.
         return {it["messages"] for it in queues if not it["name"].startswith("routewright.")}
 

@@ -255,6 +255,6 @@ def test_a_result_finds_its_way_after_a_lost_connection(rabbit: Any, broker: Any
     app = rabbit.app("t")
     app.task(name="t")(lambda: "done")
     result = app.send_task("t")
-    broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+    broker.node.close_connections(broker.vhost)
     with rabbit.worker(app):
         assert result.get(timeout=20) == "done"

@@ -83,7 +83,7 @@ def test_a_connection_that_breaks_is_made_anew(rabbit: Any, broker: Any) -> None
     with app.establish_connection() as connection:
         for _ in range(3):
             app.send_task("t", connection=connection, ignore_result=True)
-            broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+            broker.node.close_connections(broker.vhost)
         app.send_task("t", connection=connection, ignore_result=True)
     assert rabbit.waiting() == 4
 

@@ -411,7 +411,7 @@ def test_a_delay_longer_than_the_consumer_timeout_arrives(
     private_rabbitmq: Callable[..., Any], eventually: Eventually
 ) -> None:
     node = private_rabbitmq("consumer_timeout = 1000")
-    node.ctl("eval", "application:set_env(rabbit, channel_tick_interval, 500).")
+    node.evaluate("application:set_env(rabbit, channel_tick_interval, 500)")
     topology = compile_text(TOPOLOGY.replace("QUEUE", "work")).topology
     assert topology
     apply_topology(topology, node.url())

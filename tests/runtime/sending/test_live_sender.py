@@ -77,7 +77,7 @@ def test_an_exchange_that_is_deleted_raises_at_once_until_it_is_back(rabbit: Any
 
 
 def test_connections_that_an_operator_closes_under_senders_harm_no_send(
-    rabbit: Any, broker: Any
+    rabbit: Any, broker: Any, eventually: Eventually
 ) -> None:
     app = rabbit.app("t")
     done = threading.Event()
@@ -98,8 +98,9 @@ def test_connections_that_an_operator_closes_under_senders_harm_no_send(
     threads = [threading.Thread(target=run, args=(f"thread{number}",)) for number in range(3)]
     for thread in threads:
         thread.start()
-    for _ in range(2):
-        broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+    for count in (50, 100, 150):
+        eventually(lambda count=count: len(sent) > count or errors)
+        broker.node.close_connections(broker.vhost)
     done.set()
     for thread in threads:
         thread.join()
@@ -119,7 +120,7 @@ def test_an_alarm_in_the_middle_of_a_pipeline_is_waited_out(
     with app.pipeline() as pipeline:
         for _ in range(10):
             send(app)
-        node.ctl("set_vm_memory_high_watermark", "0.0000001")
+        node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
         blocked = threading.Timer(1, node.ctl, ("set_vm_memory_high_watermark", "0.6"))
         blocked.start()
         for _ in range(3000):
@@ -137,7 +138,7 @@ def test_large_messages_to_a_broker_that_does_not_read_are_bounded(
     memory.declare()
     app = memory.app("t", confirm_timeout=0.5)
     send(app)
-    node.ctl("set_vm_memory_high_watermark", "0.0000001")
+    node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
     for _ in range(2):  # more than all buffers on the way hold
         started = time.monotonic()
         with pytest.raises(BrokerBlocked, match="memory or disk alarm"):

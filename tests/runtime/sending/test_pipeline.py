@@ -224,7 +224,7 @@ def test_a_connection_that_breaks_midway_loses_nothing(rabbit: Any, broker: Any)
         for number in range(6000):
             app.send_task("t", task_id=f"task-{number}", ignore_result=True)
             if number % 2000 == 1000:
-                broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "trouble")
+                broker.node.close_connections(broker.vhost, "trouble")
     assert pipeline.sent == 6000
     assert set(ids(rabbit)) == {f"task-{number}" for number in range(6000)}
 

@@ -302,7 +302,7 @@ def test_an_immediate_task_wants_a_worker_that_waits(rabbit: Any, eventually: Ev
 def test_a_connection_that_was_closed_while_idle_is_replaced(rabbit: Any, broker: Any) -> None:
     app = rabbit.app("t")
     app.send_task("t", ignore_result=True)
-    broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+    broker.node.close_connections(broker.vhost)
     app.send_task("t", ignore_result=True)
     assert len(drain(rabbit)) == 2
 
@@ -426,7 +426,7 @@ def test_one_lost_connection_is_the_end_of_all_that_lie_idle(rabbit: Any, broker
     publisher = app.publisher
     for link in [publisher.take() for _ in range(3)]:
         publisher.give(link)
-    broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+    broker.node.close_connections(broker.vhost)
     app.send_task("t", ignore_result=True)
     assert len(publisher._idle) == 1
     assert len(drain(rabbit)) == 1

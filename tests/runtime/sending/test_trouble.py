@@ -50,10 +50,10 @@ def test_a_broker_that_stops_and_starts_again_loses_no_task_and_no_result(
 
     # An alarm: the broker reads no publisher, and tells it so.
     app.send_task("t", [4], ignore_result=True)
-    node.ctl("set_vm_memory_high_watermark", "0.0000001")
+    node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
     with pytest.raises(BrokerBlocked, match="memory or disk alarm"):
         app.send_task("t", [4], ignore_result=True)
-    node.ctl("set_vm_memory_high_watermark", "0.6")
+    node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.6)")
     eventually(sent)
 
 
@@ -91,7 +91,7 @@ def test_a_user_who_may_have_no_reply_queue_is_told_the_way_out(rabbit: Any, bro
 
 
 def test_connections_that_keep_breaking_lose_nothing_that_was_confirmed(
-    rabbit: Any, broker: Any
+    rabbit: Any, broker: Any, eventually: Eventually
 ) -> None:
     app = rabbit.app("t", rabbit.route("lost", routing_key="nowhere"))
     app.task(name="t")(lambda thread, number: [thread, number])
@@ -112,8 +112,9 @@ def test_connections_that_keep_breaking_lose_nothing_that_was_confirmed(
         threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
-        for _ in range(3):
-            broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "trouble")
+        for count in (20, 60, 100):
+            eventually(lambda count=count: len(results) > count)
+            broker.node.close_connections(broker.vhost, "trouble")
         for thread in threads:
             thread.join()
         assert surprises == []

@@ -315,7 +315,7 @@ def test_a_broker_that_blocks_publishers_still_hears_which_tasks_are_done(
     with shop.client() as jobs, jobs.app.pipeline():
         for _ in range(50):
             jobs.odd.delay()
-    node.ctl("set_vm_memory_high_watermark", "0.0000001")
+    node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
     with shop.worker():
         eventually(lambda: messages(node, "work") == 0)
 

@@ -119,7 +119,7 @@ def impatient(node: RabbitMQ) -> Iterator[None]:
 
 def _set(node: RabbitMQ, **settings: int) -> None:
     calls = [f"application:set_env(rabbit, {name}, {it})" for name, it in settings.items()]
-    node.ctl("eval", f"{', '.join(calls)}.")
+    node.evaluate(", ".join(calls))
 
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])

@@ -219,7 +219,7 @@ def test_a_worker_comes_back_after_its_connection_was_closed(
     with rabbit.worker(app):
         result = slow.delay()
         assert started.wait(20)
-        broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+        broker.node.close_connections(broker.vhost)
         assert app.send_task("t").get(timeout=20) == "quick"
         # The running task was delivered again. It does not run again, and it is acknowledged where
         # it came last.
@@ -282,7 +282,7 @@ def test_a_group_with_a_missing_queue_runs_the_tasks_of_the_others_once(
         channel.queue_delete(other)
         eventually(lambda: f"queue `{other}` is gone" in caplog.text)
         app.send_task("t", [2]).get(timeout=20)
-        broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "maintenance")
+        broker.node.close_connections(broker.vhost)
         eventually(lambda: f"without queue {other}" in caplog.text)
         app.send_task("t", [3]).get(timeout=20)
         rabbit.declare(other)
