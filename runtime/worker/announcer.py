@@ -188,6 +188,21 @@ class Announcer:
         self._blocked = blocked
 
 
+class NoEvents:
+    """Stands where an announcer would, in a worker whose topology asks for no events."""
+
+    def _ignore(self, *_about: object) -> None:
+        """Nothing."""
+
+    start = stop = received = started = _ignore
+    succeeded = failed = retried = revoked = rejected = _ignore
+
+
+def announcer_of(broker: Broker, node: str, *, events: bool) -> Announcer | NoEvents:
+    """Returns what a worker announces by, if its topology asks for events at all."""
+    return Announcer(broker, node) if events else NoEvents()
+
+
 def _trouble(task_id: str, error: BaseException, trace: str | None) -> Event:
     return {
         "uuid": task_id,

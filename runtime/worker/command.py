@@ -18,7 +18,7 @@ from routewright.runtime.api.app import App
 from routewright.runtime.errors import WorkerUsageError, near
 from routewright.runtime.messages.events import node_name
 from routewright.runtime.router.route import Group
-from routewright.runtime.worker.crash_counts import Deaths, Post
+from routewright.runtime.worker.crash_counts import CrashCounts, CrashWatch
 from routewright.runtime.worker.startup_checks import accepted, check_code
 from routewright.runtime.worker.supervisor import FINE, WORN, Supervisor
 from routewright.runtime.worker.worker import Worker
@@ -76,7 +76,7 @@ def run_worker(
 
 
 def _supervise(app: App, group: Group, grace: float) -> None:
-    deaths = Deaths(group.processes, group.concurrency)
+    counts = CrashCounts(group.processes, group.concurrency)
 
     def serve(number: int, replaces: bool) -> int:
         name = f"{group.name}-{number}" if group.processes > 1 else group.name
@@ -84,7 +84,7 @@ def _supervise(app: App, group: Group, grace: float) -> None:
             app,
             group,
             grace=grace,
-            post=Post(deaths, number),
+            crash_watch=CrashWatch(counts, number),
             patient=replaces,
             node=node_name(name),
         )
@@ -93,7 +93,7 @@ def _supervise(app: App, group: Group, grace: float) -> None:
             worker.run()
         return WORN if worker.worn else FINE
 
-    supervisor = Supervisor(serve, group.processes, deaths, grace)
+    supervisor = Supervisor(serve, group.processes, counts, grace)
     supervisor.run()
 
 

@@ -1,4 +1,4 @@
-"""Which tasks a worker process was running as it died, in memory that all processes share.
+"""Counts how often a task was running as a worker process died, in memory that all share.
 
 A message whose task kills the process comes back, to the next process, and so on. The parent of the
 processes counts how often each was running as a process died. One that has a count already runs
@@ -10,18 +10,18 @@ from __future__ import annotations
 import mmap
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 WIDTH = 64  # bytes of a task id; longer ones are told apart by as many
-SUSPECTS = 1024  # tasks whose deaths are counted; the oldest are forgotten first
-MOST_DEATHS = 3
+SUSPECTS = 1024  # tasks that are counted; the oldest are forgotten first
+MOST_CRASHES = 3
 PAUSE = 0.01  # seconds between two looks at whether a task is alone
 
 _EMPTY = bytes(WIDTH)
 _ENTRY = WIDTH + 1
 
 
-class Deaths:
+class CrashCounts:
     """The shared memory: a place for each thread of each process, and the counts.
 
     Only the parent writes counts, and each thread only its own place.
@@ -29,16 +29,16 @@ class Deaths:
 
     def __init__(self, processes: int, threads: int) -> None:
         self._threads = threads
-        self._counts = SUSPECTS * _ENTRY
-        self._memory = mmap.mmap(-1, self._counts + processes * threads * WIDTH)
+        self._size = SUSPECTS * _ENTRY
+        self._memory = mmap.mmap(-1, self._size + processes * threads * WIDTH)
         self._next = 0
 
     def count(self, task_id: str) -> int:
         """How often processes died with the task running."""
         key = _key(task_id)
-        at = self._memory.find(key, 0, self._counts)
+        at = self._memory.find(key, 0, self._size)
         while at >= 0 and at % _ENTRY:
-            at = self._memory.find(key, at + 1, self._counts)
+            at = self._memory.find(key, at + 1, self._size)
         return 0 if at < 0 else self._memory[at + WIDTH]
 
     def blame(self, process: int) -> list[int]:
@@ -86,47 +86,65 @@ class Deaths:
         return sum(self._memory[it : it + WIDTH] != _EMPTY for it in places)
 
     def _place(self, process: int, thread: int) -> int:
-        return self._counts + (process * self._threads + thread) * WIDTH
+        return self._size + (process * self._threads + thread) * WIDTH
 
 
-class Post:
+class CrashWatch:
     """Where the threads of one process report what they run."""
 
-    def __init__(self, deaths: Deaths, process: int) -> None:
-        self._deaths = deaths
+    def __init__(self, counts: CrashCounts, process: int) -> None:
+        self._counts = counts
         self._process = process
         self._alone = threading.Lock()
         self._someone_is_alone = False
 
     def count(self, task_id: str) -> int:
         """How often processes died with the task running."""
-        return self._deaths.count(task_id)
+        return self._counts.count(task_id)
 
     @contextmanager
-    def holding(self, thread: int, task_id: str, *, alone: bool) -> Iterator[None]:
-        """While a thread runs a task; `alone`, while no other thread of the process does."""
+    def watching(self, thread: int, task_id: str, *, alone: bool) -> Iterator[None]:
+        """Reports a task while a thread runs it; `alone`, while no other thread runs any."""
         if alone:
             with self._alone:
                 self._someone_is_alone = True
                 try:
-                    while self._deaths.running(self._process):
+                    while self._counts.running(self._process):
                         _wait()
-                    self._deaths.note(self._process, thread, task_id)
+                    self._counts.note(self._process, thread, task_id)
                     yield
                 finally:
-                    self._deaths.clear(self._process, thread)
+                    self._counts.clear(self._process, thread)
                     self._someone_is_alone = False
             return
-        self._deaths.note(self._process, thread, task_id)
+        self._counts.note(self._process, thread, task_id)
         while self._someone_is_alone:
-            self._deaths.clear(self._process, thread)
+            self._counts.clear(self._process, thread)
             with self._alone:
                 pass
-            self._deaths.note(self._process, thread, task_id)
+            self._counts.note(self._process, thread, task_id)
         try:
             yield
         finally:
-            self._deaths.clear(self._process, thread)
+            self._counts.clear(self._process, thread)
+
+
+class NoCrashWatch:
+    """Stands where a watch would, in a process whose death nobody looks into."""
+
+    def count(self, _task_id: str) -> int:
+        """Returns 0."""
+        return 0
+
+    def watching(
+        self,
+        thread: int,  # noqa: ARG002
+        task_id: str,  # noqa: ARG002
+        *,
+        alone: bool,  # noqa: ARG002
+    ) -> AbstractContextManager[None]:
+        """Reports nothing."""
+        return nullcontext()
 
 
 def _key(task_id: str) -> bytes:

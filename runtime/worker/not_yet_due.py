@@ -1,4 +1,4 @@
-"""What a worker holds back: messages that arrived before they were due."""
+"""Holds messages that came to a worker before they were due."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class _Held:
     delivery: Delivery
 
 
-class Waiting:
+class NotYetDue:
     """Deliveries by the time until which each is held; used by one thread."""
 
     def __init__(self) -> None:
@@ -32,8 +32,8 @@ class Waiting:
         """Hold a delivery until a time."""
         heapq.heappush(self._held, _Held(until, next(self._numbers), delivery))
 
-    def over(self) -> Iterator[Delivery]:
-        """Take those out whose time has come."""
+    def take_due(self) -> Iterator[Delivery]:
+        """Takes those out whose time has come."""
         now = datetime.now(UTC)
         while self._held and self._held[0].until <= now:
             yield heapq.heappop(self._held).delivery

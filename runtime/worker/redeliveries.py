@@ -15,13 +15,13 @@ from routewright.runtime.messages.message import Envelope
 from routewright.runtime.parking.parking import REQUEUED
 from routewright.runtime.sending.retrying import HISTORY
 from routewright.runtime.transport.consumer import Delivery
-from routewright.runtime.worker.settlement import Settlement, Word
+from routewright.runtime.worker.verdicts import Disposition, Settlement
 
 MOST_REMEMBERED = 2_000  # messages; no more than the prefetch can come back at once
 MOST_BYTES = 8 * 2**20  # of their replies
 
 _Key: TypeAlias = tuple[str, str, int, object, bool, int]
-_Ended: TypeAlias = tuple[Word, str | None, Envelope | None]  # and where its reply went
+_Ended: TypeAlias = tuple[Disposition, str | None, Envelope | None]  # and where its reply went
 
 
 class Redeliveries:
@@ -78,14 +78,16 @@ class Redeliveries:
         delivery = settlement.delivery
         key = _key_of(delivery)
         copies = self._pop(key, delivery)
-        if settlement.word is Word.HOLD:
+        if settlement.disposition is Disposition.HOLD:
             return [replace(settlement, delivery=copies[-1]) if copies else settlement]
-        word = Word.ACK if settlement.word is Word.SAID else settlement.word
+        disposition = settlement.disposition
+        if disposition is Disposition.ACKED_EARLY:
+            disposition = Disposition.ACK
         if key is not None and settlement.final:
-            self._remember(key, (word, settlement.reply_to, settlement.reply))
+            self._remember(key, (disposition, settlement.reply_to, settlement.reply))
         # Redis delivers a message again under the same tag.
         others = (it for it in copies if it.source is not delivery.source or it.tag != delivery.tag)
-        return [settlement, *(Settlement(copy, word, ends=False) for copy in others)]
+        return [settlement, *(Settlement(copy, disposition, ends=False) for copy in others)]
 
     def _pop(self, key: _Key | None, delivery: Delivery) -> list[Delivery]:
         """Forgets a task that runs. Returns the copies of its message that came back."""

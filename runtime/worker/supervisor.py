@@ -17,7 +17,7 @@ from types import FrameType
 from routewright.runtime import errors
 from routewright.runtime.errors import RoutewrightError
 from routewright.runtime.transport.waker import Waker
-from routewright.runtime.worker.crash_counts import Deaths
+from routewright.runtime.worker.crash_counts import CrashCounts
 
 # How a process ends that has stopped, cannot start, or wants a successor.
 FINE, REFUSED, WORN = 0, 78, 75
@@ -50,13 +50,13 @@ class Supervisor:
         serve: what a process does, given its number, and whether it replaces another one; the
             exit code.
         count: how many processes.
-        deaths: where they note what they are running.
+        crash_counts: where they note what they are running.
         grace: seconds that they need to stop in order.
     """
 
     serve: Callable[[int, bool], int]
     count: int
-    deaths: Deaths
+    crash_counts: CrashCounts
     grace: float
     _signals: list[int] = field(default_factory=list)
     _places: list[Place] = field(default_factory=list)
@@ -108,7 +108,7 @@ class Supervisor:
         reading, writing = os.pipe()
         place.started = monotonic()
         place.generation += 1
-        self.deaths.forget(place.number)
+        self.crash_counts.forget(place.number)
         _flush()  # or the child would write it again
         # A signal between the fork and the child's own handlers would be taken for the parent's.
         signal.pthread_sigmask(signal.SIG_BLOCK, HEEDED)
@@ -171,7 +171,7 @@ class Supervisor:
         if code in (FINE, WORN):
             place.due, place.pause = monotonic(), BACKOFF[0]
             return
-        counts = self.deaths.blame(place.number)
+        counts = self.crash_counts.blame(place.number)
         if monotonic() - place.started >= STEADY:
             place.pause = BACKOFF[0]
         place.due = monotonic() + place.pause

@@ -69,7 +69,7 @@ def test_an_exception_comes_back_as_what_it_was(stage: Any) -> None:
     assert caught.value.args == ("a", 3)
     assert "in fail" in caught.value.__notes__[0]
     assert result.traceback is not None
-    assert "perform" not in result.traceback
+    assert "runner" not in result.traceback
     assert (result.status, result.failed(), result.successful()) == ("FAILURE", True, False)
     returned: Any = result.get(propagate=False)
     assert isinstance(returned, KeyError)

@@ -28,7 +28,7 @@ from routewright.runtime import (
 from routewright.runtime.router.delay_ladder import DelayLadder
 from routewright.runtime.sending import sender
 from routewright.runtime.sending.resending import Resender
-from routewright.runtime.worker import worker
+from routewright.runtime.worker import deliveries
 
 Eventually = Callable[..., None]
 
@@ -293,7 +293,7 @@ def test_a_task_of_another_client_that_comes_early_is_put_off_and_runs_once(
     eventually: Eventually,
 ) -> None:
     """Into its queue alone, with its priority, and not by the exchange that may have others."""
-    monkeypatch.setattr(worker, "HOLD", timedelta())
+    monkeypatch.setattr(deliveries, "HOLD", timedelta())
     stage, ladder = delaying
     with stage.connection() as connection:
         channel = connection.channel()
@@ -323,7 +323,7 @@ def test_a_task_that_is_early_by_little_is_held_and_given_back_at_the_end(
     due = datetime.now(UTC) + timedelta(seconds=1)
     with early(stage, "1", due):
         with stage.worker(app) as one:
-            eventually(lambda: len(one._waiting) == 1)
+            eventually(lambda: len(one._deliveries._not_yet_due) == 1)
         assert (stage.waiting(), runs) == (1, [])
         with stage.worker(app):
             eventually(lambda: runs)
@@ -372,7 +372,7 @@ def test_without_a_rabbitmq_the_worker_holds_tasks_and_runs_others_meanwhile(
         for result in results:
             result.get(timeout=20)
         assert time.monotonic() - started >= 1
-        assert len(running._waiting) == 1
+        assert len(running._deliveries._not_yet_due) == 1
     assert runs == ["now", *(f"later {n}" for n in range(5))]
     assert not far.ready()
     assert virtual.waiting() == 1
@@ -382,7 +382,7 @@ def test_in_memory_what_was_held_long_is_put_back_and_held_anew(
     memory: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So that a broker that takes back what is unsettled for an hour never gives it to two."""
-    monkeypatch.setattr(worker, "LONG_HOLD", timedelta(milliseconds=50))
+    monkeypatch.setattr(deliveries, "LONG_HOLD", timedelta(milliseconds=50))
     memory.declare()
     app = memory.app("t")
     runs: list[datetime] = []

@@ -17,7 +17,7 @@ from routewright.runtime.messages.message import Envelope
 from routewright.runtime.parking.parking import requeued
 from routewright.runtime.transport.consumer import Delivery
 from routewright.runtime.worker.redeliveries import Redeliveries
-from routewright.runtime.worker.settlement import Settlement, Word
+from routewright.runtime.worker.verdicts import Disposition, Settlement
 
 Eventually = Callable[..., None]
 
@@ -183,14 +183,14 @@ ENVELOPE = Envelope("[[], {}, {}]", "application/json", "utf-8", {"id": "1", "re
 def _ended(envelope: Envelope, *, final: bool = True) -> Redeliveries:
     known, delivery = Redeliveries(), _delivery(1, envelope)
     known.started(delivery)
-    known.settled(Settlement(delivery, Word.ACK, "reply", ENVELOPE, final=final))
+    known.settled(Settlement(delivery, Disposition.ACK, "reply", ENVELOPE, final=final))
     return known
 
 
 def test_the_reply_is_sent_again_for_a_message_that_comes_back() -> None:
     copy = _delivery(2, ENVELOPE)
     owed = _ended(ENVELOPE).owed(copy)
-    assert owed == Settlement(copy, Word.ACK, "reply", ENVELOPE)
+    assert owed == Settlement(copy, Disposition.ACK, "reply", ENVELOPE)
 
 
 @pytest.mark.parametrize(

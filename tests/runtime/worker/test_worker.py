@@ -32,8 +32,8 @@ from routewright.runtime.transport.broker import LinkLost
 from routewright.runtime.transport.consumer import Delivery
 from routewright.runtime.transport.polling_transport import PollingTransport
 from routewright.runtime.worker.command import load_app, run_worker
-from routewright.runtime.worker.settlement import Settlement, Word
 from routewright.runtime.worker.startup_checks import accepted
+from routewright.runtime.worker.verdicts import Disposition, Settlement
 
 Eventually = Callable[..., None]
 GOOD: Any = {
@@ -393,7 +393,7 @@ def test_a_result_is_sent_before_its_message_is_acknowledged(memory: Any, loses:
     consumer: Any = LosingConsumer(loses=loses)
     reply: Any = object()
     delivery = Delivery(Envelope("", "", "", {}), 1, "queue", consumer)
-    worker._done.put(Settlement(delivery, Word.ACK, "replies", reply))
+    worker._deliveries.owe(Settlement(delivery, Disposition.ACK, "replies", reply))
     with pytest.raises(LinkLost) if loses else nullcontext():
         worker._settle(consumer)
     worker._waker.close()
@@ -410,10 +410,10 @@ def test_what_waits_in_the_worker_is_handed_back_before_the_broker_is_told(memor
             assert requeue
 
         def cancel(self) -> None:
-            waiting.append(worker._ready.qsize())
+            waiting.append(worker._deliveries._ready.qsize())
 
     consumer: Any = Cancelled(loses=False)
-    worker._receive(Delivery(Envelope("", "", "", {}), 1, "queue", consumer))
+    worker._deliveries.receive(Delivery(Envelope("", "", "", {}), 1, "queue", consumer))
     worker._wind_down(consumer)
     worker._waker.close()
     assert waiting == [0]

@@ -1,0 +1,340 @@
+"""Brings each delivery of a worker from the wire to its acknowledgement."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from queue import Empty, SimpleQueue
+from typing import TypeVar
+
+from routewright.runtime.api.app import App
+from routewright.runtime.errors import NotRegistered, TimeLimitExceeded, WorkerLost
+from routewright.runtime.messages.delivery_limit import DELIVERY_LIMIT, times_given_back
+from routewright.runtime.messages.message import Message
+from routewright.runtime.results.progress import Progress, reporting
+from routewright.runtime.sending.delaying import early
+from routewright.runtime.sending.resending import Resender
+from routewright.runtime.sending.retrying import Retrier
+from routewright.runtime.transport.consumer import Consumer, Delivery
+from routewright.runtime.worker.announcer import Announcer, NoEvents
+from routewright.runtime.worker.crash_counts import MOST_CRASHES, CrashWatch, NoCrashWatch
+from routewright.runtime.worker.limits import Limited, Limits
+from routewright.runtime.worker.not_yet_due import NotYetDue
+from routewright.runtime.worker.redeliveries import Redeliveries
+from routewright.runtime.worker.runner import Runner, terms_of
+from routewright.runtime.worker.settler import Settler
+from routewright.runtime.worker.verdicts import (
+    Disposition,
+    Failed,
+    GiveUp,
+    Settlement,
+    TimedOut,
+    Verdict,
+    after_failure,
+    give_up,
+    unreadable,
+    untimely,
+)
+
+HOLD = timedelta(seconds=5)  # what is due within it is held here; clocks differ by less
+LONG_HOLD = timedelta(minutes=10)  # the same without a broker that delays; Redis gives us an hour
+
+LAST_TRIES = DELIVERY_LIMIT - 2  # deliveries of a quorum queue; two more may fail before it drops
+
+T = TypeVar("T")
+
+logger = logging.getLogger("routewright.worker")
+
+
+class Deliveries:
+    """The deliveries of a worker, from the network thread to the task threads and back.
+
+    The way of each is told by three methods, in this order. `receive` is called by the network
+    thread, `handle` by a task thread, `settle` by the network thread again: it alone uses the
+    connection, so that a long task never costs it.
+
+    Args:
+        app: whose tasks to run.
+        accept: the content types that are read.
+        events: is told what becomes of each message.
+        limits: watches how long tasks run.
+        crash_watch: is told what runs, in case the process dies of it.
+        progress: what tasks say of their progress.
+        wake: makes the network thread look here.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        accept: Collection[str],
+        *,
+        events: Announcer | NoEvents,
+        limits: Limits,
+        crash_watch: CrashWatch | NoCrashWatch,
+        progress: Progress,
+        wake: Callable[[], None],
+    ) -> None:
+        self.unsettled = 0  # deliveries that have not come back from the task threads
+        self._app = app
+        self._accept = accept
+        self._events = events
+        self._crash_watch = crash_watch
+        self._progress = progress
+        self._wake = wake
+        self._asleep = True
+        self._hold = HOLD if app.broker.is_amqp else LONG_HOLD
+        self._runner = Runner(limits)
+        resender = Resender(app.router, app.publisher)
+        self._retrier = Retrier(app.router, resender)
+        self._settler = Settler(app, events, resender, self._retrier)
+        self._ready: SimpleQueue[Delivery | None] = SimpleQueue()
+        self._done: SimpleQueue[Settlement] = SimpleQueue()
+        self._not_yet_due = NotYetDue()
+        self._allowed = 0  # deliveries that may be held beyond the prefetch
+        self._redeliveries = Redeliveries()
+
+    def receive(self, delivery: Delivery) -> None:
+        """Takes a delivery in: recognises one that came back, holds one that is early."""
+        if delivery.redelivered and (self._is_known(delivery) or self._is_exhausted(delivery)):
+            return
+        self._events.received(delivery.envelope.headers)
+        if not self._is_held(delivery):
+            self._hand_over(delivery)
+
+    def handle(self, delivery: Delivery, thread: int) -> Settlement | None:
+        """Runs the task of a delivery, unless it is not to run, and acts on what becomes of it.
+
+        Returns:
+            What the broker and the sender are to be told; None if the task was given up at its
+            time limit, and another thread has seen to that.
+        """
+        if delivery.source.lost:  # the broker gives it to somebody else
+            return Settlement(delivery, Disposition.NOT_BEGUN)
+        message = self._decoded(delivery)
+        if isinstance(message, GiveUp):
+            return self._settler.settle_unreadable(delivery, message)
+        crashes = self._crash_watch.count(message.id) if delivery.redelivered else 0
+        objection = self._objection(message, crashes)
+        if objection is not None:
+            return self._settler.settle(delivery, message, objection)
+        with self._crash_watch.watching(thread, message.id, alone=crashes > 0):
+            terms = terms_of(self._app.router, message)
+            if terms.early:
+                delivery = self._acknowledged(delivery)
+            self._events.started(message.id)
+            task = self._app.tasks[message.task]
+            ended = self._runner.run(task, delivery, message, terms, thread)
+            if ended is None:
+                return None
+            verdict: Verdict = ended
+            if isinstance(ended, Failed):
+                verdict = after_failure(self._retrier, message, ended)
+            return self._settler.settle(delivery, message, verdict)
+
+    def settle(self, consumer: Consumer) -> None:
+        """Replies, then acknowledges: the other way round, a crash between them loses the result.
+
+        Raises:
+            LinkLost: the connection broke.
+        """
+        for reply_to, envelope in self._progress.due():
+            if reply_to is not None:
+                consumer.publish(reply_to, envelope)
+        while (settlement := _next(self._done)) is not None:
+            self.unsettled -= settlement.ends
+            if settlement.disposition is Disposition.NOT_BEGUN:
+                copy = self._redeliveries.withdrawn(settlement.delivery)
+                if copy is not None:
+                    self._hand_over(copy)
+                continue
+            if settlement.reply is not None and settlement.reply_to is not None:
+                consumer.publish(settlement.reply_to, settlement.reply)
+            for each in self._redeliveries.settled(settlement):
+                self._tell(consumer, each)
+
+    # What `receive` consists of.
+
+    def _is_known(self, delivery: Delivery) -> bool:
+        """Returns True if the task of a message runs here or has ended here: it does not run."""
+        if self._redeliveries.is_running(delivery):
+            return True
+        owed = self._redeliveries.owed(delivery)
+        if owed is not None:
+            self.unsettled += 1
+            self.owe(owed)
+        return owed is not None
+
+    def _is_exhausted(self, delivery: Delivery) -> bool:
+        """Parks a message that the broker would drop after a few more deliveries."""
+        failed = times_given_back(delivery.envelope.headers, redelivered=True)
+        if failed < LAST_TRIES or delivery.queue in self._app.router.limited:
+            return False
+        reason = f"delivery-limit: delivered {failed + 1} times and never acknowledged"
+
+        def park() -> None:
+            message = self._decoded(delivery)
+            if isinstance(message, GiveUp):
+                self.owe(self._settler.settle_unreadable(delivery, message))
+            else:
+                verdict = give_up(message, WorkerLost(reason))
+                self.owe(self._settler.settle(delivery, message, verdict))
+
+        self.unsettled += 1
+        # At once, whatever the task threads are busy with; there are no more than the prefetch.
+        threading.Thread(target=park, name="parking", daemon=True).start()
+        return True
+
+    def _is_held(self, delivery: Delivery) -> bool:
+        """Holds a delivery that is due soon, or later where the broker cannot delay it."""
+        due = early(delivery.envelope.headers)
+        if due is None:
+            return False
+        longest = datetime.now(UTC) + self._hold
+        if due > longest and self._app.broker.is_amqp:
+            return False
+        self._not_yet_due.hold(delivery, min(due, longest))
+        return True
+
+    def _hand_over(self, delivery: Delivery) -> None:
+        """Hands a delivery to the task threads."""
+        self._redeliveries.started(delivery)
+        self.unsettled += 1
+        self._ready.put(delivery)
+
+    # What `handle` consists of.
+
+    def _decoded(self, delivery: Delivery) -> Message | GiveUp:
+        try:
+            return Message.decode(delivery.envelope, self._accept)
+        except BaseException as error:  # noqa: BLE001  a pickle runs code, which may do anything
+            return unreadable(error)
+
+    def _objection(self, message: Message, crashes: int) -> Verdict | None:
+        """Returns the verdict on a message whose task is not to run now."""
+        if message.task not in self._app.tasks:
+            return give_up(message, NotRegistered(f"no task `{message.task}` in this worker"))
+        verdict = untimely(message)
+        if verdict is not None:
+            return verdict
+        if crashes >= MOST_CRASHES:
+            problem = f"{crashes} times a process died with the task running"
+            return give_up(message, WorkerLost(problem))
+        return None
+
+    def _acknowledged(self, delivery: Delivery) -> Delivery:
+        """Has a delivery acknowledged before its task begins."""
+        self.owe(Settlement(delivery, Disposition.ACK, ends=False))
+        return replace(delivery, acknowledged=True)
+
+    # What `settle` consists of.
+
+    def _tell(self, consumer: Consumer, settlement: Settlement) -> None:
+        """Tells the broker what becomes of a message, unless its connection was lost."""
+        delivery = settlement.delivery
+        match settlement.disposition:
+            case Disposition.ACK:
+                consumer.ack(delivery)
+            case Disposition.REJECT:
+                consumer.reject(delivery, requeue=False)
+            case Disposition.HOLD if delivery.source is consumer and consumer.has_left(delivery):
+                consumer.reject(delivery, requeue=True)
+            case Disposition.HOLD if delivery.source is consumer and settlement.until is not None:
+                self._not_yet_due.hold(delivery, settlement.until)
+
+    # What the worker's threads need besides.
+
+    def work(self, thread: int) -> None:
+        """Does what a task thread does, until `end_threads` or until its task is given up."""
+        reporting.set(self._progress)
+        while (delivery := self._ready.get()) is not None:
+            try:
+                settlement = self.handle(delivery, thread)
+            except BaseException:
+                logger.exception("a message of queue `%s` could not be handled", delivery.queue)
+                settlement = Settlement(delivery, Disposition.HOLD, until=datetime.now(UTC) + HOLD)
+            if settlement is None:
+                return  # another thread has taken its place
+            self.owe(settlement)
+
+    def give_up(self, late: Limited) -> None:
+        """Settles a task that has run for too long, by a thread that may wait for the network."""
+        error = TimeLimitExceeded(f"it still ran after its time limit, on thread {late.thread}")
+
+        def settle() -> None:
+            self.owe(self._settler.settle(late.delivery, late.message, TimedOut(error)))
+
+        threading.Thread(target=settle, name="given-up", daemon=True).start()
+
+    def end_threads(self, count: int) -> None:
+        """Ends so many task threads, each when its task is over."""
+        for _ in range(count):
+            self._ready.put(None)
+
+    def owe(self, settlement: Settlement) -> None:
+        """Leaves a settlement to the network thread."""
+        self._done.put(settlement)
+        if self._asleep:
+            self._asleep = False  # one call wakes it, and what others put meanwhile it will find
+            self._wake()
+
+    def wait(self, consumer: Consumer, timeout: float) -> None:
+        """Waits for the network or for a task thread, whichever has something first."""
+        self._asleep = True  # before the look: what is put later wakes us
+        consumer.wait(timeout if self._done.empty() else 0.0)
+        self._asleep = False
+
+    def patience(self, longest: float) -> float:
+        """Returns the seconds until a delivery that is held is due; at most `longest`."""
+        return self._not_yet_due.patience(longest)
+
+    def release(self, consumer: Consumer) -> None:
+        """Lets the tasks run whose time has come, and makes room for as many as are still held."""
+        for delivery in self._not_yet_due.take_due():
+            self._hand_over(delivery)
+        if len(self._not_yet_due) != self._allowed:
+            self._allowed = len(self._not_yet_due)
+            consumer.allow(self._allowed)
+
+    def hand_back(self, consumer: Consumer, queue: str | None = None) -> int:
+        """Gives back what has not begun, of one queue or of all. Returns how many messages."""
+
+        def is_meant(delivery: Delivery) -> bool:
+            return queue is None or consumer.is_from(queue, delivery)
+
+        meant: list[Delivery] = []
+        kept: list[Delivery] = []
+        while (delivery := _next(self._ready)) is not None:
+            (meant if is_meant(delivery) else kept).append(delivery)
+        self.unsettled -= len(meant)
+        for delivery in meant:
+            self._redeliveries.withdrawn(delivery)
+        for delivery in kept:
+            self._ready.put(delivery)
+        meant += self._not_yet_due.take(is_meant)
+        for delivery in meant:
+            consumer.reject(delivery, requeue=True)
+        return len(meant)
+
+    def forget_unbegun(self) -> None:
+        """Forgets what has not begun: its connection is lost, and the broker delivers it again."""
+        self._not_yet_due = NotYetDue()
+        self._allowed = 0
+        while (delivery := _next(self._ready)) is not None:
+            self._redeliveries.withdrawn(delivery)
+            self.unsettled -= 1
+
+    def count_off(self) -> None:
+        """Counts off what has ended, where there is no connection to settle it on."""
+        self._asleep = True
+        while (settlement := _next(self._done)) is not None:
+            self.unsettled -= settlement.ends
+
+
+def _next(queue: SimpleQueue[T]) -> T | None:
+    try:
+        return queue.get_nowait()
+    except Empty:
+        return None
