@@ -14,7 +14,8 @@ from routewright.compiler.commands.files import compiled
 from routewright.compiler.commands.terminal import WIDE, format_option, give_up
 
 if TYPE_CHECKING:
-    from routewright.runtime.parking.parked_queue import Parked, ParkedQueue
+    from routewright.runtime.parking.parked_message import ParkedMessage
+    from routewright.runtime.parking.parked_queue import ParkedQueue
 
 _COLUMNS = ("id", "task", "queue", "time", "reason")
 
@@ -82,7 +83,7 @@ def list_command(file: Path, broker: str, queue: str | None, limit: int, form: s
     click.echo(f"{count:,} parked in {parked.queue}{rest}")
 
 
-def _print_table(messages: list[Parked]) -> None:
+def _print_table(messages: list[ParkedMessage]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -155,7 +156,7 @@ def _wanted(ids: tuple[str, ...], every: bool) -> frozenset[str] | None:
 
 
 def _tell(
-    done: str, messages: list[Parked], wanted: frozenset[str] | None, parked: ParkedQueue
+    done: str, messages: list[ParkedMessage], wanted: frozenset[str] | None, parked: ParkedQueue
 ) -> None:
     click.echo(f"{len(messages):,} {done}")
     missing = sorted((wanted or frozenset()) - {it.id for it in messages})

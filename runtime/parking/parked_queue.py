@@ -1,11 +1,9 @@
-"""Looking at parked messages, and having them tried again or dropped."""
+"""Reads the queue for parking; puts its messages back where they came from, or drops them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from hashlib import blake2b
+from contextlib import contextmanager
 from typing import Any
 
 import amqp
@@ -22,76 +20,15 @@ from routewright.runtime.errors import (
     Unroutable,
 )
 from routewright.runtime.messages.delivery_limit import COUNTS, DELIVERY_LIMIT, times_given_back
-from routewright.runtime.messages.message import Envelope
-from routewright.runtime.messages.short_repr import brief
-from routewright.runtime.parking.parking import QUEUE, REASON, TIME, TRACEBACK, requeued
+from routewright.runtime.parking.parked_message import ParkedMessage, requeued
 from routewright.runtime.router.route import Route
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.publisher import Publisher, deliver
-from routewright.runtime.sending.retrying import HISTORY
 from routewright.runtime.transport.broker import LOST, Broker
 from routewright.runtime.transport.incoming import envelope_of
 
-SHOWN = 2_000  # characters of a body
 WORN = DELIVERY_LIMIT // 2  # deliveries, after which a message is published again
 CONFIRM_TIMEOUT = 10.0  # seconds
-
-
-@dataclass(frozen=True, slots=True)
-class Parked:
-    """A parked message. `id` is the task's, or `~` and a hash of what has none."""
-
-    id: str
-    task: str | None
-    queue: str | None
-    reason: str | None
-    time: str | None
-    envelope: Envelope
-
-    @classmethod
-    def of(cls, envelope: Envelope) -> Parked:
-        """What a message's headers say of its parking."""
-        headers = envelope.headers
-
-        def text(name: str) -> str | None:
-            value = headers.get(name)
-            return value if isinstance(value, str) else None
-
-        named = envelope.correlation_id or text("id")
-        return cls(
-            named or f"~{_hash(envelope)}",
-            text("task"),
-            text(QUEUE),
-            text(REASON),
-            text(TIME),
-            envelope,
-        )
-
-    def as_dict(self) -> dict[str, Any]:
-        """The message in short, for programs."""
-        return {
-            "id": self.id,
-            "task": self.task,
-            "queue": self.queue,
-            "reason": self.reason,
-            "time": self.time,
-        }
-
-    def as_whole(self) -> dict[str, Any]:
-        """All that is known of the message; a body that is no text is shown as Python shows it."""
-        headers = dict(self.envelope.headers)
-        notes = (QUEUE, REASON, TIME)
-        body = self.envelope.body
-        with suppress(UnicodeDecodeError, AttributeError):
-            body = bytes(body).decode()  # type: ignore[arg-type]
-        return {
-            **self.as_dict(),
-            "traceback": headers.pop(TRACEBACK, None),
-            "history": headers.pop(HISTORY, []),
-            "content_type": self.envelope.content_type,
-            "headers": {k: _plain(v) for k, v in headers.items() if k not in notes},
-            "body": body[:SHOWN] if isinstance(body, str) else brief(body, SHOWN),
-        }
 
 
 class ParkedQueue:
@@ -107,8 +44,8 @@ class ParkedQueue:
         self._broker = broker
         self.queue = queue
 
-    def messages(self, limit: int) -> list[Parked]:
-        """The first messages, which stay where they are.
+    def messages(self, limit: int) -> list[ParkedMessage]:
+        """Returns the first messages, which stay where they are.
 
         Raises:
             BrokerUnreachable, MissingQueue: there is nothing to look at.
@@ -119,7 +56,7 @@ class ParkedQueue:
             return [parked for parked, _ in looked_at]
 
     def count(self) -> int:
-        """How many messages are parked; none where the queue is not there.
+        """Returns how many messages are parked; none where the queue is not there.
 
         Raises:
             BrokerUnreachable: there is no broker to ask.
@@ -130,16 +67,16 @@ class ParkedQueue:
         except MissingQueue:
             return 0
 
-    def drop(self, ids: Collection[str] | None) -> list[Parked]:
-        """Throw messages away for good; None means all of them. Those that were dropped.
+    def drop(self, ids: Collection[str] | None) -> list[ParkedMessage]:
+        """Drops messages for good; None means all of them. Returns those that were dropped.
 
         Raises:
             BrokerUnreachable, MissingQueue: there is nothing to look at.
         """
         return self._take(ids, lambda _parked: None)
 
-    def requeue(self, ids: Collection[str] | None, to: str | None = None) -> list[Parked]:
-        """Put messages back, each into the queue it came from, to be tried afresh.
+    def requeue(self, ids: Collection[str] | None, to: str | None = None) -> list[ParkedMessage]:
+        """Puts messages back, each into the queue it came from, to be tried afresh.
 
         A message is taken from here only when the broker has it there.
 
@@ -153,7 +90,7 @@ class ParkedQueue:
         """
         publisher = Publisher(self._broker)
 
-        def send(parked: Parked) -> None:
+        def send(parked: ParkedMessage) -> None:
             queue = to or parked.queue
             if queue is None:
                 raise Unroutable(f"{parked.id} does not say where it came from; name a queue")
@@ -168,8 +105,10 @@ class ParkedQueue:
         finally:
             publisher.close()
 
-    def _take(self, ids: Collection[str] | None, use: Callable[[Parked], None]) -> list[Parked]:
-        taken: list[Parked] = []
+    def _take(
+        self, ids: Collection[str] | None, use: Callable[[ParkedMessage], None]
+    ) -> list[ParkedMessage]:
+        taken: list[ParkedMessage] = []
         kept: list[Any] = []
         with self._open() as channel:
             try:
@@ -186,13 +125,13 @@ class ParkedQueue:
                 self._give_back(channel, kept)
         return taken
 
-    def _each(self, channel: Any, most: int) -> Iterator[tuple[Parked, Any]]:
+    def _each(self, channel: Any, most: int) -> Iterator[tuple[ParkedMessage, Any]]:
         """Takes messages in order, each with py-amqp's message of it."""
         for _ in range(most):
             raw = channel.basic_get(self.queue)
             if raw is None:
                 return
-            yield Parked.of(envelope_of(raw)), raw
+            yield ParkedMessage.of(envelope_of(raw)), raw
 
     def _give_back(self, channel: Any, messages: Sequence[Any]) -> None:
         """Gives messages back that were looked at.
@@ -259,12 +198,3 @@ def _renewed(raw: Any) -> amqp.Message:
     for name in COUNTS:
         headers.pop(name, None)
     return amqp.Message(raw.body, **{**raw.properties, "application_headers": headers})
-
-
-def _hash(envelope: Envelope) -> str:
-    text = repr((envelope.body, sorted(map(repr, envelope.headers.items()))))
-    return blake2b(text.encode("utf-8", "replace"), digest_size=6).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    return value if isinstance(value, (str, int, float, bool, type(None))) else brief(value, 500)

@@ -1,36 +1,21 @@
-"""Putting a message aside that no worker can deal with, where somebody can look at it."""
+"""Parks a message that no worker can deal with, where somebody can look at it."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from routewright.runtime.connect import connections
 from routewright.runtime.errors import BrokerUnreachable, EncodeError, Refused, Unroutable
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.messages.short_repr import brief, in_line
+from routewright.runtime.parking.parked_message import with_notes, with_text_alone
 from routewright.runtime.router.route import Route, Router
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.publisher import Publisher, deliver
-from routewright.runtime.sending.resending import as_new
 from routewright.runtime.transport.broker import LOST, Broker
 from routewright.runtime.transport.consumer import Delivery
 from routewright.runtime.transport.envelopes import check_headers
-
-REASON = "routewright-reason"
-TIME = "routewright-parked-at"
-QUEUE = "routewright-parked-from"
-TRACEBACK = "routewright-traceback"
-REQUEUED = "routewright-requeued-at"
-LOST_HEADERS = "routewright-headers"  # the text of headers that cannot be sent as they were
-
-MOST_REASON = 500  # characters
-MOST_TRACEBACK = 8_000
-MOST_LOST = 2_000
 
 logger = logging.getLogger("routewright.parking")
 
@@ -59,11 +44,11 @@ class Parking:
         Raises:
             SendError: it is not there, or not surely.
         """
-        envelope = parked(delivery, reason, traceback)
+        envelope = with_notes(delivery, reason, traceback)
         try:
             self._send(envelope)
         except EncodeError:
-            self._send(_with_text_alone(envelope))
+            self._send(with_text_alone(envelope))
 
     def _send(self, envelope: Envelope) -> None:
         if self._broker.is_amqp:
@@ -96,37 +81,3 @@ class Parking:
 def parking_queue(router: Router[Any]) -> str:
     """The name of the queue for parking."""
     return router.parking or f"{router.topology}.parked"
-
-
-def parked(delivery: Delivery, reason: str, traceback: str | None) -> Envelope:
-    """The message of a delivery with what is to be known of its parking in headers."""
-    envelope = delivery.envelope
-    headers: Mapping[str, Any] = envelope.headers if isinstance(envelope.headers, Mapping) else {}
-    notes = {
-        REASON: in_line(reason)[:MOST_REASON],
-        TIME: datetime.now(UTC).isoformat(),
-        QUEUE: delivery.queue,
-    }
-    if traceback:
-        notes[TRACEBACK] = traceback[-MOST_TRACEBACK:]
-    kept = as_new(replace(envelope, headers=headers))
-    return replace(kept, headers={**kept.headers, **notes})
-
-
-def requeued(envelope: Envelope) -> Envelope:
-    """A parked message as it may be tried afresh."""
-    notes = (REASON, TIME, QUEUE, TRACEBACK)
-    headers = {name: value for name, value in envelope.headers.items() if name not in notes}
-    if isinstance(headers.get("retries"), int):
-        headers["retries"] = 0
-    if "eta" in headers:
-        headers["eta"] = None
-    headers[REQUEUED] = datetime.now(UTC).isoformat()
-    return replace(as_new(envelope), headers=headers)
-
-
-def _with_text_alone(envelope: Envelope) -> Envelope:
-    """The message with only those headers that surely can be sent."""
-    notes = {k: v for k, v in envelope.headers.items() if k in (REASON, TIME, QUEUE)}
-    others = {k: v for k, v in envelope.headers.items() if k not in notes and k != TRACEBACK}
-    return replace(envelope, headers={**notes, LOST_HEADERS: brief(others, MOST_LOST)})

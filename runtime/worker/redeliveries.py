@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.parking.parking import REQUEUED
+from routewright.runtime.parking.parked_message import REQUEUED
 from routewright.runtime.sending.retrying import HISTORY
 from routewright.runtime.transport.consumer import Delivery
 from routewright.runtime.worker.verdicts import Disposition, Settlement

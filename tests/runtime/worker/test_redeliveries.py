@@ -14,7 +14,7 @@ from private_nodes import Broker, Cable, RabbitMQ, Redis
 
 from routewright.runtime import Route
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.parking.parking import requeued
+from routewright.runtime.parking.parked_message import requeued
 from routewright.runtime.transport.consumer import Delivery
 from routewright.runtime.worker.redeliveries import Redeliveries
 from routewright.runtime.worker.verdicts import Disposition, Settlement
