@@ -25,7 +25,7 @@ from routewright.runtime.router.route import Route
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.publisher import Publisher, deliver
 from routewright.runtime.transport.broker import LOST, Broker
-from routewright.runtime.transport.incoming import envelope_of
+from routewright.runtime.transport.envelopes import envelope_of
 
 WORN = DELIVERY_LIMIT // 2  # deliveries, after which a message is published again
 CONFIRM_TIMEOUT = 10.0  # seconds

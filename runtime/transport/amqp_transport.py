@@ -14,9 +14,8 @@ from kombu.transport.pyamqp import Channel
 
 from routewright.runtime.connect import connections
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.transport.envelopes import prepare
+from routewright.runtime.transport.envelopes import envelope_of, prepare
 from routewright.runtime.transport.inbox import TAG_BITS, Inbox, Taken
-from routewright.runtime.transport.incoming import envelope_of
 from routewright.runtime.transport.waker import Waker
 
 TICK = 1.0  # seconds between two looks at the heartbeats

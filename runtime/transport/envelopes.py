@@ -1,4 +1,4 @@
-"""What leaves on a channel: the message with its properties, and what AMQP cannot carry."""
+"""Turns envelopes into messages of a channel, and what arrives on a channel into envelopes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,7 @@ from typing import Any
 from amqp.serialization import dumps
 
 from routewright.runtime.errors import EncodeError
-from routewright.runtime.messages.message import Envelope
-from routewright.runtime.router.route import Route
+from routewright.runtime.messages.message import LOWEST_PRIORITY, Envelope
 
 PERSISTENT = 2
 MAX_HEADERS = 100_000  # bytes; they must fit one frame, which RabbitMQ allows 131,072
@@ -31,6 +30,44 @@ def prepare(channel: Any, envelope: Envelope, priority: int | None) -> Any:
         headers=dict(envelope.headers),
         properties={name: value for name, value in properties.items() if value is not None},
     )
+
+
+def envelope_of(raw: Any) -> Envelope:
+    """Returns the envelope of py-amqp's message.
+
+    kombu's would be decompressed as it is made, whatever size it grows to.
+    """
+    found, body = raw.properties, raw.body
+    headers = found.get("application_headers")
+    return Envelope(
+        body=body if isinstance(body, bytes) else bytes(body or "", "utf-8"),
+        content_type=found.get("content_type") or "",
+        content_encoding=found.get("content_encoding") or "",
+        headers=headers if isinstance(headers, dict) else {},
+        correlation_id=found.get("correlation_id"),
+        reply_to=found.get("reply_to"),
+        priority=_inverted(found.get("priority")),
+    )
+
+
+def envelope_of_virtual(message: Any) -> Envelope:
+    """Returns the envelope of kombu's message from a virtual transport; its priorities are ours."""
+    headers = dict(message.headers)
+    headers.pop("compression", None)  # kombu has undone it
+    return Envelope(
+        body=message.body,
+        content_type=message.content_type or "",
+        content_encoding=message.content_encoding or "",
+        headers=headers,
+        correlation_id=message.properties.get("correlation_id"),
+        reply_to=message.properties.get("reply_to"),
+        priority=message.properties.get("priority"),
+    )
+
+
+def _inverted(priority: int | None) -> int | None:
+    """Returns a priority on our scale, where 0 is the highest; above nine nothing is higher."""
+    return None if priority is None else max(LOWEST_PRIORITY - priority, 0)
 
 
 def check_headers(headers: dict[str, Any]) -> None:
@@ -60,8 +97,3 @@ def _is_finite(value: object) -> bool:
             return all(map(_is_finite, value))
         case _:
             return True
-
-
-def described(route: Route) -> str:
-    """A route as an error names it."""
-    return f"task `{route.task}` (exchange `{route.exchange}`, routing key `{route.routing_key}`)"

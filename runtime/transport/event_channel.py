@@ -77,7 +77,7 @@ def publish(channel: Any, routing_key: str, envelope: Envelope) -> None:
     channel.basic_publish(message, exchange=EXCHANGE, routing_key=routing_key)
 
 
-class Line:
+class EventConnection:
     """A connection for events alone.
 
     A broker that is short of memory stops reading from those who publish: on the connection that

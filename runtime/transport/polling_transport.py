@@ -10,9 +10,8 @@ from typing import Any
 
 from routewright.runtime.connect import connections
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.transport.envelopes import prepare
+from routewright.runtime.transport.envelopes import envelope_of_virtual, prepare
 from routewright.runtime.transport.inbox import Taken
-from routewright.runtime.transport.incoming import envelope_of_virtual
 
 MOST_HELD = 10_000  # messages that a worker may hold where no broker can delay them
 POLL = 5.0  # seconds that a poll on Redis may take; it is told to take one

@@ -25,7 +25,7 @@ from routewright.runtime.messages.events import (
     shown,
 )
 from routewright.runtime.transport.broker import Broker
-from routewright.runtime.transport.event_channel import Line
+from routewright.runtime.transport.event_channel import EventConnection
 
 FREQUENCY = 2.0  # seconds between two heartbeats; who misses two counts as gone
 PAUSE = 0.2  # seconds; the events of as long share a message
@@ -118,17 +118,17 @@ class Announcer:
     def _work(self) -> None:
         while not self._stopped.is_set():
             try:
-                line = Line(self._broker, self._on_blocked)
+                connection = EventConnection(self._broker, self._on_blocked)
             except Exception as error:  # noqa: BLE001  py-amqp and each transport have their own
                 self._back_off(error)
                 continue
             try:
-                self._serve(line)
+                self._serve(connection)
             except Exception as error:  # noqa: BLE001  likewise
-                line.discard()
+                connection.discard()
                 self._back_off(error)
             else:
-                line.close()
+                connection.close()
 
     def _back_off(self, error: Exception) -> None:
         problem = str(error) or type(error).__name__
@@ -136,27 +136,27 @@ class Announcer:
         self._stopped.wait(self._pause)
         self._pause = min(2 * self._pause, BACKOFF[1])
 
-    def _serve(self, line: Line) -> None:
+    def _serve(self, connection: EventConnection) -> None:
         """Publish until the worker stops."""
         self._blocked = False
-        self._say(line, "worker-online")
+        self._say(connection, "worker-online")
         due = monotonic() + FREQUENCY
         while not self._stopped.wait(PAUSE):
-            line.look()
+            connection.look()
             if self._blocked:
                 continue
-            self._flush(line)
+            self._flush(connection)
             if monotonic() >= due:
-                self._say(line, "worker-heartbeat")
+                self._say(connection, "worker-heartbeat")
                 self._pause = BACKOFF[0]
                 due = monotonic() + FREQUENCY
         if not self._blocked:
-            self._flush(line)
-            self._say(line, "worker-offline")
+            self._flush(connection)
+            self._say(connection, "worker-offline")
 
-    def _flush(self, line: Line) -> None:
+    def _flush(self, connection: EventConnection) -> None:
         while batch := self._batch():
-            line.publish(TASKS_KEY, packed(batch, self._node))
+            connection.publish(TASKS_KEY, packed(batch, self._node))
 
     def _batch(self) -> list[Event]:
         batch: list[Event] = []
@@ -167,7 +167,7 @@ class Announcer:
             pass
         return batch
 
-    def _say(self, line: Line, kind: str) -> None:
+    def _say(self, connection: EventConnection, kind: str) -> None:
         """Publish an event of the worker itself."""
         with self._counting:
             active, processed = len(self._active), self._processed
@@ -182,7 +182,7 @@ class Announcer:
             sw_ver=__version__,
             sw_sys=platform.system(),
         )
-        line.publish(routing_key(kind), packed(told, self._node))
+        connection.publish(routing_key(kind), packed(told, self._node))
 
     def _on_blocked(self, blocked: bool) -> None:
         self._blocked = blocked

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from routewright.runtime.messages.message import Envelope, Message
 from routewright.runtime.transport.decode import Uncommon, read_envelope
 from routewright.runtime.transport.encode import publish_properties
-from routewright.runtime.transport.incoming import envelope_of
+from routewright.runtime.transport.envelopes import envelope_of
 
 SHORT = st.text(max_size=60)
 VALUES = st.recursive(
