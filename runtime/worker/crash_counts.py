@@ -14,7 +14,6 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 WIDTH = 64  # bytes of a task id; longer ones are told apart by as many
 SUSPECTS = 1024  # tasks that are counted; the oldest are forgotten first
-MOST_CRASHES = 3
 PAUSE = 0.01  # seconds between two looks at whether a task is alone
 
 _EMPTY = bytes(WIDTH)

@@ -20,7 +20,7 @@ from routewright.runtime.sending.resending import Resender
 from routewright.runtime.sending.retrying import Retrier
 from routewright.runtime.transport.consumer import Consumer, Delivery
 from routewright.runtime.worker.announcer import Announcer, NoEvents
-from routewright.runtime.worker.crash_counts import MOST_CRASHES, CrashWatch, NoCrashWatch
+from routewright.runtime.worker.crash_counts import CrashWatch, NoCrashWatch
 from routewright.runtime.worker.limits import Limited, Limits
 from routewright.runtime.worker.not_yet_due import NotYetDue
 from routewright.runtime.worker.redeliveries import Redeliveries
@@ -34,6 +34,7 @@ from routewright.runtime.worker.verdicts import (
     TimedOut,
     Verdict,
     after_failure,
+    deadly,
     give_up,
     unreadable,
     untimely,
@@ -117,7 +118,7 @@ class Deliveries:
         if isinstance(message, GiveUp):
             return self._settler.settle_unreadable(delivery, message)
         crashes = self._crash_watch.count(message.id) if delivery.redelivered else 0
-        objection = self._objection(message, crashes)
+        objection = self._no_code(message) or untimely(message) or deadly(message, crashes)
         if objection is not None:
             return self._settler.settle(delivery, message, objection)
         with self._crash_watch.watching(thread, message.id, alone=crashes > 0):
@@ -212,17 +213,11 @@ class Deliveries:
         except BaseException as error:  # noqa: BLE001  a pickle runs code, which may do anything
             return unreadable(error)
 
-    def _objection(self, message: Message, crashes: int) -> Verdict | None:
-        """Returns the verdict on a message whose task is not to run now."""
-        if message.task not in self._app.tasks:
-            return give_up(message, NotRegistered(f"no task `{message.task}` in this worker"))
-        verdict = untimely(message)
-        if verdict is not None:
-            return verdict
-        if crashes >= MOST_CRASHES:
-            problem = f"{crashes} times a process died with the task running"
-            return give_up(message, WorkerLost(problem))
-        return None
+    def _no_code(self, message: Message) -> GiveUp | None:
+        """Returns the verdict on a message whose task this worker cannot run."""
+        if message.task in self._app.tasks:
+            return None
+        return give_up(message, NotRegistered(f"no task `{message.task}` in this worker"))
 
     def _acknowledged(self, delivery: Delivery) -> Delivery:
         """Has a delivery acknowledged before its task begins."""

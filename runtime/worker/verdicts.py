@@ -7,11 +7,13 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import Any, TypeAlias
 
-from routewright.runtime.errors import MalformedMessage, Retry, TimeLimitExceeded
+from routewright.runtime.errors import MalformedMessage, Retry, TimeLimitExceeded, WorkerLost
 from routewright.runtime.messages.message import Envelope, Message
 from routewright.runtime.messages.short_repr import brief
 from routewright.runtime.sending.retrying import Retrier
 from routewright.runtime.transport.consumer import Delivery
+
+MOST_CRASHES = 3  # after which a message is given up
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,13 @@ def untimely(message: Message) -> PutOff | Expired | None:
     if message.expires is not None and message.expires <= now:
         return Expired(message.expires)
     return None
+
+
+def deadly(message: Message, crashes: int) -> GiveUp | None:
+    """Returns the verdict on a message whose task was running as processes died, so many times."""
+    if crashes < MOST_CRASHES:
+        return None
+    return give_up(message, WorkerLost(f"{crashes} times a process died with the task running"))
 
 
 def after_failure(retrier: Retrier, message: Message, failed: Failed) -> Failed | TryAgain | GiveUp:
