@@ -33,15 +33,15 @@ class CrashCounts:
         self._next = 0
 
     def count(self, task_id: str) -> int:
-        """How often processes died with the task running."""
+        """Returns how often processes died with the task running."""
         key = _key(task_id)
         at = self._memory.find(key, 0, self._size)
         while at >= 0 and at % _ENTRY:
             at = self._memory.find(key, at + 1, self._size)
         return 0 if at < 0 else self._memory[at + WIDTH]
 
-    def blame(self, process: int) -> list[int]:
-        """Count the death of a process against the tasks that it was running; their counts."""
+    def record_crash(self, process: int) -> list[int]:
+        """Counts the death of a process against the tasks that it ran. Returns their counts."""
         counts = []
         for thread in range(self._threads):
             place = self._place(process, thread)
@@ -65,22 +65,22 @@ class CrashCounts:
         return self._memory[at + WIDTH]
 
     def forget(self, process: int) -> None:
-        """A process begins, and what its predecessor left running blames and blocks nobody."""
+        """Forgets what the predecessor of a process left running, which then blocks nobody."""
         for thread in range(self._threads):
             self.clear(process, thread)
 
     def note(self, process: int, thread: int, task_id: str) -> None:
-        """A thread begins with a task."""
+        """Notes that a thread begins with a task."""
         place = self._place(process, thread)
         self._memory[place : place + WIDTH] = _key(task_id)
 
     def clear(self, process: int, thread: int) -> None:
-        """A thread has ended its task."""
+        """Notes that a thread has ended its task."""
         place = self._place(process, thread)
         self._memory[place : place + WIDTH] = _EMPTY
 
     def running(self, process: int) -> int:
-        """How many threads of a process are running tasks."""
+        """Returns how many threads of a process are running tasks."""
         places = (self._place(process, thread) for thread in range(self._threads))
         return sum(self._memory[it : it + WIDTH] != _EMPTY for it in places)
 
@@ -98,7 +98,7 @@ class CrashWatch:
         self._someone_is_alone = False
 
     def count(self, task_id: str) -> int:
-        """How often processes died with the task running."""
+        """Returns how often processes died with the task running."""
         return self._counts.count(task_id)
 
     @contextmanager

@@ -63,7 +63,7 @@ class Supervisor:
     _lifeline: tuple[int, int] = (-1, -1)
 
     def run(self) -> None:
-        """Keep the processes running; the first SIGTERM or SIGINT stops them in order.
+        """Keeps the processes running; the first SIGTERM or SIGINT stops them in order.
 
         Raises:
             RoutewrightError: one of the first processes raised it, and the others were ended.
@@ -115,14 +115,14 @@ class Supervisor:
         pid = os.fork()
         if pid == 0:
             os.close(reading)
-            os._exit(self._live(place, writing))
+            os._exit(self._run_child(place, writing))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
         os.close(writing)
         os.set_blocking(reading, False)  # what a task forks may hold the other end for ever
         place.pid, place.report = pid, reading
 
-    def _live(self, place: Place, report: int) -> int:
-        """What a child does until its end."""
+    def _run_child(self, place: Place, report: int) -> int:
+        """Runs `serve` in a child. Returns its exit code."""
         for number in HEEDED:
             signal.signal(number, signal.SIG_DFL)
         # A terminal's Ctrl-C goes to all of us, and it is the parent who tells the others.
@@ -159,10 +159,10 @@ class Supervisor:
                 continue
             pid, status = os.waitpid(place.pid, os.WNOHANG)
             if pid:
-                self._bury(place, os.waitstatus_to_exitcode(status))
+                self._note_end(place, os.waitstatus_to_exitcode(status))
 
-    def _bury(self, place: Place, code: int) -> None:
-        """A process has ended, and the next one is to be started."""
+    def _note_end(self, place: Place, code: int) -> None:
+        """Notes that a process has ended, and when the next one starts."""
         with os.fdopen(place.report, "rb") as pipe:
             report = pipe.read() or b""
         place.pid = None
@@ -171,7 +171,7 @@ class Supervisor:
         if code in (FINE, WORN):
             place.due, place.pause = monotonic(), BACKOFF[0]
             return
-        counts = self.crash_counts.blame(place.number)
+        counts = self.crash_counts.record_crash(place.number)
         if monotonic() - place.started >= STEADY:
             place.pause = BACKOFF[0]
         place.due = monotonic() + place.pause
@@ -186,7 +186,7 @@ class Supervisor:
         )
 
     def _stop(self, waker: Waker) -> None:
-        """Have the processes stop in order; a second signal kills them."""
+        """Has the processes stop in order; a second signal kills them."""
         self._signal(signal.SIGTERM)
         deadline = monotonic() + self.grace + MARGIN
         while any(place.pid for place in self._places) and monotonic() < deadline:
@@ -203,7 +203,7 @@ class Supervisor:
                     os.kill(place.pid, number)
 
     def _kill(self) -> None:
-        """End what is left, at once; the broker takes back what it had."""
+        """Ends what is left, at once; the broker takes back what it had."""
         self._signal(signal.SIGKILL)
         for place in self._places:
             if place.pid is not None:
@@ -220,7 +220,7 @@ def _flush() -> None:
 
 
 def _raised(report: bytes) -> RoutewrightError:
-    """What a process said before it ended."""
+    """Returns the error that a process reported before it ended."""
     try:
         said = json.loads(report)
     except ValueError:
