@@ -78,38 +78,40 @@ class Departures:
             _answer(consumer, order, {"left": order.queue})
 
     def _depart(self, queues: GroupQueues, order: Order, other: str) -> None:
+        """Leaves a queue for another one, unless something stands against it."""
         queue, consumer = order.queue, queues.consumer
-        problem = queues.objection(queue, other)
         # From the same sender, the last order is the one whose answer counts.
         sender = (queue, order.reply_to)
         others = [it for it in self._open if (it.queue, it.reply_to) != sender]
+        problem = queues.objection(queue, other)
         if problem is None and len(others) >= MOST_OPEN:
             problem = f"{MOST_OPEN} other orders wait for what is not settled"
         if problem is not None:
             logger.warning(
                 "refused an order to leave queue `%s` for `%s`: %s",
-                *map(in_line, (queue, other)),
-                in_line(problem),
+                *map(in_line, (queue, other, problem)),
             )
-            _answer(consumer, order, {"error": problem})
-            return
-        if queue in consumer.consumed:
+        elif queue in consumer.consumed:
             problem = queues.join(other, queue)
-            if problem:
-                _answer(consumer, order, {"error": problem})
-                return
-            # Before and after, as in stopping: a task thread would begin what waits meanwhile.
-            handed_back = self._hand_back(consumer, queue)
-            queues.leave(queue)
-            handed_back += self._hand_back(consumer, queue)
-            logger.info(
-                "queue `%s` is left for `%s`: %d messages handed back, %d tasks running",
-                queue,
-                other,
-                handed_back,
-                consumer.owes(queue),
-            )
-        self._open = [*others, order]
+            if problem is None:
+                self._leave(queues, queue, other)
+        if problem is not None:
+            _answer(consumer, order, {"error": problem})
+        else:
+            self._open = [*others, order]
+
+    def _leave(self, queues: GroupQueues, queue: str, other: str) -> None:
+        # Before and after, as in stopping: a task thread would begin what waits meanwhile.
+        handed_back = self._hand_back(queues.consumer, queue)
+        queues.leave(queue)
+        handed_back += self._hand_back(queues.consumer, queue)
+        logger.info(
+            "queue `%s` is left for `%s`: %d messages handed back, %d tasks running",
+            queue,
+            other,
+            handed_back,
+            queues.consumer.owes(queue),
+        )
 
 
 def _answer(consumer: Consumer, order: Order, body: Mapping[str, object]) -> None:
