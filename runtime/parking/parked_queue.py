@@ -142,7 +142,7 @@ class ParkedQueue:
         Raises:
             Refused: the user may not publish to the queue, so that looking again may lose messages.
         """
-        worn = [it for it in messages if _times_given_back(it) >= WORN]
+        worn = [raw for raw in messages if _times_given_back(raw) >= WORN]
         if worn:
             publishing = channel.connection.channel()
             try:
@@ -160,7 +160,7 @@ class ParkedQueue:
                     f" drops them after {DELIVERY_LIMIT}; they cannot be published again:"
                     f" {error.reply_text}. Grant `write` on `amq.default` before you look again"
                 ) from error
-        left = [it for it in messages if it not in worn]
+        left = [raw for raw in messages if raw not in worn]
         if left:
             # RabbitMQ 4.3 does not count a nack against the delivery limit, but a closed channel.
             channel.send_method(spec.Basic.Nack, "Lbb", (left[-1].delivery_tag, True, True))

@@ -151,7 +151,7 @@ class AmqpTransport:
         for channel in {self._channel, *self._apart.values()}:
             channel.basic_cancel("nobody")  # it answers, after all that came before
         in_use = {self._channels[consumer].channel_id for consumer in used}
-        for number in [it for it in self._apart if it not in in_use]:
+        for number in self._apart.keys() - in_use:
             self._close_apart(number)
 
     def _deliver(self, raw: Any) -> None:

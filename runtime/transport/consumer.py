@@ -231,7 +231,7 @@ class Consumer:
     def leave(self, queue: str) -> None:
         """Receives no more from a queue; what came from it may still be settled."""
         with self._losing:
-            for tag in [it for it in self._tags if self._queues[it] == queue]:
+            for tag in [each for each in self._tags if self._queues[each] == queue]:
                 self._tags.remove(tag)
                 self._transport.cancel(tag)
 

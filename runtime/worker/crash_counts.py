@@ -82,7 +82,7 @@ class CrashCounts:
     def running(self, process: int) -> int:
         """Returns how many threads of a process are running tasks."""
         places = (self._place(process, thread) for thread in range(self._threads))
-        return sum(self._memory[it : it + WIDTH] != _EMPTY for it in places)
+        return sum(self._memory[place : place + WIDTH] != _EMPTY for place in places)
 
     def _place(self, process: int, thread: int) -> int:
         return self._size + (process * self._threads + thread) * WIDTH

@@ -65,11 +65,11 @@ class Departures:
     def _answer_open(self, consumer: Consumer) -> None:
         """Answers what is settled, and what never will be, since the queue is consumed again."""
         consumed = consumer.consumed
-        back = [it for it in self._open if it.queue in consumed]
-        waiting = [it for it in self._open if it.queue not in consumed]
-        owed = {it: consumer.owes(it) for it in {it.queue for it in waiting}}
-        settled = [it for it in waiting if not owed[it.queue]]
-        self._open = [it for it in waiting if owed[it.queue]]
+        back = [order for order in self._open if order.queue in consumed]
+        waiting = [order for order in self._open if order.queue not in consumed]
+        owed = {queue: consumer.owes(queue) for queue in {order.queue for order in waiting}}
+        settled = [order for order in waiting if not owed[order.queue]]
+        self._open = [order for order in waiting if owed[order.queue]]
         for order in back:
             _answer(consumer, order, {"error": f"queue `{order.queue}` is consumed again"})
         if settled:
@@ -82,7 +82,7 @@ class Departures:
         queue, consumer = order.queue, queues.consumer
         # From the same sender, the last order is the one whose answer counts.
         sender = (queue, order.reply_to)
-        others = [it for it in self._open if (it.queue, it.reply_to) != sender]
+        others = [each for each in self._open if (each.queue, each.reply_to) != sender]
         problem = queues.objection(queue, other)
         if problem is None and len(others) >= MOST_OPEN:
             problem = f"{MOST_OPEN} other orders wait for what is not settled"

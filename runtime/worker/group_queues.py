@@ -82,23 +82,23 @@ class GroupQueues:
     def _present(self, queues: Sequence[str]) -> list[str]:
         """Returns the queues that can be consumed; for the others what stands in is consumed."""
         there = self.consumer.existing(queues)
-        absent = [it for it in queues if it not in there]
+        absent = [queue for queue in queues if queue not in there]
         for other in self._others(queues, absent):
             self._consume_apart(other)
-        helped = {self._home(it) for it in self.consumer.consumed}
+        helped = {self._home(queue) for queue in self.consumer.consumed}
         for queue in absent:
             if queue in helped:
                 logger.warning("queue `%s` is missing, and another one stands in", queue)
             elif not self._patient:
                 there.append(queue)  # the broker will say that it is not there
-        self.missing = [it for it in queues if it not in there]
+        self.missing = [queue for queue in queues if queue not in there]
         return there
 
     def _others(self, queues: Sequence[str], absent: Iterable[str]) -> list[str]:
         """Returns what may be there to be consumed for some queues, and is not consumed yet."""
         told = [it for it, home in self._instead.items() if home in queues]
         found = dict.fromkeys([*told, *map(stand_in_of, absent)])
-        return [it for it in found if it not in self.consumer.consumed]
+        return [queue for queue in found if queue not in self.consumer.consumed]
 
     def look_for_missing(self) -> None:
         """From time to time, consumes the missing queues that are there again.
@@ -169,7 +169,7 @@ class GroupQueues:
             self._instead.pop(other, None)
         elif other == home:
             self._left.pop(home, None)
-            self.missing = [it for it in self.missing if it != home]
+            self.missing = [queue for queue in self.missing if queue != home]
         return problem
 
     def leave(self, queue: str) -> None:

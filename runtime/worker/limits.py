@@ -82,7 +82,7 @@ class Limits:
             return
         now = monotonic()
         with self._lock:
-            late = [it for it in self._running if it.hard is not None and it.hard <= now]
+            late = [task for task in self._running if task.hard is not None and task.hard <= now]
             for task in late:
                 task.given_up = True
                 self._running.discard(task)
@@ -99,7 +99,10 @@ class Limits:
             return longest
         with self._lock:
             times = [
-                it for task in self._running for it in (task.soft, task.hard) if it is not None
+                limit
+                for task in self._running
+                for limit in (task.soft, task.hard)
+                if limit is not None
             ]
         return min(longest, max(min(times, default=monotonic() + longest) - monotonic(), 0.0))
 

@@ -47,7 +47,7 @@ class NotYetDue:
 
     def take(self, is_meant: Callable[[Delivery], bool]) -> list[Delivery]:
         """Take out those that are meant, due or not."""
-        taken = [it.delivery for it in self._held if is_meant(it.delivery)]
-        self._held = [it for it in self._held if not is_meant(it.delivery)]
+        taken = [held.delivery for held in self._held if is_meant(held.delivery)]
+        self._held = [held for held in self._held if not is_meant(held.delivery)]
         heapq.heapify(self._held)
         return taken

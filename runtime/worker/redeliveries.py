@@ -56,7 +56,7 @@ class Redeliveries:
         key = _key_of(copy)
         if key is None or key not in self._running:
             return False
-        others = [it for it in self._copies.get(key, ()) if not it.source.lost]
+        others = [other for other in self._copies.get(key, ()) if not other.source.lost]
         self._copies[key] = [*others, copy]
         return True
 
@@ -86,7 +86,11 @@ class Redeliveries:
         if key is not None and settlement.final:
             self._remember(key, (disposition, settlement.reply_to, settlement.reply))
         # Redis delivers a message again under the same tag.
-        others = (it for it in copies if it.source is not delivery.source or it.tag != delivery.tag)
+        others = (
+            other
+            for other in copies
+            if other.source is not delivery.source or other.tag != delivery.tag
+        )
         return [settlement, *(Settlement(copy, disposition, ends=False) for copy in others)]
 
     def _pop(self, key: _Key | None, delivery: Delivery) -> list[Delivery]:
