@@ -25,7 +25,7 @@ from routewright.runtime.worker.limits import Limited, Limits
 from routewright.runtime.worker.not_yet_due import NotYetDue
 from routewright.runtime.worker.redeliveries import Redeliveries
 from routewright.runtime.worker.runner import Runner, terms_of
-from routewright.runtime.worker.settler import Settler
+from routewright.runtime.worker.settler import LOOK_AGAIN, Settler
 from routewright.runtime.worker.verdicts import (
     Disposition,
     Failed,
@@ -249,7 +249,8 @@ class Deliveries:
                 settlement = self.handle(delivery, thread)
             except BaseException:
                 logger.exception("a message of queue `%s` could not be handled", delivery.queue)
-                settlement = Settlement(delivery, Disposition.HOLD, until=datetime.now(UTC) + HOLD)
+                until = datetime.now(UTC) + LOOK_AGAIN
+                settlement = Settlement(delivery, Disposition.HOLD, until=until)
             if settlement is None:
                 return  # another thread has taken its place
             self.owe(settlement)
