@@ -193,7 +193,7 @@ def _times_given_back(raw: Any) -> int:
 
 
 def _renewed(raw: Any) -> amqp.Message:
-    """The same message to be published again; the broker counts its deliveries from 0."""
+    """Returns the same message to be published again; the broker counts its deliveries from 0."""
     headers = dict(raw.properties["application_headers"])
     for name in COUNTS:
         headers.pop(name, None)

@@ -35,11 +35,11 @@ class Parking:
         self._making = threading.Lock()
 
     def takes(self, queue: str) -> bool:
-        """Whether messages of a queue are parked, not dead-lettered by the broker."""
+        """Returns True if messages of a queue are parked, not dead-lettered by the broker."""
         return queue not in self._rejecting
 
     def park(self, delivery: Delivery, reason: str, traceback: str | None = None) -> None:
-        """Put a message into the queue for parking; only then may it be acknowledged.
+        """Puts a message into the queue for parking; only then may it be acknowledged.
 
         Raises:
             SendError: it is not there, or not surely.

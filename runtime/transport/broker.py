@@ -99,7 +99,7 @@ class Broker:
 
     @property
     def is_amqp(self) -> bool:
-        """Whether it is a real AMQP broker, not one of kombu's virtual transports."""
+        """True for a real AMQP broker, not one of kombu's virtual transports."""
         return self._driver == "amqp"
 
     def connect(
@@ -217,7 +217,7 @@ def forgiving_frame_handler(connection: Any, callback: Callable[..., None]) -> A
     """py-amqp's frame handler, for which unreadable properties are no properties.
 
     A timestamp in milliseconds is a year that Python has not; py-amqp raises from the middle of
-    reading, and the broker delivers the message to the next worker, and so on for ever.
+    reading, and the broker delivers the message to the next worker, and so on without end.
     """
     from amqp.method_framing import frame_handler  # noqa: PLC0415  only AMQP needs py-amqp's inside
 

@@ -163,7 +163,7 @@ class Consumer:
     def consume_apart(
         self, queue: str, *, shown_as: str | None = None, on_cancel: Callable[[str], None]
     ) -> str | None:
-        """The same, for a queue that may be missing or refused. Returns the reason if it is."""
+        """Starts to receive from a queue that may be refused. Returns the reason if it is."""
         tag = self._new_tag(queue, shown_as)
         cancelled = partial(self._on_cancel, queue, on_cancel)
         with self._losing:

@@ -15,7 +15,7 @@ MAX_HEADERS = 100_000  # bytes; they must fit one frame, which RabbitMQ allows 1
 
 
 def prepare(channel: Any, envelope: Envelope, priority: int | None) -> Any:
-    """A message of the channel's own kind, with the properties that are set."""
+    """Returns a message of the channel's own kind, with the properties that are set."""
     properties = {
         "delivery_mode": PERSISTENT,
         "correlation_id": envelope.correlation_id,
@@ -71,7 +71,7 @@ def _inverted(priority: int | None) -> int | None:
 
 
 def check_headers(headers: dict[str, Any]) -> None:
-    """Refuse headers that AMQP cannot carry, before they can harm a connection.
+    """Refuses headers that AMQP cannot carry, before they can harm a connection.
 
     Raises:
         EncodeError: a value of a type that AMQP has not, or too much of it.
@@ -87,7 +87,7 @@ def check_headers(headers: dict[str, Any]) -> None:
 
 
 def _is_finite(value: object) -> bool:
-    """Whether no float in it is one over which RabbitMQ closes the connection (541)."""
+    """Returns False if it holds a float over which RabbitMQ closes the connection (541)."""
     match value:
         case float():
             return math.isfinite(value)

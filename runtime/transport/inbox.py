@@ -1,4 +1,4 @@
-"""What has arrived on an AMQP connection, read many frames at a time.
+"""Reads what has arrived on an AMQP connection, many frames at a time.
 
 py-amqp reads a frame with three system calls, and sets the socket's timeout twice for each. Here
 whatever is there is read at once, and a delivery that is there as a whole is taken from it; all
@@ -55,15 +55,15 @@ class Inbox:
 
     @property
     def can_read(self) -> bool:
-        """Whether the connection is plain TCP; of TLS, more may be there than the socket shows."""
+        """True over plain TCP; of TLS, more may be there than the socket shows."""
         return type(self._connection.transport) is TCPTransport
 
     def read(self) -> None:
-        """Deal with what is there; something must be.
+        """Deals with what is there; something must be.
 
         Raises:
             OSError: the connection is closed.
-            AMQPError: as of py-amqp, for what the broker says.
+            AMQPError: the broker closed the connection or a channel.
         """
         transport = self._connection.transport
         received = transport.sock.recv(CHUNK)
@@ -81,7 +81,7 @@ class Inbox:
                 frame()
 
     def _whole(self, data: bytes) -> tuple[list[Any], int]:
-        """What is there as a whole, in order, and where the rest begins."""
+        """Returns what is there as a whole, in order, and where the rest begins."""
         found: list[Any] = []
         at = 0
         while (end := _end(data, at)) is not None:

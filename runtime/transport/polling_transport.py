@@ -71,7 +71,7 @@ class PollingTransport:
     def consume_apart(
         self, queue: str, consumer: str, *, on_cancel: Callable[[str], None]
     ) -> str | None:
-        """The same: there is one channel, and no refusal closes it."""
+        """Starts a consumer on the one channel, which no refusal closes."""
         self.consume(queue, consumer, no_ack=False, on_cancel=on_cancel)
         return None
 

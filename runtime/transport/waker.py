@@ -1,4 +1,4 @@
-"""Waking a thread that waits for the network."""
+"""Wakes a thread that waits for the network."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ class Waker:
             self._write.send(b"\0")
 
     def wait(self, timeout: float) -> None:
-        """Sleep for `timeout` seconds, or until woken."""
+        """Sleeps for `timeout` seconds, or until woken."""
         poller = select.poll()
         poller.register(self, select.POLLIN)
         if poller.poll(timeout * 1000):
             self.clear()
 
     def wait_beside(self, sock: socket.socket, timeout: float) -> bool:
-        """The same, or until a socket has something to read; whether it has."""
+        """Sleeps likewise, or until a socket has something to read. Returns True if it has."""
         poller = select.poll()
         poller.register(sock, select.POLLIN)
         poller.register(self, select.POLLIN)

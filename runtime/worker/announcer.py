@@ -1,4 +1,4 @@
-"""What a worker tells the world: its heartbeats, and what becomes of its tasks.
+"""Publishes the events of a worker: its heartbeats, and what becomes of its tasks.
 
 The worker's threads only put events into a queue. A thread with a connection of its own publishes
 them, so that no trouble of theirs delays a task.

@@ -20,7 +20,7 @@ from routewright.runtime.messages.events import node_name
 from routewright.runtime.router.route import Group
 from routewright.runtime.worker.crash_counts import CrashCounts, CrashWatch
 from routewright.runtime.worker.startup_checks import accepted, check_code
-from routewright.runtime.worker.supervisor import FINE, WORN, Supervisor
+from routewright.runtime.worker.supervisor import STOPPED, WANTS_SUCCESSOR, Supervisor
 from routewright.runtime.worker.worker import Worker
 
 
@@ -44,7 +44,7 @@ def run_worker(
         prefetch: how many messages each queue's consumer holds, if not as many as `concurrency`
             says, or else the topology.
         grace: seconds that running tasks get to finish.
-        log_level: as of `logging`; used only if the app's module has not configured logging.
+        log_level: a level of `logging`; used only if the app's module has not configured logging.
 
     Raises:
         WorkerUsageError: the app cannot be had or has none of the tasks, or an option is out of
@@ -91,7 +91,7 @@ def _supervise(app: App, group: Group, grace: float) -> None:
         _heed(worker, supervisor.lifeline)
         with app:
             worker.run()
-        return WORN if worker.worn else FINE
+        return WANTS_SUCCESSOR if worker.wants_successor else STOPPED
 
     supervisor = Supervisor(serve, group.processes, counts, grace)
     supervisor.run()

@@ -1,4 +1,4 @@
-"""What a worker was told to leave: from being told until all of it is settled, and answered."""
+"""Carries out orders to leave a queue, and answers when all that came from it is settled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ logger = logging.getLogger("routewright.worker")
 
 
 class Departures:
-    """The orders of one connection; used by the thread that reads it.
+    """The orders that came over one connection; used by the thread that reads it.
 
     Args:
         hand_back: gives back what was received from a queue and has not begun; how many messages.
@@ -36,11 +36,11 @@ class Departures:
         return bool(self._new or self._open)
 
     def tell(self, order: Order) -> None:
-        """Take an order; nothing is done about it before `look`."""
+        """Takes an order; nothing is done about it before `look`."""
         self._new.append(order)
 
     def forget(self) -> None:
-        """The connection is lost, and with it those who wait for an answer know all they can."""
+        """Forgets all orders: the connection is lost, and whoever waits for an answer sees that."""
         self._new.clear()
         self._open.clear()
 

@@ -182,7 +182,7 @@ def _call_back(app: App, message: Message, errback: Signature, outcome: Outcome)
 
 
 def _wants_request(task: AnyTask, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Whether a task takes request, exception and traceback, and not just an id."""
+    """Returns True if a task takes request, exception and traceback, and not just an id."""
     takes = []
     for leading in ((None,), (None, None, None)):
         try:

@@ -1,4 +1,4 @@
-"""Time limits of running tasks, watched by the worker's network thread."""
+"""Watches the time limits of running tasks, in the worker's network thread."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ class Limits:
             self._give_up(task)
 
     def patience(self, longest: float) -> float:
-        """How many seconds are left to the next limit; at most `longest`."""
+        """Returns the seconds that are left to the next limit; at most `longest`."""
         if not self._running:
             return longest
         with self._lock:

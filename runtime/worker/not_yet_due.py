@@ -29,7 +29,7 @@ class NotYetDue:
         return len(self._held)
 
     def hold(self, delivery: Delivery, until: datetime) -> None:
-        """Hold a delivery until a time."""
+        """Holds a delivery until a time."""
         heapq.heappush(self._held, _Held(until, next(self._numbers), delivery))
 
     def take_due(self) -> Iterator[Delivery]:
@@ -39,14 +39,14 @@ class NotYetDue:
             yield heapq.heappop(self._held).delivery
 
     def patience(self, longest: float) -> float:
-        """How many seconds the first of them has left; at most `longest`."""
+        """Returns the seconds that the first of them has left; at most `longest`."""
         if not self._held:
             return longest
         left = (self._held[0].until - datetime.now(UTC)).total_seconds()
         return min(max(left, 0.0), longest)
 
     def take(self, is_meant: Callable[[Delivery], bool]) -> list[Delivery]:
-        """Take out those that are meant, due or not."""
+        """Takes out those that are meant, due or not."""
         taken = [held.delivery for held in self._held if is_meant(held.delivery)]
         self._held = [held for held in self._held if not is_meant(held.delivery)]
         heapq.heapify(self._held)

@@ -19,7 +19,7 @@ from routewright.runtime.worker.verdicts import Failed, Succeeded
 
 
 class Terms(NamedTuple):
-    """What the message and today's route say of how a task runs."""
+    """The terms that a task runs on, from its message and today's route."""
 
     early: bool  # acknowledge the message before the task begins
     soft: float | None  # seconds

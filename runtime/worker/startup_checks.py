@@ -1,4 +1,4 @@
-"""What the routes ask of a worker group: the content types it reads, the tasks it has code for."""
+"""Checks when a worker starts: can it read its messages and run its tasks?"""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ logger = logging.getLogger("routewright.worker")
 
 
 def accepted(group: Group) -> Collection[str]:
-    """The content types a group reads: those of the serializers that the topology says.
+    """Returns the content types a group reads: those of the serializers that the topology says.
 
     A pickle runs code as it is read, so only the topology can allow it.
 
@@ -35,7 +35,7 @@ def accepted(group: Group) -> Collection[str]:
 
 
 def check_code(app: App, group: Group) -> None:
-    """Say which tasks come to the group and have no code in the app.
+    """Logs which tasks come to the group and have no code in the app.
 
     Raises:
         WorkerUsageError: none of them has, so that the worker would reject every message.
@@ -56,7 +56,7 @@ def check_code(app: App, group: Group) -> None:
 
 
 def _routes(app: App, group: Group) -> list[Route]:
-    """The routes that bring tasks, and not only copies, to the group's queues."""
+    """Returns the routes that bring tasks, and not only copies, to the group's queues."""
     queues = set(group.queues)
     return [
         route

@@ -19,8 +19,8 @@ from routewright.runtime.errors import RoutewrightError
 from routewright.runtime.transport.waker import Waker
 from routewright.runtime.worker.crash_counts import CrashCounts
 
-# How a process ends that has stopped, cannot start, or wants a successor.
-FINE, REFUSED, WORN = 0, 78, 75
+# Exit codes of a process that has stopped, cannot start, or wants a successor.
+STOPPED, REFUSED, WANTS_SUCCESSOR = 0, 78, 75
 BACKOFF = (0.1, 10.0)  # seconds between the deaths of a process and its replacement
 STEADY = 10.0  # seconds; a process that lived as long was a good one
 MARGIN = 10.0  # seconds beyond the grace period until a process is killed
@@ -118,7 +118,7 @@ class Supervisor:
             os._exit(self._run_child(place, writing))
         signal.pthread_sigmask(signal.SIG_UNBLOCK, HEEDED)
         os.close(writing)
-        os.set_blocking(reading, False)  # what a task forks may hold the other end for ever
+        os.set_blocking(reading, False)  # what a task forks may hold the other end indefinitely
         place.pid, place.report = pid, reading
 
     def _run_child(self, place: Place, report: int) -> int:
@@ -168,7 +168,7 @@ class Supervisor:
         place.pid = None
         if code == REFUSED and place.generation == 1:
             raise _raised(report)
-        if code in (FINE, WORN):
+        if code in (STOPPED, WANTS_SUCCESSOR):
             place.due, place.pause = monotonic(), BACKOFF[0]
             return
         counts = self.crash_counts.record_crash(place.number)

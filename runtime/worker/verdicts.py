@@ -129,7 +129,7 @@ def cause_of(error: BaseException) -> BaseException:
 
 
 class Disposition(Enum):
-    """What the broker is told of a message."""
+    """The answer to the broker about a message."""
 
     ACK = "it is done with"
     REJECT = "it is refused for good, and so dead-lettered where its queue says so"

@@ -62,7 +62,7 @@ class Worker:
         self.app = app
         self.group = group
         self.grace = grace
-        self.worn = False  # a task that was given up may still take up a thread
+        self.wants_successor = False  # a task that was given up may still take up a thread
         self._is_replaceable = crash_watch is not None
         self._stopping = False
         self._deadline: float | None = None  # when running tasks are cut off, once we stop
@@ -253,7 +253,7 @@ class Worker:
     def _give_up(self, late: Limited) -> None:
         """Gives up a task that has run for too long: another thread takes the place of its own."""
         self._deliveries.give_up(late)
-        self.worn = True
+        self.wants_successor = True
         if self._is_replaceable:
             self.stop()
         self._start_thread(late.number)
