@@ -13,7 +13,7 @@ from typing import Any
 from kombu.entity import Queue
 
 from routewright.runtime.errors import InvalidOption, InvalidParameter, UnknownTask
-from routewright.runtime.messages.message import LOWEST_PRIORITY
+from routewright.runtime.messages.amqp_values import to_amqp
 from routewright.runtime.router.rerouting import route_of
 from routewright.runtime.router.route import Route, Router
 
@@ -113,9 +113,7 @@ class CeleryRoutes:
         }
 
     def _priority(self, route: Route) -> int | None:
-        if route.priority is None or self._virtual:
-            return route.priority
-        return LOWEST_PRIORITY - route.priority
+        return route.priority if self._virtual else to_amqp(route.priority)
 
 
 def _queue_of(route: Route) -> dict[str, Any]:

@@ -13,8 +13,9 @@ from itertools import count
 from json import JSONEncoder
 from typing import Any
 
-from routewright.runtime.messages.message import MAX_SHORT, Envelope
-from routewright.runtime.messages.short_repr import brief
+from routewright.runtime.messages.message import Envelope
+from routewright.runtime.messages.short_repr import short_repr
+from routewright.runtime.router.limits import MAX_SHORT_STRING
 from routewright.runtime.router.route import Route
 
 EXCHANGE = "celeryev"
@@ -75,12 +76,12 @@ def _task_fields(headers: Mapping[str, Any]) -> Event:
     """What headers say of a task, which may be anything where the sender is not ours."""
     retries = headers.get("retries")
     return {
-        "uuid": _text(headers, "id", MAX_SHORT),
+        "uuid": _text(headers, "id", MAX_SHORT_STRING),
         "name": _text(headers, "task", MAX_TEXT),
         "args": _text(headers, "argsrepr", MAX_TEXT),
         "kwargs": _text(headers, "kwargsrepr", MAX_TEXT),
-        "root_id": _text(headers, "root_id", MAX_SHORT),
-        "parent_id": _text(headers, "parent_id", MAX_SHORT),
+        "root_id": _text(headers, "root_id", MAX_SHORT_STRING),
+        "parent_id": _text(headers, "parent_id", MAX_SHORT_STRING),
         "retries": retries if type(retries) is int else 0,
         "eta": _text(headers, "eta", MAX_TEXT),
         "expires": _text(headers, "expires", MAX_TEXT),
@@ -95,7 +96,7 @@ def _text(headers: Mapping[str, Any], name: str, limit: int) -> str | None:
 def shown(value: object) -> str:
     """A value as text, whatever its own code does when it is asked for it."""
     try:
-        return brief(value, MAX_TEXT)
+        return short_repr(value, MAX_TEXT)
     except BaseException:  # noqa: BLE001  a `__repr__` may even exit
         return f"<{type(value).__qualname__} without a repr>"
 

@@ -12,7 +12,7 @@ from kombu.utils import json
 
 from routewright.runtime.errors import TaskFailed
 from routewright.runtime.messages.naming import public_module
-from routewright.runtime.messages.short_repr import brief
+from routewright.runtime.messages.short_repr import short_repr
 
 
 def encode_exception(error: BaseException) -> dict[str, Any]:
@@ -36,7 +36,7 @@ def decode_exception(data: object) -> Exception:
     process by a `SystemExit`), and only a module of a package in use here is ever imported.
     """
     if not isinstance(data, Mapping):
-        return TaskFailed("unknown", brief(data, 200))
+        return TaskFailed("unknown", short_repr(data, 200))
     name, module = data.get("exc_type"), data.get("exc_module")
     message = data.get("exc_message", ())
     args = tuple(message) if isinstance(message, (list, tuple)) else (message,)
@@ -52,7 +52,7 @@ def _portable(value: Any) -> Any:
     try:
         json.dumps(value)
     except Exception:  # noqa: BLE001  whatever an encoder may raise
-        return brief(value)
+        return short_repr(value)
     return value
 
 

@@ -27,9 +27,11 @@ from routewright.runtime.errors import (
     MalformedMessage,
     UnsupportedSequel,
 )
+from routewright.runtime.messages.amqp_values import printable, short_string
 from routewright.runtime.messages.compression import decompressed
 from routewright.runtime.messages.sequels import NOTHING, Sequels
-from routewright.runtime.messages.short_repr import brief
+from routewright.runtime.messages.short_repr import short_repr
+from routewright.runtime.router.limits import MAX_SHORT_STRING
 
 PROTOCOL_HEADERS = frozenset(
     (
@@ -38,9 +40,7 @@ PROTOCOL_HEADERS = frozenset(
         *("ignore_result", "replaced_task_nesting", "stamped_headers", "stamps"),
     )
 )
-LOWEST_PRIORITY = 9
 MAX_EXPIRATION = 2**32 - 1  # milliseconds; RabbitMQ closes the channel on more
-MAX_SHORT = 255  # bytes; an AMQP short string, as a correlation id is one
 JSON, UTF_8 = "application/json", "utf-8"
 BODY_PARTS = 3  # args, kwargs, embed
 
@@ -127,8 +127,8 @@ class Message:
             "timelimit": list(self.timelimit),
             "root_id": self.root_id or self.id,
             "parent_id": self.parent_id,
-            "argsrepr": brief(self.args),
-            "kwargsrepr": brief(self.kwargs),
+            "argsrepr": short_repr(self.args),
+            "kwargsrepr": short_repr(self.kwargs),
             "origin": _origin(os.getpid()),
             "ignore_result": self.ignore_result,
             "replaced_task_nesting": 0,
@@ -138,9 +138,10 @@ class Message:
         }
 
     def _check(self) -> None:
-        if _short(self.id) is None:
+        if short_string(self.id) is None:
             raise EncodeError(
-                f"a task id is a printable text of 1 to {MAX_SHORT} bytes, not {brief(self.id, 80)}"
+                f"a task id is a printable text of 1 to {MAX_SHORT_STRING} bytes,"
+                f" not {short_repr(self.id, 80)}"
             )
         if clash := PROTOCOL_HEADERS.intersection(self.headers):
             raise EncodeError(f"task `{self.task}`: header `{min(clash)}` is the protocol's own")
@@ -169,9 +170,9 @@ class Message:
         """
         headers = envelope.headers if isinstance(envelope.headers, Mapping) else {}
         known = _Known(
-            task=_text(headers.get("task")),
-            task_id=_short(headers.get("id")),
-            reply_to=None if ignores_result(headers) else _short(envelope.reply_to),
+            task=printable(headers.get("task")),
+            task_id=short_string(headers.get("id")),
+            reply_to=None if ignores_result(headers) else short_string(envelope.reply_to),
         )
         for name, value in (("task", known.task), ("id", known.task_id)):
             if value is None:
@@ -189,14 +190,14 @@ class Message:
             expires=_time(headers, "expires", known),
             eta=_time(headers, "eta", known),
             retries=retries,
-            root_id=_text(headers.get("root_id")),
-            parent_id=_text(headers.get("parent_id")),
+            root_id=printable(headers.get("root_id")),
+            parent_id=printable(headers.get("parent_id")),
             ignore_result=ignores_result(headers),
             reply_to=known.reply_to,
             timelimit=_timelimit(headers, known),
             headers={k: v for k, v in headers.items() if k not in PROTOCOL_HEADERS},
             sequels=sequels,
-            group=_text(headers.get("group")),
+            group=printable(headers.get("group")),
             group_index=_whole(headers.get("group_index")),
         )
 
@@ -241,14 +242,14 @@ def _body(
 ) -> tuple[tuple[Any, ...], dict[str, Any], Sequels]:
     body = _loaded(envelope, accept, known)
     if not isinstance(body, (list, tuple)) or len(body) != BODY_PARTS:
-        raise known.malformed(f"the body is not [args, kwargs, embed] but {brief(body, 80)}")
+        raise known.malformed(f"the body is not [args, kwargs, embed] but {short_repr(body, 80)}")
     args, kwargs, embed = body
     if not isinstance(args, (list, tuple)):
-        raise known.malformed(f"the arguments are no list but {brief(args, 80)}")
+        raise known.malformed(f"the arguments are no list but {short_repr(args, 80)}")
     if not isinstance(kwargs, dict) or not all(isinstance(key, str) for key in kwargs):
-        raise known.malformed(f"the keyword arguments are no mapping but {brief(kwargs, 80)}")
+        raise known.malformed(f"the keyword arguments are no mapping but {short_repr(kwargs, 80)}")
     if embed is not None and not isinstance(embed, dict):
-        raise known.malformed(f"the third part of the body is {brief(embed, 80)}")
+        raise known.malformed(f"the third part of the body is {short_repr(embed, 80)}")
     try:
         return tuple(args), kwargs, Sequels.read(embed)
     except UnsupportedSequel as error:
@@ -268,7 +269,7 @@ def _loaded(envelope: Envelope, accept: Collection[str], known: _Known) -> Any:
             return _decode_json(data.decode())
         return serialization.loads(data, content_type, envelope.content_encoding, accept=accept)
     except Exception as error:
-        raise known.malformed(f"the body is no {content_type}: {brief(error, 200)}") from error
+        raise known.malformed(f"the body is no {content_type}: {short_repr(error, 200)}") from error
 
 
 def _refuse_protocol_1(
@@ -279,7 +280,7 @@ def _refuse_protocol_1(
         return
     body = _loaded(envelope, accept, known)
     if isinstance(body, dict) and "task" in body and "id" in body:
-        told = replace(known, task=_text(body["task"]), task_id=_short(body["id"]))
+        told = replace(known, task=printable(body["task"]), task_id=short_string(body["id"]))
         raise told.malformed(
             "it is of Celery's protocol 1, which is not supported; send with `task_protocol = 2`"
         )
@@ -323,27 +324,11 @@ _decode_json: Callable[[str], Any] = JSONDecoder(object_hook=object_hook).decode
 
 
 def _found(headers: Mapping[str, Any], name: str) -> str:
-    return brief(headers[name], 80) if name in headers else "missing"
+    return short_repr(headers[name], 80) if name in headers else "missing"
 
 
 def _whole(value: object) -> int | None:
     return value if type(value) is int else None
-
-
-def _text(value: object) -> str | None:
-    """A printable text; any other could forge lines of a log."""
-    return value if isinstance(value, str) and value and value.isprintable() else None
-
-
-def _short(value: object) -> str | None:
-    """A text that an AMQP short string can carry, as a result's correlation id must."""
-    text = _text(value)
-    if text is None:
-        return None
-    try:
-        return text if len(text.encode()) <= MAX_SHORT else None
-    except UnicodeEncodeError:
-        return None
 
 
 def _expiration(expires: datetime | None) -> str | None:

@@ -20,10 +20,11 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 
+from routewright.runtime.router.limits import MAX_SHORT_STRING
+
 WORKER = "routewright.worker."  # begins the name of a worker's own queue
 STAND_IN = "routewright.standin.queue."  # begins the name of a queue that stands in for another
 ANSWERS = "routewright.answers."  # begins the name of a queue for answers
-_LONGEST = 255  # bytes of a queue's name
 
 
 def stand_in_of(queue: str) -> str:
@@ -40,7 +41,7 @@ def replaced_queue(queue: str, other: str) -> str | None:
 
 def can_have_stand_in(queue: str) -> bool:
     """Returns False if the name of a queue leaves no room for that of one to stand in."""
-    return len(stand_in_of(queue).encode()) <= _LONGEST
+    return len(stand_in_of(queue).encode()) <= MAX_SHORT_STRING
 
 
 def worker_of(consumer_tag: str) -> str | None:

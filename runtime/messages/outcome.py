@@ -12,7 +12,7 @@ from kombu.utils import json
 from routewright.runtime.errors import MalformedMessage
 from routewright.runtime.messages.exceptions import encode_exception
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.messages.short_repr import brief
+from routewright.runtime.messages.short_repr import short_repr
 
 PENDING = "PENDING"
 STARTED = "STARTED"
@@ -85,7 +85,7 @@ class Outcome:
         try:
             meta = json.loads(body)
         except Exception as error:
-            raise MalformedMessage(f"a result that is no JSON: {brief(error, 200)}") from error
+            raise MalformedMessage(f"a result that is no JSON: {short_repr(error, 200)}") from error
         if not isinstance(meta, Mapping) or not isinstance(meta.get("status"), str):
             raise MalformedMessage("a result without a status")
         found = meta.get("task_id") or task_id

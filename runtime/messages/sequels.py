@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from routewright.runtime.errors import UnsupportedSequel
-from routewright.runtime.messages.short_repr import brief
+from routewright.runtime.messages.amqp_values import short_string
+from routewright.runtime.messages.short_repr import short_repr
 
 MAX_DEPTH = 20  # signatures within signatures
 MAX_TOGETHER = 10_000  # signatures that one message may carry
-MAX_SHORT = 255  # bytes; an AMQP short string
 
 Signature: TypeAlias = Mapping[str, Any]
 
@@ -73,7 +73,7 @@ class _Reading:
         if isinstance(found, Mapping):
             found = [found]  # Celery takes one for a list of one
         if not isinstance(found, list | tuple):
-            raise UnsupportedSequel(f"{where} is no list but {brief(found, 80)}")
+            raise UnsupportedSequel(f"{where} is no list but {short_repr(found, 80)}")
         return tuple(self._signature(each, where, depth) for each in found)
 
     def _signature(self, found: object, where: str, depth: int) -> Signature:
@@ -84,7 +84,7 @@ class _Reading:
                 " within another"
             )
         if not isinstance(found, Mapping):
-            raise UnsupportedSequel(f"a signature in {where} is {brief(found, 80)}")
+            raise UnsupportedSequel(f"a signature in {where} is {short_repr(found, 80)}")
         _check_form(found, where)
         if found.get("subtask_type") == "chord" or _options(found).get("chord"):
             raise UnsupportedSequel(f"{where} has a chord, which is not supported")
@@ -107,15 +107,15 @@ class _Reading:
 def _check_form(found: Signature, where: str) -> None:
     task = found.get("task")
     if not isinstance(task, str) or not task or not task.isprintable():
-        raise UnsupportedSequel(f"the task of a signature in {where} is {brief(task, 80)}")
+        raise UnsupportedSequel(f"the task of a signature in {where} is {short_repr(task, 80)}")
     args, kwargs = found.get("args"), found.get("kwargs")
     if args is not None and not isinstance(args, list | tuple):
-        raise UnsupportedSequel(f"`args` of `{task}` in {where} is {brief(args, 80)}")
+        raise UnsupportedSequel(f"`args` of `{task}` in {where} is {short_repr(args, 80)}")
     for name, mapping in (("kwargs", kwargs), ("options", found.get("options"))):
         if mapping is not None and not (
             isinstance(mapping, Mapping) and all(isinstance(key, str) for key in mapping)
         ):
-            raise UnsupportedSequel(f"`{name}` of `{task}` in {where} is {brief(mapping, 80)}")
+            raise UnsupportedSequel(f"`{name}` of `{task}` in {where} is {short_repr(mapping, 80)}")
     if found.get("subtask_type") in ("group", "chain") and not _members(found):
         raise UnsupportedSequel(f"`{task}` in {where} has no tasks")
 
@@ -211,11 +211,11 @@ def unreached(sequels: Sequels) -> Iterator[tuple[str, str, str | None]]:
     while pending:
         signature = pending.pop()
         options = _options(signature)
-        task_id = short(options.get("task_id"))
+        task_id = short_string(options.get("task_id"))
         if signature.get("subtask_type") in ("chain", "group"):
             pending += _members(signature)
         elif task_id is not None:
-            yield signature["task"], task_id, short(options.get("reply_to"))
+            yield signature["task"], task_id, short_string(options.get("reply_to"))
 
 
 def _members(signature: Signature) -> Sequence[Signature]:
@@ -231,13 +231,6 @@ def _several(found: object) -> tuple[Signature, ...]:
     if isinstance(found, Mapping):
         return (found,)
     return tuple(found) if isinstance(found, list | tuple) else ()
-
-
-def short(value: object) -> str | None:
-    """A text that may name a queue or a task's id, or None."""
-    text = _text(value)
-    fits = text is not None and text.isprintable() and len(text.encode()) <= MAX_SHORT
-    return text if fits else None
 
 
 def _text(value: object) -> str | None:

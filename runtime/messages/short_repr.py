@@ -18,7 +18,7 @@ _BRACKETS: dict[type, tuple[str, str]] = {
 }
 
 
-def brief(value: object, limit: int = LIMIT) -> str:
+def short_repr(value: object, limit: int = LIMIT) -> str:
     """`repr(value)`, at most `limit` characters long; a container is only read that far.
 
     It never raises.

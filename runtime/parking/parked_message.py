@@ -10,7 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.messages.short_repr import brief, in_line
+from routewright.runtime.messages.short_repr import in_line, short_repr
 from routewright.runtime.sending.resending import as_new
 from routewright.runtime.sending.retrying import HISTORY
 from routewright.runtime.transport.consumer import Delivery
@@ -81,7 +81,7 @@ class ParkedMessage:
             "history": headers.pop(HISTORY, []),
             "content_type": self.envelope.content_type,
             "headers": {k: _plain(v) for k, v in headers.items() if k not in notes},
-            "body": body[:SHOWN] if isinstance(body, str) else brief(body, SHOWN),
+            "body": body[:SHOWN] if isinstance(body, str) else short_repr(body, SHOWN),
         }
 
 
@@ -116,7 +116,7 @@ def with_text_alone(envelope: Envelope) -> Envelope:
     """Returns the message with only those headers that surely can be sent."""
     notes = {k: v for k, v in envelope.headers.items() if k in (REASON, TIME, QUEUE)}
     others = {k: v for k, v in envelope.headers.items() if k not in notes and k != TRACEBACK}
-    return replace(envelope, headers={**notes, LOST_HEADERS: brief(others, MOST_LOST)})
+    return replace(envelope, headers={**notes, LOST_HEADERS: short_repr(others, MOST_LOST)})
 
 
 def _hash(envelope: Envelope) -> str:
@@ -125,4 +125,6 @@ def _hash(envelope: Envelope) -> str:
 
 
 def _plain(value: Any) -> Any:
-    return value if isinstance(value, (str, int, float, bool, type(None))) else brief(value, 500)
+    return (
+        value if isinstance(value, (str, int, float, bool, type(None))) else short_repr(value, 500)
+    )

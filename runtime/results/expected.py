@@ -1,15 +1,22 @@
-"""The results that outcomes are expected for, each for as long as somebody holds it."""
+"""The results that a home of results expects, and the thread that reads their outcomes."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 from weakref import WeakSet, WeakValueDictionary
 
+from routewright.runtime.connect.backoff import Backoff
 from routewright.runtime.results.async_result import AsyncResult
+from routewright.runtime.transport.waker import Waker
+
+PAUSES = (0.1, 5.0)  # seconds between two attempts at reconnecting: at first, and at most
 
 
 class Expected:
-    """Results by the id of their task; whoever calls holds the lock of their home.
+    """Results by the id of their task, each for as long as somebody holds it.
+
+    Whoever calls holds the lock of their home.
 
     An id may have several, as one that is sent twice. The first of them is the one that is found;
     it knows the others, weakly, and each of them holds it.
@@ -43,3 +50,33 @@ class Expected:
     def discard(self, task_id: str) -> None:
         """Expect nothing more for an id."""
         self._first.pop(task_id, None)
+
+    def lose(self, reason: str) -> None:
+        """Tells whoever waits for one of them that no outcome will come any more."""
+        for task_id in self.ids():
+            for result in self.of(task_id):
+                if not result.is_over():
+                    result.lose(reason)
+
+
+class ReaderThread(threading.Thread):
+    """Reads outcomes until it is stopped; a subclass says how, in `run`."""
+
+    def __init__(self, unique: str) -> None:
+        super().__init__(name=f"routewright-results-{unique[:8]}", daemon=True)
+        self._waker = Waker()
+        self._stopping = threading.Event()
+        self._backoff = Backoff(*PAUSES)
+
+    def stop(self) -> None:
+        """Stops it, and waits until it has."""
+        self._stopping.set()
+        self._waker.wake()
+        # The garbage collector closes a forgotten app in whatever thread it runs, also in this.
+        if threading.current_thread() is not self:
+            self.join(timeout=10)
+        self._waker.close()
+
+    def abandon(self) -> None:
+        """Lets go of it in a forked child, where the thread does not run."""
+        self._waker.close()

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from routewright.runtime.errors import StoreUnreachable
+from routewright.runtime.results.expected import ReaderThread
 from routewright.runtime.results.redis_store import CHUNK, PREFIX, RedisStore, key_of
-from routewright.runtime.transport.waker import Waker
 
 if TYPE_CHECKING:
     from redis.client import PubSub
 
-BACKOFF = (0.1, 5.0)  # seconds; the first pause between two attempts at reconnecting, and the last
 TICK = 1.0  # seconds between two looks for what nobody wants any more
 SILENCE = 15.0  # seconds without a word from Redis, after which it is asked for one; twice: gone
 BURST = 1000  # messages read before others get their turn
@@ -25,7 +24,7 @@ BLIND = 0.01  # seconds between two looks, where redis-py does not show its sock
 logger = logging.getLogger("routewright.results")
 
 
-class Reader(threading.Thread):
+class RedisReader(ReaderThread):
     """Subscribes to the channels of the wanted results, and looks each up once it has.
 
     In that order, so that none slips through; and again after a connection was lost.
@@ -42,19 +41,16 @@ class Reader(threading.Thread):
         wanted: Callable[[], list[str]],
         receive: Callable[[str, bytes], None],
     ) -> None:
-        super().__init__(name=f"routewright-results-{str(uuid4())[:8]}", daemon=True)
+        super().__init__(str(uuid4()))
         self._store = store
         self._wanted = wanted
         self._receive = receive
-        self._waker = Waker()
-        self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._new: list[str] = []  # ids that are to be subscribed to
         self._pubsub: PubSub | None = None
         self._subscribed: set[str] = set()
         self._to_fetch: list[str] = []
         self._swept = self._heard = 0.0
-        self._pause = BACKOFF[0]
 
     def look_for(self, task_ids: Iterable[str]) -> None:
         """Hand on the results of these, what there is of them and what comes."""
@@ -129,7 +125,7 @@ class Reader(threading.Thread):
         channel = message["channel"]
         name = channel.decode() if isinstance(channel, bytes) else channel or ""
         task_id = name.removeprefix(PREFIX)
-        self._pause = BACKOFF[0]  # Redis lets us have what we ask for
+        self._backoff.reset()  # Redis lets us have what we ask for
         if message["type"] == "subscribe":
             self._to_fetch.append(task_id)
         elif message["type"] == "message":
@@ -163,26 +159,13 @@ class Reader(threading.Thread):
             "lost the connection for results to %s, reconnecting: %s",
             *(self._store.name, self._store.problem(cause)),
         )
-        while not self._stopping.wait(self._pause):
-            self._pause = min(self._pause * 2, BACKOFF[1])
+        while not self._stopping.wait(self._backoff.pause):
+            self._backoff.lengthen()
             try:
                 self._store.drop_idle()
                 self._store.ping()
             except StoreUnreachable as error:
-                logger.warning("results: %s; next attempt in %g s", error, self._pause)
+                logger.warning("results: %s; next attempt in %g s", error, self._backoff.pause)
             else:
                 logger.info("results: connected again")
                 return
-
-    def stop(self) -> None:
-        """Stop, and wait until it has."""
-        self._stopping.set()
-        self._waker.wake()
-        # The garbage collector closes a forgotten app in whatever thread it runs, also in this.
-        if threading.current_thread() is not self:
-            self.join(timeout=10)
-        self._waker.close()
-
-    def abandon(self) -> None:
-        """Let go of it in a forked child, where the thread does not run."""
-        self._waker.close()

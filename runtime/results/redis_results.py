@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable
 from time import monotonic, sleep
 from typing import Any
 
+from routewright.runtime.connect.backoff import Backoff
 from routewright.runtime.errors import MalformedMessage
 from routewright.runtime.messages.message import Envelope
 from routewright.runtime.messages.outcome import Outcome
@@ -15,7 +16,7 @@ from routewright.runtime.results.async_result import AsyncResult
 from routewright.runtime.results.expected import Expected
 from routewright.runtime.results.progress import Progress
 from routewright.runtime.results.redis_progress import RedisProgress
-from routewright.runtime.results.redis_reader import Reader
+from routewright.runtime.results.redis_reader import RedisReader
 from routewright.runtime.results.redis_store import RedisStore, read
 
 BUDGET = 30.0  # seconds that storing is tried again, since the first sign of trouble
@@ -41,7 +42,7 @@ class RedisResults:
 
     def _start(self) -> None:
         self.lock = threading.RLock()  # the garbage collector may close us from within
-        self._reader: Reader | None = None
+        self._reader: RedisReader | None = None
         self._expected = Expected()
         self._away_since: float | None = None
 
@@ -65,7 +66,7 @@ class RedisResults:
                 self._expected.add(result)
         self._open().look_for([result.id for result in wanted])
 
-    def _open(self) -> Reader:
+    def _open(self) -> RedisReader:
         reader = self._reader
         if reader is not None and reader.is_alive():
             return reader
@@ -73,7 +74,7 @@ class RedisResults:
         self._store.ping()
         with self.lock:
             if self._reader is None or not self._reader.is_alive():
-                self._reader = Reader(self._store, self._wanted, self._receive)
+                self._reader = RedisReader(self._store, self._wanted, self._receive)
                 self._reader.start()
             return self._reader
 
@@ -135,7 +136,7 @@ class RedisResults:
         logged. As long as Redis stays away, those that follow have one attempt each.
         """
         task_id = reply.correlation_id or ""
-        pause, longest = PAUSES
+        backoff = Backoff(*PAUSES)
         while True:
             try:
                 self._store.write(task_id, reply.body)
@@ -143,8 +144,8 @@ class RedisResults:
                 if not self._is_patient_with(error, task_id):
                     return True
                 self._store.drop_idle()
-                sleep(pause)
-                pause = min(pause * 2, longest)
+                sleep(backoff.pause)
+                backoff.lengthen()
             else:
                 if self._away_since is not None:
                     self._away_since = None
@@ -175,10 +176,7 @@ class RedisResults:
             reader.stop()
         with self.lock:
             expected, self._expected = self._expected, Expected()
-        for task_id in expected.ids():
-            for result in expected.of(task_id):
-                if not result.is_over():
-                    result.lose("the app was closed first")
+        expected.lose("the app was closed first")
         self._store.close()
 
     def after_fork(self) -> None:

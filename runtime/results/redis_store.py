@@ -15,7 +15,7 @@ from kombu import compression
 
 from routewright.runtime.errors import InvalidOption, MalformedMessage, StoreUnreachable
 from routewright.runtime.messages.outcome import READY, SUCCESS, Outcome
-from routewright.runtime.messages.short_repr import brief, in_line
+from routewright.runtime.messages.short_repr import in_line, short_repr
 
 if TYPE_CHECKING:
     from redis import Redis
@@ -213,7 +213,7 @@ def read(value: bytes, task_id: str) -> Outcome:
             value = compression.decompress(data, kind.decode())
         except Exception as error:
             raise MalformedMessage(
-                f"a result compressed as {brief(kind, 80)}: {brief(error, 200)}"
+                f"a result compressed as {short_repr(kind, 80)}: {short_repr(error, 200)}"
             ) from error
     return Outcome.read(value, task_id)
 

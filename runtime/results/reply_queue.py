@@ -20,15 +20,13 @@ from routewright.runtime.errors import (
 from routewright.runtime.messages.message import Envelope
 from routewright.runtime.messages.outcome import Outcome
 from routewright.runtime.results.async_result import AsyncResult
-from routewright.runtime.results.expected import Expected
+from routewright.runtime.results.expected import Expected, ReaderThread
 from routewright.runtime.results.progress import Progress
 from routewright.runtime.transport.broker import Broker, LinkLost
 from routewright.runtime.transport.consumer import Consumer, Delivery
-from routewright.runtime.transport.waker import Waker
 
 PREFIX = "routewright.reply."  # of the queue's name, so that a permission can be given for it
 EXPIRES = 600_000  # milliseconds without a reader until the broker deletes the queue
-BACKOFF = (0.1, 5.0)  # seconds; the first pause between two attempts at reconnecting, and the last
 
 logger = logging.getLogger("routewright.results")
 
@@ -128,7 +126,7 @@ class ReplyQueue:
             reader, self._reader = self._reader, None
         if reader is not None:
             reader.stop()
-        self._lose("the app was closed first")
+        self._expected.lose("the app was closed first")
 
     def after_fork(self) -> None:
         """In a forked child: let go of the parent's queue; the child's first send makes its own."""
@@ -136,18 +134,10 @@ class ReplyQueue:
             self._reader.abandon()
         expected = self._expected
         self._start()
-        self._lose("it was sent before a fork, and goes to the parent process", expected)
-
-    def _lose(self, reason: str, expected: Expected | None = None) -> None:
-        if expected is None:
-            expected = self._expected
-        for task_id in expected.ids():
-            for result in expected.of(task_id):
-                if not result.is_over():
-                    result.lose(reason)
+        expected.lose("it was sent before a fork, and goes to the parent process")
 
 
-class _Reader(threading.Thread):
+class _Reader(ReaderThread):
     """Reads the queue until it is stopped."""
 
     def __init__(
@@ -155,11 +145,9 @@ class _Reader(threading.Thread):
     ) -> None:
         unique = str(uuid4())
         self.queue = f"{PREFIX}{unique}"
-        super().__init__(name=f"routewright-results-{unique[:8]}", daemon=True)
+        super().__init__(unique)
         self._broker = broker
         self._receive = receive
-        self._waker = Waker()
-        self._stopping = threading.Event()
         try:
             self._consumer = self._connect(connect_timeout)
         except LinkLost as error:
@@ -205,25 +193,17 @@ class _Reader(threading.Thread):
     def _reconnect(self, cause: Exception) -> None:
         logger.warning("lost the connection for results, reconnecting: %s", cause)
         self._consumer.discard()
-        pause, longest = BACKOFF
-        while not self._stopping.wait(pause):
+        self._backoff.reset()
+        while not self._stopping.wait(self._backoff.pause):
             try:
                 self._consumer = self._connect()
             except (RoutewrightError, LinkLost) as error:
-                logger.warning("results: %s; next attempt in %g s", error, pause)
-                pause = min(pause * 2, longest)
+                logger.warning("results: %s; next attempt in %g s", error, self._backoff.pause)
+                self._backoff.lengthen()
             else:
                 logger.info("results: connected again")
                 return
 
-    def stop(self) -> None:
-        self._stopping.set()
-        self._waker.wake()
-        # The garbage collector closes a forgotten app in whatever thread it runs, also in this.
-        if threading.current_thread() is not self:
-            self.join(timeout=10)
-        self._waker.close()
-
     def abandon(self) -> None:
         self._consumer.abandon()
-        self._waker.close()
+        super().abandon()

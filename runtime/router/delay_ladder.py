@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from routewright.runtime.errors import InvalidOption
+from routewright.runtime.router.limits import MAX_SHORT_STRING
 
-MAX_KEY_BYTES = 255  # of an AMQP short string
 _ESCAPED = {ord(char): f"%{ord(char):02X}" for char in "%.*#"}
 _MILLISECOND = timedelta(milliseconds=1)
 
@@ -57,10 +57,10 @@ class DelayLadder:
         words = [*f"{steps:0{self.bits}b}", source_word(exchange)]
         key = ".".join([*words, routing_key] if routing_key else words)
         size = len(key.encode())
-        if size > MAX_KEY_BYTES:
+        if size > MAX_SHORT_STRING:
             raise InvalidOption(
                 f"the routing key `{routing_key[:80]}` takes {size} bytes with the delay before it,"
-                f" and the most is {MAX_KEY_BYTES}"
+                f" and the most is {MAX_SHORT_STRING}"
             )
         return self.exchange, key
 

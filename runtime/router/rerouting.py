@@ -12,7 +12,7 @@ from routewright.runtime.errors import (
     UnknownQueue,
     Unroutable,
 )
-from routewright.runtime.router.delay_ladder import MAX_KEY_BYTES
+from routewright.runtime.router.limits import MAX_SHORT_STRING
 from routewright.runtime.router.route import Route, Router
 
 
@@ -133,8 +133,8 @@ def _check_names(router: Router[Any], exchange: object, key: object) -> None:
         raise InvalidOption(f"exchange is the name of one, not {exchange!r}")
     if not isinstance(key, str):
         raise InvalidOption(f"routing_key is a text, not {key!r}")
-    if len(key.encode(errors="surrogatepass")) > MAX_KEY_BYTES:
-        raise InvalidOption(f"routing_key has at most {MAX_KEY_BYTES} bytes, and this one more")
+    if len(key.encode(errors="surrogatepass")) > MAX_SHORT_STRING:
+        raise InvalidOption(f"routing_key has at most {MAX_SHORT_STRING} bytes, and this one more")
     graph = router.graph
     if not exchange:
         if key not in graph.queues:

@@ -8,8 +8,9 @@ from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
 from routewright.runtime.errors import InvalidParameter, UnknownGroup, UnknownTask
-from routewright.runtime.router.delay_ladder import MAX_KEY_BYTES, DelayLadder
+from routewright.runtime.router.delay_ladder import DelayLadder
 from routewright.runtime.router.exchanges import Exchange, Graph
+from routewright.runtime.router.limits import MAX_SHORT_STRING
 from routewright.runtime.router.retry_policy import RetryPolicy
 from routewright.runtime.router.topics import matches
 
@@ -92,10 +93,10 @@ class Route:
 
     def _check_length(self, key: str) -> None:
         size = len(key.encode())
-        if size > MAX_KEY_BYTES:
+        if size > MAX_SHORT_STRING:
             raise InvalidParameter(
                 f"task `{self.task}`: the routing key has {size} bytes, and the most is "
-                f"{MAX_KEY_BYTES}"
+                f"{MAX_SHORT_STRING}"
             )
 
     def _word(self, name: str, kwargs: Mapping[str, Any]) -> str:

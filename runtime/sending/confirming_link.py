@@ -11,8 +11,9 @@ from amqp.exceptions import ChannelError, IrrecoverableConnectionError, NotFound
 
 from routewright.runtime.connect import connections
 from routewright.runtime.errors import BrokerBlocked, ConfirmTimeout, EncodeError, NoConsumers
+from routewright.runtime.messages.amqp_values import to_amqp
 from routewright.runtime.messages.events import EXCHANGE, SENT_KEY
-from routewright.runtime.messages.message import LOWEST_PRIORITY, Envelope
+from routewright.runtime.messages.message import Envelope
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.ledger import Ledger
 from routewright.runtime.transport.broker import LOST, Broker, LinkLost, Objection
@@ -151,7 +152,7 @@ class ConfirmingLink:
             self._channel.channel_id,
             self._amqp.frame_max,
             publish_address(route.exchange, route.routing_key, mandatory=dispatch.mandatory),
-            publish_properties(envelope, _turned(envelope.priority)),
+            publish_properties(envelope, to_amqp(envelope.priority)),
             body,
         )
 
@@ -276,8 +277,3 @@ class ConfirmingLink:
 
     def _on_blocked(self, blocked: bool) -> None:
         self._blocked = blocked
-
-
-def _turned(priority: int | None) -> int | None:
-    """Priority on AMQP's scale, where the larger is served first."""
-    return None if priority is None else LOWEST_PRIORITY - priority

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from routewright.runtime.errors import InvalidOption
-from routewright.runtime.messages.message import LOWEST_PRIORITY
+from routewright.runtime.messages.amqp_values import LOWEST_PRIORITY
 from routewright.runtime.router.route import Route
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 
 from routewright.runtime.errors import InvalidOption, Retry, UnknownTask
 from routewright.runtime.messages.message import Message, running
-from routewright.runtime.messages.short_repr import brief
+from routewright.runtime.messages.short_repr import short_repr
 from routewright.runtime.router.retry_policy import RetryPolicy
 from routewright.runtime.router.route import Router
 from routewright.runtime.sending.delaying import due_at
@@ -114,5 +114,5 @@ def history(headers: Mapping[str, Any], error: BaseException) -> list[Any]:
     before = headers.get(HISTORY)
     earlier = before if isinstance(before, list) else []
     cause = error.cause if isinstance(error, Retry) and error.cause is not None else error
-    entry = {"time": datetime.now(UTC).isoformat(), "error": brief(cause, 200)}
+    entry = {"time": datetime.now(UTC).isoformat(), "error": short_repr(cause, 200)}
     return [*earlier, entry][-MOST_HISTORY:]

@@ -9,6 +9,7 @@ from typing import Protocol
 
 from amqp.exceptions import NotFound
 
+from routewright.runtime.connect.backoff import Backoff
 from routewright.runtime.errors import BrokerUnreachable, Refused, SendError, Unroutable
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.links import Link
@@ -52,7 +53,7 @@ class Stream:
         self._todo: deque[Dispatch] = deque()
         self._one_by_one = False
         self._deadline: float | None = None  # of the retry budget, once a link has broken
-        self._pause = PAUSES[0]
+        self._backoff = Backoff(*PAUSES)
 
     def push(self, dispatch: Dispatch) -> None:
         """Send a message; it may be settled only later."""
@@ -133,10 +134,11 @@ class Stream:
             self._deadline = None
         self._todo.extendleft(reversed(self._leave()))
         if self._deadline is None:
-            self._deadline, self._pause = now + broker.retry_budget, PAUSES[0]
+            self._deadline = now + broker.retry_budget
+            self._backoff.reset()
         elif now < self._deadline:
-            sleep(self._pause)
-            self._pause = min(2 * self._pause, PAUSES[1])
+            sleep(self._backoff.pause)
+            self._backoff.lengthen()
         else:
             problem = f"the connection to {broker.name} broke again and again: {error}"
             self._fail(BrokerUnreachable, problem, error)

@@ -11,6 +11,7 @@ from amqp.exceptions import AccessRefused, AMQPError, NotAllowed
 from kombu.connection import Connection
 from kombu.exceptions import KombuError
 
+from routewright.runtime.connect.backoff import Backoff
 from routewright.runtime.connect.connections import open_within
 from routewright.runtime.connect.tls import VerifiedConnection
 from routewright.runtime.connect.urls import (
@@ -22,8 +23,8 @@ from routewright.runtime.connect.urls import (
 from routewright.runtime.errors import BrokerUnreachable, InvalidOption, LoginRefused
 from routewright.runtime.messages.short_repr import in_line
 
-SILENCE = 10.0  # seconds; how long a broker may take over one answer before it counts as gone
 PAUSES = (0.05, 0.5)  # seconds between two attempts at connecting: at first, and at most
+SILENCE = 10.0  # seconds; how long a broker may take over one answer before it counts as gone
 FOREVER = 2**31  # seconds; more than a socket takes
 POLLING = 0.005  # seconds between two looks into an empty queue of the in-memory transport
 
@@ -153,19 +154,19 @@ class Broker:
             LoginRefused: at once, for it would not help to ask again.
         """
         started = monotonic()
-        pause, longest = PAUSES
+        backoff = Backoff(*PAUSES)
         while True:
             try:
                 left = self._deadline(started, connect_timeout) - monotonic()
-                return attempt(max(left, pause))  # a machine under load may oversleep
+                return attempt(max(left, backoff.pause))  # a machine under load may oversleep
             except LoginRefused:
                 raise
             except BrokerUnreachable:
                 self.lost()
-                if monotonic() + pause >= self._deadline(started, connect_timeout):
+                if monotonic() + backoff.pause >= self._deadline(started, connect_timeout):
                     raise
-            sleep(pause)
-            pause = min(2 * pause, longest)
+            sleep(backoff.pause)
+            backoff.lengthen()
 
     def _deadline(self, started: float, connect_timeout: float | None) -> float:
         if connect_timeout is not None:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping
 from struct import Struct
 from typing import Any
 
-from routewright.runtime.messages.message import LOWEST_PRIORITY, Envelope
+from routewright.runtime.messages.amqp_values import from_amqp
+from routewright.runtime.messages.message import Envelope
 
 _SHORT = Struct(">H").unpack_from
 _LONG = Struct(">I").unpack_from
@@ -59,7 +60,7 @@ def _envelope(data: bytes, body: bytes) -> Envelope:
     if flags & _DELIVERY_MODE:
         at += 1
     if flags & _PRIORITY:
-        priority = max(LOWEST_PRIORITY - data[at], 0)
+        priority = from_amqp(data[at])
         at += 1
     if flags & _CORRELATION_ID:
         correlation_id, at = _text(data, at)

@@ -8,7 +8,8 @@ from typing import Any
 from amqp.serialization import dumps
 
 from routewright.runtime.errors import EncodeError
-from routewright.runtime.messages.message import LOWEST_PRIORITY, Envelope
+from routewright.runtime.messages.amqp_values import from_amqp
+from routewright.runtime.messages.message import Envelope
 
 PERSISTENT = 2
 MAX_HEADERS = 100_000  # bytes; they must fit one frame, which RabbitMQ allows 131,072
@@ -46,7 +47,7 @@ def envelope_of(raw: Any) -> Envelope:
         headers=headers if isinstance(headers, dict) else {},
         correlation_id=found.get("correlation_id"),
         reply_to=found.get("reply_to"),
-        priority=_inverted(found.get("priority")),
+        priority=from_amqp(found.get("priority")),
     )
 
 
@@ -63,11 +64,6 @@ def envelope_of_virtual(message: Any) -> Envelope:
         reply_to=message.properties.get("reply_to"),
         priority=message.properties.get("priority"),
     )
-
-
-def _inverted(priority: int | None) -> int | None:
-    """Returns a priority on our scale, where 0 is the highest; above nine nothing is higher."""
-    return None if priority is None else max(LOWEST_PRIORITY - priority, 0)
 
 
 def check_headers(headers: dict[str, Any]) -> None:

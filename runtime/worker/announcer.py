@@ -14,6 +14,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 
 from routewright import __version__
+from routewright.runtime.connect.backoff import Backoff
 from routewright.runtime.messages.events import (
     MAX_TRACEBACK,
     TASKS_KEY,
@@ -53,7 +54,7 @@ class Announcer:
         self._active: set[str] = set()
         self._processed = 0
         self._blocked = False
-        self._pause = BACKOFF[0]
+        self._backoff = Backoff(*BACKOFF)
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._work, name="events", daemon=True)
 
@@ -132,9 +133,9 @@ class Announcer:
 
     def _back_off(self, error: Exception) -> None:
         problem = str(error) or type(error).__name__
-        logger.warning("no events for now: %s; next attempt in %g s", problem, self._pause)
-        self._stopped.wait(self._pause)
-        self._pause = min(2 * self._pause, BACKOFF[1])
+        logger.warning("no events for now: %s; next attempt in %g s", problem, self._backoff.pause)
+        self._stopped.wait(self._backoff.pause)
+        self._backoff.lengthen()
 
     def _serve(self, connection: EventConnection) -> None:
         """Publish until the worker stops."""
@@ -148,7 +149,7 @@ class Announcer:
             self._flush(connection)
             if monotonic() >= due:
                 self._say(connection, "worker-heartbeat")
-                self._pause = BACKOFF[0]
+                self._backoff.reset()
                 due = monotonic() + FREQUENCY
         if not self._blocked:
             self._flush(connection)

@@ -10,10 +10,11 @@ from typing import Any
 from routewright.runtime.api.any_task import AnyTask
 from routewright.runtime.api.app import App
 from routewright.runtime.errors import InvalidOption, NotAllSent, SequelNotSent
+from routewright.runtime.messages.amqp_values import from_amqp, short_string
 from routewright.runtime.messages.exceptions import decode_exception
-from routewright.runtime.messages.message import LOWEST_PRIORITY, PROTOCOL_HEADERS, Message, running
+from routewright.runtime.messages.message import PROTOCOL_HEADERS, Message, running
 from routewright.runtime.messages.outcome import FAILURE, SUCCESS, Outcome
-from routewright.runtime.messages.sequels import Sequel, Signature, plan, short, unreached
+from routewright.runtime.messages.sequels import Sequel, Signature, plan, unreached
 from routewright.runtime.messages.short_repr import in_line
 from routewright.runtime.router.rerouting import route_of
 from routewright.runtime.sending.delaying import due_at
@@ -106,7 +107,7 @@ def _call(app: App, sequel: Sequel) -> Call:
         countdown = max(countdown, 0)
     priority = given.get("priority")
     if app.broker.is_amqp and type(priority) is int:  # Celery gives it as the broker takes it
-        priority = min(max(LOWEST_PRIORITY - priority, 0), LOWEST_PRIORITY)
+        priority = from_amqp(priority)
     options = Options(
         **{name: given.get(name) for name in _PASSED_ON},
         priority=priority,
@@ -118,7 +119,7 @@ def _call(app: App, sequel: Sequel) -> Call:
         options=options,
         due=due_at(countdown, eta),
         after=After(
-            short(given.get("reply_to")),
+            short_string(given.get("reply_to")),
             sequel.sequels,
             (_seconds(given.get("time_limit")), _seconds(given.get("soft_time_limit"))),
             sequel.group,

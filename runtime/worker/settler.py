@@ -19,7 +19,7 @@ from routewright.runtime.errors import (
 )
 from routewright.runtime.messages.message import Envelope, Message, ignores_result
 from routewright.runtime.messages.outcome import RETRY, REVOKED, SUCCESS, Outcome
-from routewright.runtime.messages.short_repr import brief, in_line
+from routewright.runtime.messages.short_repr import in_line, short_repr
 from routewright.runtime.parking.parking import Parking
 from routewright.runtime.sending.resending import Resender
 from routewright.runtime.sending.retrying import HISTORY, Retrier, history
@@ -146,7 +146,7 @@ class Settler:
             message.task,
             message.id,
             verdict.due.isoformat(),
-            brief(error, 200),
+            short_repr(error, 200),
         )
         self._events.retried(message.id, cause_of(error), trace)
         outcome = Outcome.error(message.id, error, trace, status=RETRY)
@@ -188,7 +188,7 @@ class Settler:
     def _put_aside(self, delivery: Delivery, verdict: GiveUp) -> Settlement:
         """Parks a message, or rejects it where its queue does not park, and tells its sender."""
         error, task_id, trace = verdict.error, verdict.task_id, verdict.traceback
-        problem = str(error) if isinstance(error, RoutewrightError) else brief(error, 200)
+        problem = str(error) if isinstance(error, RoutewrightError) else short_repr(error, 200)
         reply = None
         if task_id is not None and not ignores_result(delivery.envelope.headers):
             reply = Outcome.error(task_id, error, trace).encode()
@@ -255,8 +255,8 @@ def _encoded(outcome: Outcome) -> tuple[Outcome, str, Envelope]:
         return outcome, "", outcome.encode()
     except Exception as error:  # noqa: BLE001  the value's own code runs in here
         problem = (
-            f"the task's value cannot be sent as JSON: {brief(error, 200)}; "
-            f"it is a {type(outcome.result).__qualname__}, {brief(outcome.result, 100)}"
+            f"the task's value cannot be sent as JSON: {short_repr(error, 200)}; "
+            f"it is a {type(outcome.result).__qualname__}, {short_repr(outcome.result, 100)}"
         )
         failure = Outcome.error(outcome.task_id, EncodeError(problem))
         return failure, problem, failure.encode()
@@ -276,4 +276,4 @@ def _log(message: Message, status: str, seconds: float, note: str) -> None:
 def _log_failure(message: Message, failed: Failed) -> None:
     shown = "\n".join(f"  {in_line(line)}" for line in failed.traceback.splitlines())
     logger.error("%s[%s] raised\n%s", message.task, message.id, shown)
-    _log(message, "FAILURE", failed.seconds, brief(failed.error, 200))
+    _log(message, "FAILURE", failed.seconds, short_repr(failed.error, 200))

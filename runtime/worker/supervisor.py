@@ -15,6 +15,7 @@ from time import monotonic
 from types import FrameType
 
 from routewright.runtime import errors
+from routewright.runtime.connect.backoff import Backoff
 from routewright.runtime.errors import RoutewrightError
 from routewright.runtime.transport.waker import Waker
 from routewright.runtime.worker.crash_counts import CrashCounts
@@ -38,7 +39,7 @@ class Place:
     report: int = -1  # the reading end of a pipe that tells why it cannot start
     started: float = 0.0
     due: float = 0.0  # when to start the next one
-    pause: float = BACKOFF[0]
+    backoff: Backoff = field(default_factory=lambda: Backoff(*BACKOFF))
     generation: int = 0
 
 
@@ -169,13 +170,14 @@ class Supervisor:
         if code == REFUSED and place.generation == 1:
             raise _raised(report)
         if code in (STOPPED, WANTS_SUCCESSOR):
-            place.due, place.pause = monotonic(), BACKOFF[0]
+            place.due = monotonic()
+            place.backoff.reset()
             return
         counts = self.crash_counts.record_crash(place.number)
         if monotonic() - place.started >= STEADY:
-            place.pause = BACKOFF[0]
-        place.due = monotonic() + place.pause
-        place.pause = min(2 * place.pause, BACKOFF[1])
+            place.backoff.reset()
+        place.due = monotonic() + place.backoff.pause
+        place.backoff.lengthen()
         how = f"by signal {-code}" if code < 0 else f"with exit code {code}"
         logger.error(
             "process %d ended %s with %d tasks running; the next one starts in %.1f s",

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 from routewright.runtime.errors import MalformedMessage, Retry, TimeLimitExceeded, WorkerLost
 from routewright.runtime.messages.message import Envelope, Message
-from routewright.runtime.messages.short_repr import brief
+from routewright.runtime.messages.short_repr import short_repr
 from routewright.runtime.sending.retrying import Retrier
 from routewright.runtime.transport.consumer import Delivery
 
@@ -119,7 +119,7 @@ def after_failure(retrier: Retrier, message: Message, failed: Failed) -> Failed 
     last = Failed(cause, failed.traceback, failed.seconds)
     if not retrier.is_meant(message, error):
         return last
-    reason = f"given up after {message.retries} retries: {brief(cause, 200)}"
+    reason = f"given up after {message.retries} retries: {short_repr(cause, 200)}"
     return GiveUp(cause, message.id, message.reply_to, failed.traceback, reason, last)
 
 

@@ -12,6 +12,7 @@ import threading
 from time import monotonic
 
 from routewright.runtime.api.app import App
+from routewright.runtime.connect.backoff import Backoff
 from routewright.runtime.errors import BrokerUnreachable, LoginRefused, MissingQueue
 from routewright.runtime.messages.events import node_name
 from routewright.runtime.router.route import Group
@@ -67,7 +68,7 @@ class Worker:
         self._stopping = False
         self._deadline: float | None = None  # when running tasks are cut off, once we stop
         self._connected_once = patient
-        self._pause = BACKOFF[0]
+        self._backoff = Backoff(*BACKOFF)
         self._waker = Waker()
         self._limits = Limits(self._give_up, self._waker.wake)
         self._events = announcer_of(
@@ -124,7 +125,7 @@ class Worker:
                 connected = monotonic()
                 self._use(consumer)
                 if monotonic() - connected >= STEADY:
-                    self._pause = BACKOFF[0]
+                    self._backoff.reset()
                 else:
                     self._back_off()
             self._outlast()
@@ -148,7 +149,7 @@ class Worker:
             except (BrokerUnreachable, MissingQueue, LinkLost) as error:
                 if isinstance(error, (LoginRefused, MissingQueue)) and not self._connected_once:
                     raise
-                logger.error("%s; next attempt in %g s", error, self._pause)  # noqa: TRY400  one line each
+                logger.error("%s; next attempt in %g s", error, self._backoff.pause)  # noqa: TRY400  one line each
                 self._back_off()
             else:
                 self._connected_once = True
@@ -160,8 +161,8 @@ class Worker:
 
     def _back_off(self) -> None:
         """Pauses, the next time for longer; task threads that finish do not cut it short."""
-        deadline = monotonic() + self._pause
-        self._pause = min(self._pause * 2, BACKOFF[1])
+        deadline = monotonic() + self._backoff.pause
+        self._backoff.lengthen()
         while not self._stopping and (remaining := deadline - monotonic()) > 0:
             self._limits.look()
             self._waker.wait(self._limits.patience(remaining))

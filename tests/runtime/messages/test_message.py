@@ -8,7 +8,7 @@ import pytest
 
 from routewright.runtime.errors import EncodeError, MalformedMessage
 from routewright.runtime.messages.message import Envelope, Message, new_id
-from routewright.runtime.messages.short_repr import brief
+from routewright.runtime.messages.short_repr import short_repr
 
 JSON = {"application/json"}
 
@@ -162,19 +162,19 @@ class Odd:
     [((1, "a"), "(1, 'a')"), ((1,), "(1,)"), ({"k": [b"x"]}, "{'k': [b'x']}"), (set(), "{}")],
 )
 def test_a_brief_text_reads_like_a_repr(value: object, text: str) -> None:
-    assert brief(value) == text
+    assert short_repr(value) == text
 
 
 def test_a_brief_text_is_one_printable_line() -> None:
-    assert brief([Broken()]) == r"[one\ntwo\x1b[2J]"
+    assert short_repr([Broken()]) == r"[one\ntwo\x1b[2J]"
 
 
 def test_a_brief_text_is_bounded_and_never_fails() -> None:
     endless: list[object] = []
     endless.append(endless)
     for value in ([0] * 10**7, "x" * 10**7, b"x" * 10**7, endless, Mute(), Odd(), {1: Mute()}):
-        assert len(brief(value)) <= 1024
-        brief(value).encode()
+        assert len(short_repr(value)) <= 1024
+        short_repr(value).encode()
 
 
 def test_a_new_id_is_a_random_uuid() -> None:
@@ -185,6 +185,6 @@ def test_a_new_id_is_a_random_uuid() -> None:
 
 @pytest.mark.parametrize("value", [(), [1, None], (True, 2.5), {}, (1,), [10**5000], (1,) * 9])
 def test_a_few_plain_values_are_shown_as_any_others_are(value: Any) -> None:
-    shown = brief(value)
-    wrapped = brief([value])
+    shown = short_repr(value)
+    wrapped = short_repr([value])
     assert wrapped == f"[{shown}]"

@@ -27,6 +27,7 @@ from routewright.runtime import (
     Worker,
     WorkerUsageError,
 )
+from routewright.runtime.connect.backoff import Backoff
 from routewright.runtime.messages.message import Envelope
 from routewright.runtime.transport.broker import LinkLost
 from routewright.runtime.transport.consumer import Delivery
@@ -310,7 +311,7 @@ def test_no_task_starts_before_every_queue_is_consumed(rabbit: Any) -> None:
 def test_tasks_that_finish_do_not_cut_a_pause_short(memory: Any) -> None:
     app = memory.app("t")
     worker = Worker(app, app.router.group("group"))
-    worker._pause = 0.3
+    worker._backoff = Backoff(0.3, 30.0)
     waking = threading.Event()
 
     def wake() -> None:
@@ -322,7 +323,7 @@ def test_tasks_that_finish_do_not_cut_a_pause_short(memory: Any) -> None:
     started = time.monotonic()
     worker._back_off()
     assert time.monotonic() - started >= 0.3
-    assert worker._pause == 0.6
+    assert worker._backoff.pause == 0.6
     waking.set()
     thread.join()
     worker._waker.close()
@@ -339,7 +340,7 @@ def test_a_pause_grows_while_connections_last_only_moments(
     app = memory.app("t")
     app.task(name="t")(lambda: None)
     with memory.worker(app) as worker:
-        eventually(lambda: worker._pause >= 0.08)
+        eventually(lambda: worker._backoff.pause >= 0.08)
 
 
 @pytest.mark.broker
