@@ -23,7 +23,7 @@ def compile_file(path: str | PathLike[str]) -> Compilation:
     Raises:
         OSError: the file cannot be read. Whatever is wrong inside of it is a diagnostic.
     """
-    from routewright.compiler.language.yaml_text import MAX_BYTES  # noqa: PLC0415
+    from routewright.compiler.language.load import MAX_BYTES  # noqa: PLC0415
     from routewright.compiler.pipeline import compile_bytes  # noqa: PLC0415
 
     with Path(path).open("rb") as file:

@@ -20,8 +20,7 @@ from routewright.compiler.diagnostics.diagnostic import (
 from routewright.compiler.diagnostics.source import Source
 from routewright.compiler.emit import Stamp, emit
 from routewright.compiler.garbage import collector_paused
-from routewright.compiler.language.load import load
-from routewright.compiler.language.yaml_text import decode
+from routewright.compiler.language.load import decode, load
 from routewright.compiler.lowering.carving import carve
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.resolver.resolve import resolve

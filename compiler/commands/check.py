@@ -40,8 +40,8 @@ def check_command(file: Path, form: str, app: str | None, strict: bool) -> None:
         routewright check --app shop.tasks:app
     """
     from routewright.compiler.diagnostics.diagnostic import has_errors
-    from routewright.compiler.reports import render as report
-    from routewright.compiler.reports.snippet import printable
+    from routewright.compiler.reports.for_programs import as_json, as_sarif
+    from routewright.compiler.reports.text import printable, summary
 
     compilation = compiled(file)
     if app is not None and compilation.topology is not None:
@@ -49,13 +49,13 @@ def check_command(file: Path, form: str, app: str | None, strict: bool) -> None:
     found = compilation.diagnostics
     match form:
         case "json":
-            click.echo(report.as_json(found))
+            click.echo(as_json(found))
         case "sarif":
-            click.echo(report.as_sarif(found, __version__))
+            click.echo(as_sarif(found, __version__))
         case _:
             if found:
                 click.echo(text_of(compilation, sys.stdout.isatty()))
-            click.echo(f"{printable(compilation.source.name)}: {report.summary(found)}")
+            click.echo(f"{printable(compilation.source.name)}: {summary(found)}")
     sys.exit(FINDINGS if has_errors(found) or (strict and found) else FINE)
 
 

@@ -96,7 +96,7 @@ def compile_command(
 
 def _write(directory: Path, compilation: Compilation) -> None:
     from routewright.compiler.emit.write import ForeignFile, write
-    from routewright.compiler.reports.snippet import printable
+    from routewright.compiler.reports.text import printable
 
     try:
         changed = write(directory, compilation.files)
@@ -110,7 +110,7 @@ def _write(directory: Path, compilation: Compilation) -> None:
 
 def _compare(directory: Path, compilation: Compilation) -> None:
     from routewright.compiler.emit.write import ForeignFile, differences
-    from routewright.compiler.reports.snippet import printable
+    from routewright.compiler.reports.text import printable
 
     try:
         stale = list(differences(directory, compilation.files))

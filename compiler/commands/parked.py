@@ -87,7 +87,7 @@ def _print_table(messages: list[ParkedMessage]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from routewright.compiler.reports.snippet import printable
+    from routewright.compiler.reports.text import printable
 
     table = Table(*_COLUMNS, box=None, pad_edge=False)
     for it in messages:
@@ -110,7 +110,7 @@ def show_command(id_: str, file: Path, broker: str, queue: str | None, form: str
     if form == "json":
         click.echo(json.dumps(wholes, indent=2))
         return
-    from routewright.compiler.reports.snippet import printable
+    from routewright.compiler.reports.text import printable
 
     for whole in wholes:
         for name, value in whole.items():

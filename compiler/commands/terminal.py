@@ -29,31 +29,30 @@ format_option = click.option(
 
 
 def print_diagnostics(compilation: Compilation) -> None:
-    from routewright.compiler.reports import render as report
-    from routewright.compiler.reports.snippet import printable
+    from routewright.compiler.reports.text import printable, summary
 
     if compilation.diagnostics:
         click.echo(text_of(compilation, sys.stderr.isatty()), err=True)
-        counts = report.summary(compilation.diagnostics)
+        counts = summary(compilation.diagnostics)
         click.echo(f"{printable(compilation.source.name)}: {counts}", err=True)
 
 
 def text_of(compilation: Compilation, on_terminal: bool) -> str:
-    from routewright.compiler.reports import render as report
+    from routewright.compiler.reports.text import as_text
 
     colour = on_terminal and "NO_COLOR" not in os.environ
-    return report.as_text(compilation.diagnostics, compilation.source, colour=colour)
+    return as_text(compilation.diagnostics, compilation.source, colour=colour)
 
 
 def print_lines(text: str, *, err: bool = False) -> None:
     """Print text of several lines, with nothing in it that a terminal would obey."""
-    from routewright.compiler.reports.snippet import printable
+    from routewright.compiler.reports.text import printable
 
     click.echo("\n".join(printable(line) for line in text.split("\n")), err=err)
 
 
 def give_up(message: str) -> NoReturn:
-    from routewright.compiler.reports.snippet import printable
+    from routewright.compiler.reports.text import printable
 
     click.echo(printable(f"routewright: {message}"), err=True)
     sys.exit(TROUBLE)

@@ -46,7 +46,7 @@ def unprintable(source: Source) -> list[Diagnostic]:
                 Diagnostic(
                     "unprintable-character",
                     f"the character U+{ord(match[0]):04X} may not stand in a YAML file",
-                    source.mark(Extent(number, match.start(), number, match.end())),
+                    _span(source, number, match.start()),
                     help="delete it, or write it as an escape in double quotes",
                 )
             )
@@ -84,7 +84,7 @@ def _star(source: Source, line: int, column: int) -> Refusal:
         Diagnostic(
             "star-starts-alias",
             f"`{token}` begins with `*`, which makes it a YAML alias and not a pattern",
-            source.mark(Extent(line, column, line, column + len(token))),
+            _span(source, line, column, len(token)),
             help=f'quote it: `"{token}"`',
         ),
         (line, column),
@@ -97,7 +97,7 @@ def _alias(source: Source, line: int, column: int) -> Refusal:
         Diagnostic(
             "unknown-alias",
             f"`{token}` is a YAML alias, and there is no anchor `&{token[1:]}` before it",
-            source.mark(Extent(line, column, line, column + len(token))),
+            _span(source, line, column, len(token)),
             help=f'quote a binding key: `"{token}"`; or write the anchor',
         ),
         (line, column),
@@ -124,7 +124,7 @@ def _variable(source: Source, line: int, column: int) -> Refusal | None:
                 Diagnostic(
                     "unquoted-variable",
                     f"`{token}` stands within brackets, where YAML takes its `{{` for a mapping",
-                    source.mark(Extent(line, match.start(), line, match.end())),
+                    _span(source, line, match.start(), len(token)),
                     help=f'quote it: `"{token}"`, or for a number `!!int "{token}"`; outside of '
                     "brackets it needs no quotes",
                 ),
@@ -140,7 +140,7 @@ def hash_starts_comment(source: Source, line: int, column: int) -> Diagnostic:
     return Diagnostic(
         "hash-starts-comment",
         f"`{token}` begins a YAML comment, so there is no value here",
-        source.mark(Extent(line, column, line, column + len(token))),
+        _span(source, line, column, len(token)),
         help=f'quote it: `"{token}"`',
     )
 
@@ -174,7 +174,7 @@ def _documents(source: Source, line: int, column: int) -> Refusal:
         Diagnostic(
             "several-documents",
             "a second YAML document begins here, and a topology is one document",
-            source.mark(Extent(line, column, line, column + 3)),
+            _span(source, line, column, len("---")),
             help="take the `---` away, or put the second topology into a file of its own",
         )
     )
@@ -185,7 +185,7 @@ def _tab(source: Source, line: int, column: int) -> Refusal:
         Diagnostic(
             "tab-indentation",
             "a tab stands where YAML wants spaces",
-            source.mark(Extent(line, column, line, column + 1)),
+            _span(source, line, column),
             help="indent with spaces",
         )
     )
@@ -197,7 +197,7 @@ def _syntax(
     context, doing = error.context_mark, error.context
     notes: tuple[Note, ...] = ()
     if context and doing and (context.line, context.column) != (line, column):
-        begin = source.mark(Extent(context.line, context.column, context.line, context.column + 1))
+        begin = _span(source, context.line, context.column)
         if character:
             notes = (Note(f"{doing}, which begins here", begin),)
         else:  # the end of the text is no place to look for what was left open
@@ -206,13 +206,18 @@ def _syntax(
         Diagnostic(
             "yaml-syntax",
             f"this is not YAML: {f'{doing}, ' if doing else ''}{error.problem}",
-            source.mark(Extent(line, column, line, column + 1)),
+            _span(source, line, column),
             help=f"quote a value that begins with `{character}`"
             if character and character in "@`%"
             else None,
             notes=notes,
         )
     )
+
+
+def _span(source: Source, line: int, column: int, length: int = 1) -> Span:
+    """Returns the span of a part of a line; line and column count from 0."""
+    return source.mark(Extent(line, column, line, column + length))
 
 
 def _token(source: Source, line: int, column: int) -> str:

@@ -1,12 +1,11 @@
-"""The bytes of a topology file become plain values, and everything wrong with them as YAML.
+"""Reads a YAML text as plain values, and reports everything that is wrong with it as YAML.
 
 YAML is read through PyYAML's node graph and not through its constructors, because the nodes know
-their line and column. The size of a file and the depth of its nodes are bounded here.
+their line and column.
 """
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import yaml
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic
-from routewright.compiler.diagnostics.source import Extent, Path, Source
+from routewright.compiler.diagnostics.source import Path, Source
 from routewright.compiler.language.yaml_errors import refusal_of, unprintable
 from routewright.compiler.language.yaml_limits import (
     MAX_DEPTH,
@@ -27,41 +26,9 @@ from routewright.compiler.language.yaml_limits import (
 )
 from routewright.compiler.language.yaml_values import Builder
 
-MAX_BYTES = 16 * 1024 * 1024
 _MENDED_CHARACTERS = 4_000_000  # how much text is read again, all in all, to find further errors
 
 _CLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-def decode(name: str, data: bytes) -> tuple[Source, list[Diagnostic]]:
-    """The bytes of a file as a source; without text where they are none."""
-    source = Source(name, "")
-    top = source.span(())
-    if len(data) > MAX_BYTES:
-        return source, [
-            Diagnostic(
-                "file-too-large",
-                f"the file has more than the {MAX_BYTES:,} bytes that are read",
-                top,
-                help="split the topology into several files",
-            )
-        ]
-    data = data.removeprefix(codecs.BOM_UTF8)  # the codec utf-8-sig counts an error's place without
-    try:
-        return Source(name, data.decode()), []
-    except UnicodeDecodeError as error:
-        lines = Source(name, data[: error.start].decode()).lines
-        place = Extent(len(lines) - 1, len(lines[-1]), len(lines) - 1, len(lines[-1]))
-        text = data.decode(errors="replace")
-        source = Source(name, text)
-        return source, [
-            Diagnostic(
-                "not-utf-8",
-                f"the byte 0x{data[error.start]:02x} is not part of a UTF-8 text",
-                source.mark(place),
-                help="save the file as UTF-8",
-            )
-        ]
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ Nothing is ever built that the file names by a tag. The nodes have been measured
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import yaml
@@ -51,12 +51,7 @@ class Builder:
         first: dict[str, Extent] = {}
         values: dict[str, Any] = {}
         merged: list[yaml.Node] = []
-        for key_node, value_node in node.value:
-            if key_node.tag == f"{TAG}merge":
-                merged.append(value_node)
-                continue
-            place = extent_of(key_node)
-            name = self._key(key_node, place, path)
+        for name, place, value_node in self._entries(node, path, merged):
             if name in first:
                 self._found.append(_duplicate(self._source, name, place, first[name]))
                 continue
@@ -78,16 +73,22 @@ class Builder:
                 )
                 continue
             inherited: list[yaml.Node] = []
-            for key_node, value_node in other.value:
-                if key_node.tag == f"{TAG}merge":
-                    inherited.append(value_node)
-                    continue
-                place = extent_of(key_node)
-                name = self._key(key_node, place, path)
+            for name, place, value_node in self._entries(other, path, inherited):
                 if name not in values:
                     values[name] = self.build(value_node, (*path, name), place)
             for value_node in inherited:
                 self._merge(value_node, path, values)
+
+    def _entries(
+        self, node: yaml.MappingNode, path: Path, merged: list[yaml.Node]
+    ) -> Iterator[tuple[str, Extent, yaml.Node]]:
+        """Yields each key of a mapping, its place, and its value; values of `<<` go to `merged`."""
+        for key_node, value_node in node.value:
+            if key_node.tag == f"{TAG}merge":
+                merged.append(value_node)
+            else:
+                place = extent_of(key_node)
+                yield self._key(key_node, place, path), place, value_node
 
     def _key(self, node: yaml.Node, place: Extent, path: Path) -> str:
         """The name that a mapping's key is; where it is none, that is reported."""

@@ -14,7 +14,8 @@ from routewright.compiler.diagnostics.diagnostic import has_errors
 from routewright.compiler.diagnostics.source import Source, Span
 from routewright.compiler.pipeline import Compilation, compile_bytes
 from routewright.compiler.reports.explanations import CODES
-from routewright.compiler.reports.render import as_json, as_sarif, as_text
+from routewright.compiler.reports.for_programs import as_json, as_sarif
+from routewright.compiler.reports.text import as_text
 
 ROOT = Path(__file__).parents[2]
 SOUND = (ROOT / "topology.yaml", *sorted((ROOT / "tests" / "oracles" / "sound").glob("*.yaml")))

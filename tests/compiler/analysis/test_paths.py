@@ -12,7 +12,7 @@ from random_topologies import random_message, random_topology
 
 from routewright.compiler import compile_text
 from routewright.compiler.analysis.paths import paths
-from routewright.compiler.reports.render import as_json
+from routewright.compiler.reports.for_programs import as_json
 from routewright.compiler.routing.routing import Routing
 
 SHARED = """

@@ -16,9 +16,9 @@ from routewright.compiler import pipeline
 from routewright.compiler.checks.application import check_app
 from routewright.compiler.diagnostics.diagnostic import in_file_order
 from routewright.compiler.keys import key_classes as keyspace
-from routewright.compiler.language.yaml_text import MAX_BYTES
+from routewright.compiler.language.load import MAX_BYTES
 from routewright.compiler.reports.explanations import CODES
-from routewright.compiler.reports.render import as_text
+from routewright.compiler.reports.text import as_text
 
 CASES = Path(__file__).parent / "cases"
 MADE = {"file-too-large"}  # made by the test: nobody wants 16 MB in a checkout

@@ -10,7 +10,7 @@ from random_topologies import random_message, random_topology
 
 from routewright.compiler import compile_text
 from routewright.compiler.keys import header_sets as headers
-from routewright.compiler.reports.render import as_json
+from routewright.compiler.reports.for_programs import as_json
 from routewright.compiler.routing import by_headers
 from routewright.compiler.routing.routing import Routing
 

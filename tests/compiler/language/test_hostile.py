@@ -15,7 +15,7 @@ import pytest
 from mutation import examine
 
 from routewright.compiler import compile_file, compile_text
-from routewright.compiler.language.yaml_text import MAX_BYTES
+from routewright.compiler.language.load import MAX_BYTES
 from routewright.compiler.pipeline import MOST_SHOWN, Compilation, compile_bytes
 
 MEMORY = 2 * 2**30

@@ -12,7 +12,7 @@ from jsonschema import Draft4Validator, FormatChecker
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
 from routewright.compiler.diagnostics.source import Span
 from routewright.compiler.pipeline import compile_bytes
-from routewright.compiler.reports.render import as_sarif
+from routewright.compiler.reports.for_programs import as_sarif
 
 SOUND = b"topology: shop\nqueues: {mail: {}}\n"
 TWICE = b"topology: shop\nqueues:\n  mail: {}\n  mail: {}\n"

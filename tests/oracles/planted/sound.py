@@ -11,8 +11,7 @@ from typing import Any, TypeAlias
 
 import yaml
 
-from routewright.compiler.language.load import load
-from routewright.compiler.language.yaml_text import decode
+from routewright.compiler.language.load import decode, load
 from routewright.compiler.lowering.carving import carve
 from routewright.compiler.model.topology import Task, Topology
 from routewright.compiler.resolver.resolve import resolve

@@ -1,38 +1,16 @@
-"""Diagnostics as text for people, and as JSON and SARIF for machines."""
+"""Writes diagnostics for programs: as JSON and as SARIF."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 from urllib.parse import quote
 
-import click
-
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
-from routewright.compiler.diagnostics.source import Source, Span
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.diagnostics.source import Span
 from routewright.compiler.keys.header_sets import printed
 from routewright.compiler.reports.explanations import CODES
-from routewright.compiler.reports.snippet import printable, snippet
-
-_COLOURS = {Severity.ERROR: "red", Severity.WARNING: "yellow"}
-
-
-def as_text(diagnostics: Sequence[Diagnostic], source: Source, *, colour: bool = False) -> str:
-    """The diagnostics one after the other, with the lines they speak of; empty without any."""
-    style = click.style if colour else _plain
-    return "\n".join(_paragraph(found, source, style) for found in diagnostics)
-
-
-def summary(diagnostics: Iterable[Diagnostic]) -> str:
-    """How many errors and warnings there are."""
-    severities = [found.severity for found in diagnostics]
-    counts = [
-        f"{count} {severity}{'s' if count > 1 else ''}"
-        for severity in Severity
-        if (count := severities.count(severity))
-    ]
-    return " and ".join(counts) or "nothing to complain of"
 
 
 def as_json(diagnostics: Iterable[Diagnostic]) -> str:
@@ -58,25 +36,6 @@ def as_sarif(diagnostics: Sequence[Diagnostic], version: str) -> str:
     return json.dumps(log, indent=2)
 
 
-def _paragraph(found: Diagnostic, source: Source, style: Callable[..., str]) -> str:
-    colour = _COLOURS[found.severity]
-    title = style(f"{found.severity}[{found.code}]", fg=colour, bold=True)
-    lines = [f"{title}: {style(printable(found.message), bold=True)}"]
-    if found.span:
-        lines += snippet(source, found.span, lambda mark: style(mark, fg=colour, bold=True), "^")
-    if found.help:
-        lines.append(f"  = {style('help', fg='cyan', bold=True)}: {printable(found.help)}")
-    for note in found.notes:
-        lines.append(f"  = {style('note', bold=True)}: {printable(note.message)}")
-        if note.span:
-            lines += snippet(source, note.span, lambda mark: style(mark, fg="blue"), "-")
-    return "\n".join(lines) + "\n"
-
-
-def _plain(text: str, **_style: object) -> str:
-    return text
-
-
 def _fields(found: Diagnostic) -> dict[str, Any]:
     fields: dict[str, Any] = {
         "code": found.code,
@@ -91,7 +50,9 @@ def _fields(found: Diagnostic) -> dict[str, Any]:
     if found.help is not None:
         fields["help"] = found.help
     if found.notes:
-        fields["notes"] = [{"message": it.message, **_position(it.span)} for it in found.notes]
+        fields["notes"] = [
+            {"message": note.message, **_position(note.span)} for note in found.notes
+        ]
     return fields
 
 
