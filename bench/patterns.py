@@ -23,7 +23,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from routewright.compiler.keys.patterns import covers, exactly, intersects, topic, witness
-from routewright.compiler.routing.routing import Outcome, Routing
+from routewright.compiler.routing.delivery import Outcome
+from routewright.compiler.routing.routing import Routing
 
 _SYMBOLS = ("a", "b", "*", "#")
 _LONGEST = 4  # symbols of a pattern

@@ -23,7 +23,8 @@ from rich.table import Table
 
 from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
-from routewright.compiler.routing.routing import Delivery, Routing
+from routewright.compiler.routing.delivery import Delivery
+from routewright.compiler.routing.routing import Routing
 
 _MESSAGES = 100  # to each topology
 _BINDINGS = 50_000

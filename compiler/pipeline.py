@@ -24,7 +24,8 @@ from routewright.compiler.language.load import decode, load
 from routewright.compiler.lowering.carving import carve
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.resolver.resolve import resolve
-from routewright.compiler.routing.routing import Delivery, Routing
+from routewright.compiler.routing.delivery import Delivery
+from routewright.compiler.routing.routing import Routing
 
 MOST_SHOWN = 1000
 MOST_CHARACTERS = 600

@@ -19,13 +19,12 @@ from routewright.compiler.analysis.compare_dead_letters import (
     compare_dead_letters,
 )
 from routewright.compiler.keys.header_sets import Undecidable, all_headers, printed
-from routewright.compiler.keys.key_classes import key_classes
-from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.task_keys import ANY_KEYS, Keys, keys_of, placeholders
-from routewright.compiler.model.topology import Binding, Exchange, Task, Topology
-from routewright.compiler.routing.delivery import Reach, listed, names_in
-from routewright.compiler.routing.routing import Delivery, Outcome, Routing, headers_of
+from routewright.compiler.model.topology import Exchange, Task, Topology
+from routewright.compiler.routing.delivery import Delivery, Outcome, Reach, listed, names_in
+from routewright.compiler.routing.routing import Routing, headers_of
+from routewright.compiler.routing.side_by_side import with_headers
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +98,7 @@ def compare(old: Topology, new: Topology) -> Comparison:
     return Comparison(
         tuple(replace(it, tasks=tasks.get(at, ())) for at, it in differences.items()),
         tuple(undecided),
-        *compare_dead_letters(old, new, *routings),
+        *compare_dead_letters(*routings),
     )
 
 
@@ -137,18 +136,23 @@ def _classes(
     headers: Mapping[str, Any],
     keys: Keys = ANY_KEYS,
 ) -> Iterator[tuple[str, Delivery, Delivery]]:
-    """For each class of keys that neither side tells apart: the smallest, and its two fates."""
-    table: PatternTable[tuple[bool, Binding]] = PatternTable()
-    was_at, is_at = before.standing_in(exchange, after), after.standing_in(exchange, before)
-    for is_new, routing, start in ((False, before, was_at), (True, after, is_at)):
-        for pattern, binding in routing.cone(start, headers):
-            table.add(pattern, (is_new, binding))
-    for found in key_classes(table, [keys.within], keys.apart):
-        yield (
-            found.witness,
-            before.deliver(was_at, [it for is_new, it in found.values if not is_new]),
-            after.deliver(is_at, [it for is_new, it in found.values if is_new]),
-        )
+    """For each class of keys that neither side tells apart: the smallest, and both deliveries."""
+    was_at, is_at = _standing_in(exchange, before, after), _standing_in(exchange, after, before)
+    for found in with_headers(headers, [(before, was_at), (after, is_at)], keys):
+        was, now = found.deliveries
+        yield found.witness, was, now
+
+
+def _standing_in(exchange: str, routing: Routing, other: Routing) -> str:
+    """The exchange to ask in place of one that only the other topology has.
+
+    If that one stands in front of an exchange of this topology, as its alternate, it is this.
+    """
+    theirs = other.topology.exchange(exchange)
+    if theirs is None or routing.topology.exchange(exchange) is not None:
+        return exchange
+    behind = theirs.alternate_exchange
+    return behind if behind and routing.topology.exchange(behind) is not None else exchange
 
 
 def _tasks(
@@ -158,7 +162,7 @@ def _tasks(
     concerned: dict[tuple[str, Reach, Reach], tuple[str, ...]] = {}
     for name, task in sorted({**old.tasks, **new.tasks}.items()):
         try:
-            changes = {(was, now): None for was, now in _fates(task, before, after) if was != now}
+            changes = {(was, now): None for was, now in _reaches(task, before, after) if was != now}
         except Undecided:
             continue  # the exchange is among those of which nothing is proved
         for change in changes:
@@ -167,13 +171,13 @@ def _tasks(
     return concerned
 
 
-def _fates(task: Task, before: Routing, after: Routing) -> Iterator[tuple[Reach, Reach]]:
+def _reaches(task: Task, before: Routing, after: Routing) -> Iterator[tuple[Reach, Reach]]:
     """What each key of a task reaches, before and after."""
     exchange, key = task.exchange.name, task.routing_key
     headers = headers_of(task)
     if not placeholders(key):
-        was = before.route(before.standing_in(exchange, after), key, headers)
-        yield was.reach, after.route(after.standing_in(exchange, before), key, headers).reach
+        was = before.route(_standing_in(exchange, before, after), key, headers)
+        yield was.reach, after.route(_standing_in(exchange, after, before), key, headers).reach
         return
     for keys in keys_of(task):
         for _, earlier, later in _classes(before, after, exchange, headers, keys):

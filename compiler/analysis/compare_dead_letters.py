@@ -16,7 +16,8 @@ from routewright.compiler.keys.header_sets import Undecidable, all_headers, asks
 from routewright.compiler.keys.key_classes import key_classes
 from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Pattern, Undecided, exactly
-from routewright.compiler.model.topology import Binding, Queue, Topology
+from routewright.compiler.model.topology import Binding, Queue
+from routewright.compiler.routing.dead_letters import DeadLetters
 from routewright.compiler.routing.delivery import Outcome, Reach, names_in
 from routewright.compiler.routing.routing import Routing
 
@@ -45,10 +46,11 @@ class DeadLetterDifference:
 class _Side:
     """The dead letters of one queue, in one of the two topologies."""
 
-    def __init__(self, topology: Topology, routing: Routing, queue: Queue) -> None:
+    def __init__(self, dead_letters: DeadLetters, routing: Routing, queue: Queue) -> None:
+        self.dead_letters = dead_letters
         self.routing = routing
         self.queue = queue
-        self._topology = topology
+        self._topology = routing.topology
         self._exchange = queue.dead_letter_exchange
         self._own = queue.dead_letter_routing_key
 
@@ -67,7 +69,7 @@ class _Side:
             return
         if not self._exchange:
             yield from map(exactly, self._topology.queues)
-        for pattern, binding in self.routing.cone(self._exchange, headers):
+        for pattern, binding in self.routing.graph.cone(self._exchange, headers):
             if binding.source.routes_as == "headers" and asks_how_it_died(binding.arguments):
                 raise Undecidable("headers that the broker gives dead letters")
             yield pattern
@@ -83,14 +85,16 @@ class _Side:
 
 
 def compare_dead_letters(
-    old: Topology, new: Topology, before: Routing, after: Routing
+    before: Routing, after: Routing
 ) -> tuple[tuple[DeadLetterDifference, ...], tuple[str, ...]]:
     """Every class of dead letters that go elsewhere, and the queues of which nothing is proved."""
+    old, new = before.topology, after.topology
+    dead_letters = DeadLetters(before), DeadLetters(after)
     found: dict[tuple[str, Reach, Reach], DeadLetterDifference] = {}
     undecided: list[str] = []
     for name in sorted(old.queues.keys() & new.queues.keys()):
-        was = _Side(old, before, old.queues[name])
-        now = _Side(new, after, new.queues[name])
+        was = _Side(dead_letters[0], before, old.queues[name])
+        now = _Side(dead_letters[1], after, new.queues[name])
         if was.is_like(now):
             continue
         try:
@@ -118,7 +122,7 @@ def _differences(
 
 
 def _keys_into(side: _Side) -> Iterator[tuple[Sequence[Pattern], Sequence[Pattern]]]:
-    keys = side.routing.dead_letters.keys_into
+    keys = side.dead_letters.keys_into
     for way in keys.ways(side.queue):
         if way is None:
             raise Undecided("more ways to a queue than are followed")

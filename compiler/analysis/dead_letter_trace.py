@@ -71,12 +71,12 @@ class _Following:
         onward = self._routing.route(exchange, key, self._headers)
         ends = [hop.destination for hop in onward.hops]
         met = {exchange, *(it.name for it in ends if isinstance(it, Exchange))}
-        leaving = (it for name in met for it in self._routing.bindings_from(name))
+        leaving = (it for name in met for it in self._routing.graph.bindings_from(name))
         asked = (it.arguments for it in leaving if it.source.routes_as == "headers")
         first = self._topology.exchange(exchange)
         if first is None or not any(map(asks_how_it_died, asked)):
             return onward
-        possible = tuple(sorted(set(self._routing.behind(first))))
+        possible = tuple(sorted({*self._routing.graph.queues_behind(exchange)}))
         return Delivery((), Outcome.UNDECIDED, (), possible)
 
 

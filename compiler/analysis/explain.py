@@ -18,8 +18,8 @@ from routewright.compiler.analysis.paths import how
 from routewright.compiler.lowering.delays import entry
 from routewright.compiler.model.topology import Exchange, Queue, Task, Topology
 from routewright.compiler.rabbitmq.targets import VIRTUAL
-from routewright.compiler.routing.delivery import Reach, listed, merged
-from routewright.compiler.routing.routing import Delivery, Hop, Outcome, Routing, headers_of
+from routewright.compiler.routing.delivery import Delivery, Hop, Outcome, Reach, combined, listed
+from routewright.compiler.routing.routing import Routing, headers_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +37,8 @@ class Explanation:
 def explain_task(topology: Topology, routing: Routing, task: Task) -> list[Explanation]:
     """The ways of a task's messages: one for each set of queues that its keys may reach."""
     ways: dict[Reach, Explanation] = {}
-    for key, fates in groupby(routing.ways(task), itemgetter(0)):
-        delivery = merged([fate for _, fate in fates])
+    for key, deliveries in groupby(routing.deliveries_of(task), itemgetter(0)):
+        delivery = combined([it for _, it in deliveries])
         if delivery.reach not in ways:
             dead = given_up(topology, routing, delivery, key, headers_of(task))
             ways[delivery.reach] = Explanation(task.exchange.name, key, delivery, dead, task.name)

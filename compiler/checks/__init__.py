@@ -75,9 +75,11 @@ from routewright.compiler.checks.wrong_argument_type import wrong_argument_type
 from routewright.compiler.checks.wrong_argument_value import wrong_argument_value
 from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.model.topology import Topology
+from routewright.compiler.routing.dead_letters import DeadLetters
 from routewright.compiler.routing.routing import Routing
 
 Check = Callable[[Topology, Routing], Iterator[Diagnostic]]
+DeadLetterCheck = Callable[[Topology, Routing, DeadLetters], Iterator[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
     unsupported_by_target,
@@ -119,7 +121,6 @@ CHECKS: tuple[Check, ...] = (
     tap_in_worker_group,
     parking_in_worker_group,
     soft_limit_without_effect,
-    queue_without_worker,
     overlapping_work_queues,
     too_many_key_classes,
     shadowed_binding,
@@ -127,9 +128,6 @@ CHECKS: tuple[Check, ...] = (
     unreachable_queue,
     unused_exchange,
     task_only_by_alternate_exchange,
-    dead_letter_goes_nowhere,
-    endless_dead_letter_loop,
-    dead_letter_loop_drops,
     wait_without_end,
     stream_as_work_queue,
     failed_assertion,
@@ -139,7 +137,18 @@ CHECKS: tuple[Check, ...] = (
     impossible_retry,
 )
 
+DEAD_LETTER_CHECKS: tuple[DeadLetterCheck, ...] = (
+    queue_without_worker,
+    dead_letter_goes_nowhere,
+    endless_dead_letter_loop,
+    dead_letter_loop_drops,
+)
+
 
 def check(topology: Topology, routing: Routing) -> list[Diagnostic]:
-    """Everything that any check finds."""
-    return [found for one in CHECKS for found in one(topology, routing)]
+    """Runs every check, and returns all that they find."""
+    found = [it for one in CHECKS for it in one(topology, routing)]
+    dead_letters = DeadLetters(routing)
+    for one in DEAD_LETTER_CHECKS:
+        found += one(topology, routing, dead_letters)
+    return found

@@ -59,7 +59,7 @@ def _without_code(
     met = {
         task.name: (key, task)
         for task in without
-        for key, delivery in reversed(routing.ways(task))
+        for key, delivery in reversed(routing.deliveries_of(task))
         if not queues.isdisjoint(delivery.queues)
     }
     if met:
@@ -80,7 +80,7 @@ def _without_code(
 
 
 def _ways(key: str, task: Task, routing: Routing) -> str:
-    queues = {name for way, it in routing.ways(task) if way == key for name in it.queues}
+    queues = {name for way, it in routing.deliveries_of(task) if way == key for name in it.queues}
     return "queue " + ", ".join(f"`{name}`" for name in sorted(queues))
 
 

@@ -6,7 +6,9 @@ from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
 from routewright.compiler.keys.patterns import witness
 from routewright.compiler.model.topology import Binding, Topology
 from routewright.compiler.rabbitmq.exchange_types import KNOWN_TYPES
-from routewright.compiler.routing.routing import Outcome, Routing, pattern_of
+from routewright.compiler.routing.delivery import Outcome
+from routewright.compiler.routing.matching import pattern_of
+from routewright.compiler.routing.routing import Routing
 
 
 def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
@@ -19,7 +21,7 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     used = {
         id(hop.binding)
         for task in topology.tasks.values()
-        for _, delivery in routing.ways(task)
+        for _, delivery in routing.deliveries_of(task)
         for hop in delivery.hops
     }
     published = {task.exchange.name for task in topology.tasks.values()}
@@ -27,15 +29,14 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     published -= {
         task.exchange.name
         for task in topology.tasks.values()
-        if any(it.outcome is Outcome.UNROUTABLE for _, it in routing.ways(task))
+        if any(it.outcome is Outcome.UNROUTABLE for _, it in routing.deliveries_of(task))
     }
     others = {it.dead_letter_exchange for it in topology.queues.values()}
     others |= {it.alternate_exchange for it in topology.every_exchange()}
     for binding in topology.bindings:
         source = binding.source.name
-        watched = binding.destination.name in topology.queues and routing.is_tap(
-            binding.destination.name
-        )
+        queue = topology.queues.get(binding.destination.name)
+        watched = queue is not None and queue.tap
         if id(binding) in used or source not in published or source in others or watched:
             continue
         if binding.source.routes_as not in KNOWN_TYPES:

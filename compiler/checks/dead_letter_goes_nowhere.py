@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from routewright.compiler.analysis.paths import dead_ends, path_of
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.routing.routing import Outcome, Routing
+from routewright.compiler.routing.dead_letters import DeadLetters
+from routewright.compiler.routing.delivery import Outcome
+from routewright.compiler.routing.routing import Routing
 
 
-def dead_letter_goes_nowhere(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+def dead_letter_goes_nowhere(
+    topology: Topology, routing: Routing, dead_letters: DeadLetters
+) -> Iterator[Diagnostic]:
     """A message that a queue gives up on reaches no queue behind its dead-letter exchange.
 
     RabbitMQ drops such a message without a word. Without a dead-letter routing key of the queue's
@@ -17,7 +21,7 @@ def dead_letter_goes_nowhere(topology: Topology, routing: Routing) -> Iterator[D
     answer is that it is undecided.
     """
     for queue in topology.queues.values():
-        routes = list(routing.dead_letters.routes(queue))
+        routes = list(dead_letters.routes(queue))
         fates = {it.outcome: (key, it) for key, it in reversed(routes)}
         if Outcome.UNROUTABLE in fates:
             key, delivery = fates[Outcome.UNROUTABLE]

@@ -4,18 +4,20 @@ from collections.abc import Iterator
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.routing.dead_letters import round_of
+from routewright.compiler.routing.dead_letters import DeadLetters, round_of
 from routewright.compiler.routing.routing import Routing
 
 
-def dead_letter_loop_drops(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+def dead_letter_loop_drops(
+    topology: Topology, _routing: Routing, dead_letters: DeadLetters
+) -> Iterator[Diagnostic]:
     """A message that queues give up on comes back to one it has been in, and is dropped there.
 
     RabbitMQ drops a dead letter, without a word, that reaches a queue for the second time when
     nobody rejected it on the way. Said of rounds in which every queue may give a message up by
     itself: it expires, there are too many, or it was delivered too often.
     """
-    for loop in routing.dead_letters.loops:
+    for loop in dead_letters.loops:
         if loop.by_itself:
             yield Diagnostic(
                 "dead-letter-loop-drops",

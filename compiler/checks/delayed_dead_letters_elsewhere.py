@@ -13,7 +13,8 @@ from routewright.compiler.lowering.delay_landing import with_default_bindings
 from routewright.compiler.model.task_keys import keys_of, placeholders
 from routewright.compiler.model.topology import Binding, Queue, Task, Topology
 from routewright.compiler.rabbitmq.targets import VIRTUAL
-from routewright.compiler.routing.routing import Delivery, Routing
+from routewright.compiler.routing.delivery import Delivery
+from routewright.compiler.routing.routing import Routing
 from routewright.runtime.router.delay_ladder import source_word
 
 
@@ -93,9 +94,9 @@ class _Fates:
         table = self._tables.get(which)
         if table is None:
             table = self._tables[which] = PatternTable()
-            for pattern, binding in self._routing.cone(task.exchange.name, task.headers):
+            for pattern, binding in self._routing.graph.cone(task.exchange.name, task.headers):
                 table.add((*ahead, *pattern), _Step("there", binding))
-            for pattern, binding in self._routing.cone(dead, {}):
+            for pattern, binding in self._routing.graph.cone(dead, {}):
                 table.add((*ahead, *pattern), _Step("dead", binding))
                 table.add(pattern, _Step("delayed", binding))
         return table

@@ -4,18 +4,20 @@ from collections.abc import Iterator
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.routing.dead_letters import round_of
+from routewright.compiler.routing.dead_letters import DeadLetters, round_of
 from routewright.compiler.routing.routing import Routing
 
 
-def endless_dead_letter_loop(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+def endless_dead_letter_loop(
+    topology: Topology, _routing: Routing, dead_letters: DeadLetters
+) -> Iterator[Diagnostic]:
     """A message that is rejected again and again goes round for ever.
 
     Dead letters of a queue come back to it, and somebody consumes on the way, who may reject. A
     retry by way of a queue that waits is built like this: then something must count the rounds,
     for RabbitMQ does not.
     """
-    for loop in routing.dead_letters.loops:
+    for loop in dead_letters.loops:
         if loop.rejectable:
             yield Diagnostic(
                 "endless-dead-letter-loop",

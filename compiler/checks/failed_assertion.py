@@ -10,8 +10,8 @@ from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
 from routewright.compiler.keys.header_sets import Undecidable, all_headers, printed
 from routewright.compiler.keys.patterns import Undecided, topic
 from routewright.compiler.model.topology import Assertion, Topology
-from routewright.compiler.routing.delivery import Witness
-from routewright.compiler.routing.routing import Delivery, Outcome, Routing
+from routewright.compiler.routing.delivery import Delivery, Outcome, Witness
+from routewright.compiler.routing.routing import Routing
 
 _MOST_NOTES = 5
 

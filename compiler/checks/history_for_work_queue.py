@@ -20,9 +20,9 @@ def history_for_work_queue(topology: Topology, routing: Routing) -> Iterator[Dia
         if binding.source.type != RECENT_HISTORY:
             continue
         end = binding.destination
-        reached = {end.name} if isinstance(end, Queue) else set(routing.behind(end))
+        reached = {end.name} if isinstance(end, Queue) else {*routing.graph.queues_behind(end.name)}
         work = sorted(
-            name for name in reached & routing.arrivals.keys() if not routing.is_tap(name)
+            name for name in reached & routing.arrivals.keys() if not topology.queues[name].tap
         )
         if work:
             yield Diagnostic(

@@ -47,9 +47,9 @@ def _told_of_tasks(topology: Topology, routing: Routing) -> set[tuple[str, str]]
     return {
         pair
         for task in topology.tasks.values()
-        for _, delivery in routing.ways(task)
+        for _, delivery in routing.deliveries_of(task)
         for pair in islice(
-            combinations([name for name in delivery.queues if not routing.is_tap(name)], 2),
+            combinations([name for name in delivery.queues if not topology.queues[name].tap], 2),
             _MOST_PAIRS,
         )
     }

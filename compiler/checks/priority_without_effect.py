@@ -22,7 +22,7 @@ def priority_without_effect(topology: Topology, routing: Routing) -> Iterator[Di
     for task in topology.tasks.values():
         if task.priority is None or not task.origin.has("priority"):
             continue
-        for key, delivery in routing.ways(task):
+        for key, delivery in routing.deliveries_of(task):
             in_turn = [
                 queue
                 for queue in (topology.queues[name] for name in delivery.queues)

@@ -5,10 +5,14 @@ from collections.abc import Iterator
 from routewright.compiler.analysis.paths import path_of
 from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.model.topology import Exchange, Queue, Topology
+from routewright.compiler.routing.dead_letters import DeadLetters
+from routewright.compiler.routing.graph import reachable
 from routewright.compiler.routing.routing import Routing
 
 
-def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
+def queue_without_worker(
+    topology: Topology, routing: Routing, dead_letters: DeadLetters
+) -> Iterator[Diagnostic]:
     """No worker group consumes a queue, so that what arrives there stays.
 
     Not said of the queue for parking, of a queue that only watches (`tap: true`), of one where dead
@@ -25,7 +29,7 @@ def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagn
             continue
         if name in consumed or queue.tap or (name in kept and name not in routing.arrivals):
             continue
-        if "x-message-ttl" in queue.effective and _goes_on(queue, consumed, routing):
+        if "x-message-ttl" in queue.effective and _goes_on(queue, consumed, dead_letters):
             continue
         arrival = routing.arrivals.get(name)
         yield Diagnostic(
@@ -38,9 +42,9 @@ def queue_without_worker(topology: Topology, routing: Routing) -> Iterator[Diagn
         )
 
 
-def _goes_on(queue: Queue, consumed: set[str], routing: Routing) -> bool:
+def _goes_on(queue: Queue, consumed: set[str], dead_letters: DeadLetters) -> bool:
     """Whether dead letters of a queue come to workers."""
-    routes = routing.dead_letters.routes(queue)
+    routes = dead_letters.routes(queue)
     return any(not consumed.isdisjoint(delivery.queues) for _, delivery in routes)
 
 
@@ -51,14 +55,13 @@ def _dead_letter_queues(topology: Topology, routing: Routing) -> set[str]:
         for queue in topology.queues.values()
         if queue.dead_letter_exchange == "" and queue.dead_letter_routing_key
     }
-    waiting = {queue.dead_letter_exchange or "" for queue in topology.queues.values()} - {""}
-    seen = set(waiting)
-    while waiting:
-        for binding in routing.bindings_from(waiting.pop()):
-            destination = binding.destination
-            if not isinstance(destination, Exchange):
-                queues.add(destination.name)
-            elif destination.name not in seen:
-                seen.add(destination.name)
-                waiting.add(destination.name)
+    exchanges = {queue.dead_letter_exchange or "" for queue in topology.queues.values()} - {""}
+    for name in reachable(exchanges, lambda it: _led_to(it, Exchange, routing)):
+        queues |= _led_to(name, Queue, routing)
     return queues
+
+
+def _led_to(exchange: str, kind: type[Exchange | Queue], routing: Routing) -> set[str]:
+    """The exchanges or the queues that an exchange is bound to."""
+    ends = (it.destination for it in routing.graph.bindings_from(exchange))
+    return {end.name for end in ends if isinstance(end, kind)}

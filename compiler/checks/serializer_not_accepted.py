@@ -18,7 +18,7 @@ def serializer_not_accepted(topology: Topology, routing: Routing) -> Iterator[Di
     reads = readers(topology)
     for task in topology.tasks.values():
         told: set[str] = set()
-        for key, delivery in routing.ways(task):
+        for key, delivery in routing.deliveries_of(task):
             for group in (it for name in delivery.queues for it in reads.get(name, ())):
                 if group.name in told or _reads(group, task.serializer):
                     continue

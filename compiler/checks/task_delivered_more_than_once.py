@@ -18,7 +18,7 @@ def task_delivered_more_than_once(topology: Topology, routing: Routing) -> Itera
     """
     for task in topology.tasks.values():
         told: set[tuple[str, ...]] = set()
-        for key, delivery in () if task.multicast else routing.ways(task):
+        for key, delivery in () if task.multicast else routing.deliveries_of(task):
             work = tuple(name for name in delivery.queues if not topology.queues[name].tap)
             if len(work) < 2 or work in told:  # noqa: PLR2004  two is one too many
                 continue

@@ -8,7 +8,9 @@ from routewright.compiler.diagnostics.source import Span
 from routewright.compiler.keys.patterns import Wild
 from routewright.compiler.lowering.carving import fronts
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.routing.routing import Delivery, Hop, Routing, pattern_of
+from routewright.compiler.routing.delivery import Delivery, Hop
+from routewright.compiler.routing.matching import pattern_of
+from routewright.compiler.routing.routing import Routing
 
 _MOST_NOTES = 5
 
@@ -20,7 +22,7 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
     """
     meant = set(fronts(topology).values())  # what is not carved out falls through
     for task in topology.tasks.values():
-        for key, delivery in routing.ways(task):
+        for key, delivery in routing.deliveries_of(task):
             hidden = _caught(delivery, meant)
             if hidden is None:
                 continue

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from routewright.compiler.analysis.paths import paths
 from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.routing.routing import Outcome, Routing
+from routewright.compiler.routing.delivery import Outcome
+from routewright.compiler.routing.routing import Routing
 
 _MOST_NOTES = 5
 
@@ -16,8 +17,10 @@ def task_without_work_queue(topology: Topology, routing: Routing) -> Iterator[Di
     The broker confirms such a message: it has been delivered, to `tap` queues alone.
     """
     for task in topology.tasks.values():
-        for key, delivery in routing.ways(task):
-            if delivery.outcome is Outcome.DELIVERED and all(map(routing.is_tap, delivery.queues)):
+        for key, delivery in routing.deliveries_of(task):
+            if delivery.outcome is Outcome.DELIVERED and all(
+                topology.queues[name].tap for name in delivery.queues
+            ):
                 names = ", ".join(f"`{name}`" for name in delivery.queues)
                 yield Diagnostic(
                     "task-without-work-queue",

@@ -7,8 +7,8 @@ from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severi
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.task_keys import placeholders
 from routewright.compiler.model.topology import Task, Topology
-from routewright.compiler.routing.delivery import Delivery, Witness
-from routewright.compiler.routing.routing import Outcome, Routing
+from routewright.compiler.routing.delivery import Delivery, Outcome, Witness
+from routewright.compiler.routing.routing import Routing
 
 _MOST_NOTES = 5
 
@@ -23,7 +23,7 @@ def undecided_route(topology: Topology, routing: Routing) -> Iterator[Diagnostic
     """
     told: set[str] = set()
     for task in topology.tasks.values():
-        undecided = [it for _, it in routing.ways(task) if it.outcome is Outcome.UNDECIDED]
+        undecided = [it for _, it in routing.deliveries_of(task) if it.outcome is Outcome.UNDECIDED]
         if undecided:
             told.add(task.exchange.name)
             yield _undecided(

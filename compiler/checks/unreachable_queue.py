@@ -26,10 +26,10 @@ def unreachable_queue(topology: Topology, routing: Routing) -> Iterator[Diagnost
     public = {name for name, it in topology.exchanges.items() if not it.internal}
     public |= topology.predeclared.keys() - topology.exchanges.keys()
     by_name = sent_by_name(topology, routing)
-    reached = KeysInto(topology, routing, public, by_name).reached
+    reached = KeysInto(routing.graph, public, by_name).reached
     for name, queue in topology.queues.items():
         if name not in reached and queue is not topology.parking:
-            bindings = routing.bindings_to(queue)
+            bindings = routing.graph.bindings_to(queue)
             yield Diagnostic(
                 "unreachable-queue",
                 f"queue `{name}` is bound only to exchanges from which no key gets to it"

@@ -9,7 +9,8 @@ from routewright.compiler.analysis.paths import dead_ends
 from routewright.compiler.diagnostics.diagnostic import MOST_SUGGESTIONS, Diagnostic, did_you_mean
 from routewright.compiler.keys.patterns import matches, topic, words
 from routewright.compiler.model.topology import Task, Topology
-from routewright.compiler.routing.routing import Outcome, Routing
+from routewright.compiler.routing.delivery import Outcome
+from routewright.compiler.routing.routing import Routing
 
 _MOST_COMPARED = 200
 _MOST_NOTES = 5
@@ -25,7 +26,7 @@ def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic
     lost = [
         (task, key, delivery)
         for task in topology.tasks.values()
-        for key, delivery in routing.ways(task)
+        for key, delivery in routing.deliveries_of(task)
         if delivery.outcome is Outcome.UNROUTABLE
     ]
     bound: defaultdict[str, list[str]] = defaultdict(list)
@@ -48,7 +49,7 @@ def unroutable_task(topology: Topology, routing: Routing) -> Iterator[Diagnostic
 def _lost(task: Task, key: str, routing: Routing) -> str:
     if not task.exchange.name:
         return f"the default exchange leads `{key}` to no queue of that name"
-    if any(way == key and it.queues for way, it in routing.ways(task)):
+    if any(way == key and it.queues for way, it in routing.deliveries_of(task)):
         return (
             f"one of the destinations that `{key}` on exchange `{task.exchange.name}` may be "
             "passed to leads it to no queue"

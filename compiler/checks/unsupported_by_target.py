@@ -89,7 +89,7 @@ def _features(topology: Topology) -> Iterator[tuple[str, Span | None]]:
 def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
     target = topology.target
     for task in topology.tasks.values():
-        if not all_listed(task) and len({it.queues for _, it in routing.ways(task)}) > 1:
+        if not all_listed(task) and len({it.queues for _, it in routing.deliveries_of(task)}) > 1:
             yield Diagnostic(
                 "unsupported-by-target",
                 f"the queue of task `{task.name}` depends on a placeholder that may be any word, "

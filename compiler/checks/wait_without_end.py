@@ -6,7 +6,8 @@ from routewright.compiler.analysis.paths import path_of
 from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
 from routewright.compiler.keys.patterns import witness
 from routewright.compiler.model.topology import Queue, Topology, readers
-from routewright.compiler.routing.routing import Routing, pattern_of
+from routewright.compiler.routing.matching import pattern_of
+from routewright.compiler.routing.routing import Routing
 
 _LETS_GO = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes"})
 
@@ -37,5 +38,5 @@ def wait_without_end(topology: Topology, routing: Routing) -> Iterator[Diagnosti
 
 def _key_into(queue: Queue, routing: Routing) -> str | None:
     """The smallest key by which some message gets there."""
-    patterns = (pattern_of(it, None) for it in routing.bindings_to(queue))
+    patterns = (pattern_of(it, None) for it in routing.graph.bindings_to(queue))
     return next((witness([it]) for it in patterns if it is not None), None)

@@ -91,7 +91,7 @@ def exchanges(topology: Topology, routing: Routing) -> Iterator[Exchange]:
     ):
         to_queues: dict[str, tuple[Criterion, str]] = {}
         to_exchanges: dict[str, tuple[Criterion, str]] = {}
-        for binding in routing.bindings_from(exchange.name):
+        for binding in routing.graph.bindings_from(exchange.name):
             kind = to_queues if isinstance(binding.destination, Queue) else to_exchanges
             pair = _criterion(binding), binding.destination.name
             kind[repr(pair)] = pair
@@ -117,8 +117,9 @@ def _criterion(binding: Binding) -> Criterion:
 
 
 def _route(task: Task, routing: Routing, reads: Mapping[str, list[Group]]) -> Route:
+    queues = routing.topology.queues
     wanted = tuple(it for it in placeholders(task.routing_key) if it != TASK)
-    ways = routing.ways(task)
+    ways = routing.deliveries_of(task)
     by_key: dict[str, tuple[str, ...]] = {}
     if wanted and all_listed(task) and len({key for key, _ in ways}) == len(ways):
         by_key = {key: delivery.queues for key, delivery in ways}
@@ -134,7 +135,7 @@ def _route(task: Task, routing: Routing, reads: Mapping[str, list[Group]]) -> Ro
         immediate=task.immediate,
         ignore_result=task.ignore_result,
         expires=task.expires,
-        taps=tuple(name for name in routing.reach(task) if routing.is_tap(name)),
+        taps=tuple(name for name in routing.reach(task) if queues[name].tap),
         parameters={name: task.parameters.get(name, ()) for name in wanted},
         queues_by_key=by_key,
         accepted=accepted(routing.reach(task), reads),

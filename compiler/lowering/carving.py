@@ -27,7 +27,9 @@ from routewright.compiler.keys.patterns import (
 )
 from routewright.compiler.model.task_keys import keys_of
 from routewright.compiler.model.topology import Binding, CarveOut, Exchange, Task, Topology
-from routewright.compiler.routing.routing import Delivery, Outcome, Routing, headers_of, pattern_of
+from routewright.compiler.routing.delivery import Delivery, Outcome
+from routewright.compiler.routing.matching import pattern_of
+from routewright.compiler.routing.routing import Routing, headers_of
 
 
 def carve(topology: Topology) -> tuple[Topology, list[Diagnostic]]:
@@ -149,7 +151,7 @@ def _disproved(
     for carve_out in carve_outs:
         table.add(topic(carve_out.key), carve_out)
     for is_new, routing, start in ((False, old, exchange), (True, new, front)):
-        for pattern, binding in routing.cone(start, {}):
+        for pattern, binding in routing.graph.cone(start, {}):
             table.add(pattern, (is_new, binding))
     for found in key_classes(table):
         carved = [it for it in found.values if isinstance(it, CarveOut)]

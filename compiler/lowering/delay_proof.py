@@ -20,7 +20,8 @@ from routewright.compiler.lowering.delay_landing import sources, with_default_bi
 from routewright.compiler.lowering.delay_names import ladder_names
 from routewright.compiler.lowering.delays import with_delays
 from routewright.compiler.model.topology import Arguments, Binding, Delays, Exchange, Topology
-from routewright.compiler.routing.routing import Delivery, Routing
+from routewright.compiler.routing.delivery import Delivery
+from routewright.compiler.routing.routing import Routing
 from routewright.runtime.router.delay_ladder import source_word
 
 
@@ -45,29 +46,19 @@ def astray(topology: Topology, delays: Delays) -> Iterator[Astray]:
     before = Routing(with_default_bindings(topology))
     after = _Landed(topology, delays)
     for source in sources(topology):
-        for headers in all_headers(_looked_at(topology, source)):
+        for headers in all_headers(_looked_at(before, source)):
             found = _astray(source.name, before, after, delays.bits, headers)
             if found is not None:
                 yield found
                 break
 
 
-def _looked_at(topology: Topology, first: Exchange) -> list[Arguments]:
+def _looked_at(routing: Routing, first: Exchange) -> Iterator[Arguments]:
     """The arguments of all headers bindings that a message for an exchange may come by."""
-    found: list[Arguments] = []
-    waiting, seen = [first], {first.name}
-    while waiting:
-        source = waiting.pop()
-        leaving = [it for it in topology.bindings if it.source == source]
-        if source.type == "headers":
-            found += (it.arguments for it in leaving)
-        ends = [topology.exchange(source.alternate_exchange or "")]
-        ends += [it.destination for it in leaving if isinstance(it.destination, Exchange)]
-        for end in ends:
-            if end is not None and end.name and end.name not in seen:
-                seen.add(end.name)
-                waiting.append(end)
-    return found
+    for name in routing.graph.reachable(first.name):
+        for binding in routing.graph.bindings_from(name):
+            if binding.source.type == "headers":
+                yield binding.arguments
 
 
 class _Landed:
@@ -87,7 +78,7 @@ class _Landed:
         asked = repr(headers)
         cone = self._cones.get(asked)
         if cone is None:
-            cone = self._cones[asked] = list(self._routing.cone(self._last_stop, headers))
+            cone = self._cones[asked] = list(self._routing.graph.cone(self._last_stop, headers))
         anchored = len(ahead) - 1
         for pattern, binding in cone:
             if binding.source.name != self._last_stop or pattern[anchored] == ahead[anchored]:
@@ -103,7 +94,7 @@ def _astray(
 ) -> Astray | None:
     ahead = before_key(bits, source)
     table: PatternTable[tuple[bool, Binding]] = PatternTable()
-    for pattern, binding in before.cone(source, headers):
+    for pattern, binding in before.graph.cone(source, headers):
         table.add((*ahead, *pattern), (False, binding))
     for pattern, binding in after.bindings(ahead, headers):
         table.add(pattern, (True, binding))

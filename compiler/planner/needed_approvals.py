@@ -28,7 +28,7 @@ from routewright.compiler.planner.replace_queue import is_stand_in_queue
 from routewright.compiler.planner.replacing import senders
 from routewright.compiler.planner.simulate import Simulation
 from routewright.compiler.planner.simulated_host import Identity, SimulatedHost
-from routewright.compiler.routing.outcomes_compared import fates
+from routewright.compiler.routing.side_by_side import side_by_side
 
 _LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
@@ -200,7 +200,7 @@ def falls_no_more(old: Exchange, host: VirtualHost, wanted: Topology) -> bool:
     if new is None or old.alternate_exchange in (None, new.alternate_exchange):
         return False
     try:
-        found = [it.deliveries for it in fates(old.name, host.topology, wanted)]
+        found = [it.deliveries for it in side_by_side(old.name, host.topology, wanted)]
     except (Undecided, Undecidable):
         return True
     return any(() in is_.reach and () not in was.reach for was, is_ in found)

@@ -55,7 +55,7 @@ from routewright.compiler.planner.simulated_host import after, remaining
 from routewright.compiler.planner.standins import COPIED_TYPES, catching_all, leading_to
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
 from routewright.compiler.routing.delivery import Outcome
-from routewright.compiler.routing.outcomes_compared import fates
+from routewright.compiler.routing.side_by_side import side_by_side
 
 _PREFIX = f"{PREFIX}exchange."
 _OLD = re.compile(re.escape(_PREFIX) + r"\d+\.old\.(.*)", re.DOTALL)
@@ -325,7 +325,7 @@ def _harmful(
     exchange: str, before: Topology, now: Topology, wanted: Topology
 ) -> Iterator[Violation]:
     """The keys that go wrong while they go elsewhere than before."""
-    for it in fates(exchange, before, now, wanted):
+    for it in side_by_side(exchange, before, now, wanted):
         was, is_, will_be = it.deliveries
         if was.reach != is_.reach:
             if Outcome.UNDECIDED in (was.outcome, is_.outcome, will_be.outcome):

@@ -38,6 +38,7 @@ from routewright.compiler.plan.changes import (
 from routewright.compiler.plan.standin_names import copy_name, read_name
 from routewright.compiler.planner.simulate import Simulation
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
+from routewright.compiler.routing.graph import reachable
 from routewright.compiler.routing.matching import pattern_of
 
 COPIED_TYPES = ("direct", "topic", "fanout", "headers")
@@ -297,9 +298,4 @@ def leading_to(wanted: set[str], *topologies: Topology) -> set[str]:
         for exchange in topology.every_exchange():
             if exchange.alternate_exchange:
                 leading[exchange.alternate_exchange].add(exchange.name)
-    waiting, found = [*wanted], set(wanted)
-    while waiting:
-        for name in leading[waiting.pop()] - found:
-            found.add(name)
-            waiting.append(name)
-    return found & known
+    return known.intersection(reachable(wanted, leading.__getitem__))

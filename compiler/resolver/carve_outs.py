@@ -8,7 +8,7 @@ from routewright.compiler.keys.patterns import Undecided, intersects, topic
 from routewright.compiler.language.spec import QueueSpec, TopologySpec
 from routewright.compiler.model.topology import Binding, CarveOut, Exchange, Queue
 from routewright.compiler.resolver.names import Names
-from routewright.compiler.routing.routing import pattern_of
+from routewright.compiler.routing.matching import pattern_of
 
 
 def resolve_carve_outs(

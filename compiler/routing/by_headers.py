@@ -1,40 +1,32 @@
-"""Where keys go with whatever headers, of which each set that some binding tells apart is tried."""
+"""Where keys go with any headers: each set of headers that some binding tells apart is tried."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
 
 from routewright.compiler.keys.header_sets import Undecidable, header_classes
 from routewright.compiler.keys.key_classes import key_classes
 from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Pattern
-from routewright.compiler.model.topology import Binding, Exchange, Topology
-from routewright.compiler.routing.delivery import Delivery, Outcome, Witness, distinct, merged
+from routewright.compiler.model.topology import Binding, Exchange
+from routewright.compiler.routing.delivery import (
+    Delivery,
+    Outcome,
+    Witness,
+    combined,
+    distinct,
+)
+from routewright.compiler.routing.graph import Graph
+from routewright.compiler.routing.walk import walk_by
 
 MAX_STEPS = 1_000_000
 
 
-class Graph(Protocol):
-    """The bindings behind an exchange, and what becomes of a message that matches some of them."""
-
-    def cone(
-        self, exchange: str, headers: Mapping[str, Any] | None
-    ) -> Iterator[tuple[Pattern, Binding]]:
-        """The bindings of every exchange that a message may come to, and the keys they match."""
-        ...
-
-    def fates_of(self, exchange: str, bindings: Iterable[Binding]) -> Sequence[Delivery]:
-        """All that may become of a message that matches just these bindings."""
-        ...
-
-
 class ByHeaders:
-    """Where keys go with whatever headers."""
+    """Answers where keys go with any headers."""
 
-    def __init__(self, topology: Topology, graph: Graph) -> None:
-        self._topology = topology
+    def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._cones: dict[str, tuple[PatternTable[Binding], Sequence[Binding]]] = {}
 
@@ -60,12 +52,12 @@ class ByHeaders:
                 continue
             for headers, matched in sets:
                 bindings = [*by_key, *(by_headers[at] for at in matched)]
-                fates = self._graph.fates_of(exchange, bindings)
-                steps += len(fates) + len(bindings)
+                deliveries = walk_by(self._graph, exchange, bindings)
+                steps += len(deliveries) + len(bindings)
                 if steps > MAX_STEPS:
                     raise Undecidable(f"more than {MAX_STEPS:,} keys with headers")
-                for fate in distinct(fates):
-                    yield Witness(found.witness, fate, headers)
+                for delivery in distinct(deliveries):
+                    yield Witness(found.witness, delivery, headers)
 
     def whatever_they_are(
         self, exchange: str, within: Sequence[Pattern], apart: Sequence[Pattern]
@@ -76,26 +68,26 @@ class ByHeaders:
         steps = 0
         for found in key_classes(table, within, apart):
             by_key = [it for it in found.values if it.source.routes_as != "headers"]
-            fates: list[Delivery] = []
+            deliveries: list[Delivery] = []
             for matched in sets:
                 bindings = [*by_key, *(by_headers[at] for at in matched)]
-                fates += self._graph.fates_of(exchange, bindings)
+                deliveries += walk_by(self._graph, exchange, bindings)
                 steps += len(bindings) + 1
                 if steps > MAX_STEPS:
                     raise Undecidable(f"more than {MAX_STEPS:,} keys with headers")
-            outcomes = {fate.outcome for fate in fates}
+            outcomes = {it.outcome for it in deliveries}
             if Outcome.UNROUTABLE in outcomes and len(outcomes) > 1:
-                either = merged(distinct(fates))
+                either = combined(distinct(deliveries))
                 yield found.witness, replace(either, outcome=Outcome.UNDECIDED, one_of=())
             else:
-                for fate in distinct(fates):
-                    yield found.witness, fate
+                for delivery in distinct(deliveries):
+                    yield found.witness, delivery
 
     def _are_looked_at(self, exchange: str, bindings: Iterable[Binding]) -> bool:
         """Whether a message that matches these bindings comes to an exchange that does."""
-        first = self._topology.exchange(exchange)
-        fates = self._graph.fates_of(exchange, bindings)
-        ends = (hop.destination for fate in fates for hop in fate.hops)
+        first = self._graph.topology.exchange(exchange)
+        deliveries = walk_by(self._graph, exchange, bindings)
+        ends = (hop.destination for it in deliveries for hop in it.hops)
         return any(isinstance(it, Exchange) and it.routes_as == "headers" for it in (first, *ends))
 
     def _cone(self, exchange: str) -> tuple[PatternTable[Binding], Sequence[Binding]]:

@@ -11,40 +11,21 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
-from typing import Any, Protocol
+from typing import Any
 
 from routewright.compiler.keys.header_sets import Undecidable, header_classes
-from routewright.compiler.keys.patterns import Pattern, Undecided, exactly
-from routewright.compiler.model.topology import Queue, Task, Topology
+from routewright.compiler.keys.patterns import Undecided, exactly
+from routewright.compiler.model.topology import Queue
 from routewright.compiler.routing.delivery import Delivery, Hop, Outcome, Witness
 from routewright.compiler.routing.entry_points import publishing
-from routewright.compiler.routing.keys_into import Bindings, KeysInto, Way
+from routewright.compiler.routing.keys_into import KeysInto, Way
+from routewright.compiler.routing.routing import Routing
 
 _GIVES_UP = frozenset({"x-message-ttl", "x-max-length", "x-max-length-bytes", "x-delivery-limit"})
 _MOST_KEYS = 1000  # of one way to a queue, that are followed
 _MOST_SHOWN = 8  # queues of a round
 
 _UNDECIDED = Delivery((), Outcome.UNDECIDED)
-
-
-class Routes(Bindings, Protocol):
-    """What has to be known of the ways of messages to follow dead ones."""
-
-    def fates(
-        self, exchange: str, key: str, headers: Mapping[str, Any] | None = None
-    ) -> Sequence[Delivery]:
-        """All that may become of a message with this key and these headers."""
-        ...
-
-    def whatever_headers(
-        self, exchange: str, within: Sequence[Pattern], apart: Sequence[Pattern] = ()
-    ) -> Iterator[tuple[str, Delivery]]:
-        """Where every key goes that matches all of some patterns, and none of some others."""
-        ...
-
-    def ways(self, task: Task) -> Sequence[tuple[str, Delivery]]:
-        """Where the messages of a task go."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +44,17 @@ class Loop:
 
 
 class DeadLetters:
-    """The dead letters of a topology."""
+    """Answers where the dead letters of a topology go."""
 
-    def __init__(self, topology: Topology, routing: Routes) -> None:
-        self._topology = topology
+    def __init__(self, routing: Routing) -> None:
+        self._topology = routing.topology
         self._routing = routing
-        published, by_name = publishing(topology, routing)
-        self.keys_into = KeysInto(topology, routing, published, by_name)
+        published, by_name = publishing(routing.topology, routing)
+        self.keys_into = KeysInto(routing.graph, published, by_name)
         self._known: dict[str, Sequence[tuple[str, Delivery]]] = {}
 
     def routes(self, queue: Queue) -> Sequence[tuple[str, Delivery]]:
-        """Where the dead letters of a queue go: for each class of their keys, one and its fate.
+        """Where the dead letters of a queue go: for each class of their keys, one and its delivery.
 
         What is not followed to its end comes as undecided: too many keys, and what depends on the
         headers of a message, of which RabbitMQ gives a dead letter some more.
@@ -162,8 +143,8 @@ class DeadLetters:
             if exchange is None:
                 continue
             key = key if own is None else own
-            fates = self._routing.fates(exchange, key, message.headers)
-            for name in dict.fromkeys(chain.from_iterable(fate.queues for fate in fates)):
+            deliveries = self._routing.deliveries(exchange, key, message.headers)
+            for name in dict.fromkeys(chain.from_iterable(it.queues for it in deliveries)):
                 if name == first.name:
                     return way
                 if (name, key) not in seen:

@@ -17,7 +17,7 @@ _MOST_SHOWN = 20  # sets of queues; nobody reads more
 
 
 class Outcome(StrEnum):
-    """The fates of a message that is published once."""
+    """The outcomes of publishing a message once."""
 
     DELIVERED = "delivered"
     UNROUTABLE = "unroutable"
@@ -37,7 +37,7 @@ class Hop:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Where a message goes: the queues' names, sorted; its fate; and every step on the way.
+    """Where a message goes: the queues' names, sorted; the outcome; and every step on the way.
 
     `queues` are those that get the message in any case, and `possible` those that may get it
     besides, when the outcome is `one-of` or `undecided`. When it is `one-of`, the message reaches
@@ -85,31 +85,31 @@ class Arrival:
     delivery: Delivery
 
 
-def distinct(fates: Sequence[Delivery]) -> tuple[Delivery, ...]:
-    """The fates of a message, those that reach the same queues made one."""
-    if len(fates) == 1:
-        return tuple(fates)
+def distinct(deliveries: Sequence[Delivery]) -> tuple[Delivery, ...]:
+    """Merges those deliveries of a message that reach the same queues."""
+    if len(deliveries) == 1:
+        return tuple(deliveries)
     alike: dict[tuple[tuple[str, ...], Outcome], list[Delivery]] = {}
-    for fate in fates:
-        alike.setdefault((fate.queues, fate.outcome), []).append(fate)
+    for it in deliveries:
+        alike.setdefault((it.queues, it.outcome), []).append(it)
     return tuple(
         Delivery(queues, outcome, _hops(some), _possible(some, set(queues)))
         for (queues, outcome), some in sorted(alike.items())
     )
 
 
-def merged(fates: Sequence[Delivery]) -> Delivery:
-    """One delivery that says of a message all that may become of it."""
-    if len(fates) == 1:
-        return fates[0]
-    always = set.intersection(*(set(fate.queues) for fate in fates))
-    undecided = any(fate.outcome is Outcome.UNDECIDED for fate in fates)
+def combined(deliveries: Sequence[Delivery]) -> Delivery:
+    """Combines all deliveries that a message may have into one that says so."""
+    if len(deliveries) == 1:
+        return deliveries[0]
+    always = set.intersection(*(set(it.queues) for it in deliveries))
+    undecided = any(it.outcome is Outcome.UNDECIDED for it in deliveries)
     return Delivery(
         tuple(sorted(always)),
         Outcome.UNDECIDED if undecided else Outcome.ONE_OF,
-        _hops(fates),
-        _possible(fates, always),
-        () if undecided else tuple(sorted(fate.queues for fate in fates)),
+        _hops(deliveries),
+        _possible(deliveries, always),
+        () if undecided else tuple(sorted(it.queues for it in deliveries)),
     )
 
 
@@ -127,16 +127,16 @@ def listed(reach: Reach) -> str:
     return f"one of {', '.join(sets[:_MOST_SHOWN])}{more}"
 
 
-def _hops(fates: Sequence[Delivery]) -> tuple[Hop, ...]:
-    """Every step of some fates, once."""
+def _hops(deliveries: Sequence[Delivery]) -> tuple[Hop, ...]:
+    """Every step of some deliveries, once."""
     # Equal bindings may stand in several places of a file, and only one of them is meant.
     seen = {
         (hop.exchange, type(hop.destination), hop.destination.name, id(hop.binding)): hop
-        for fate in fates
-        for hop in fate.hops
+        for delivery in deliveries
+        for hop in delivery.hops
     }
     return tuple(seen.values())
 
 
-def _possible(fates: Sequence[Delivery], always: set[str]) -> tuple[str, ...]:
-    return tuple(sorted({name for fate in fates for name in fate.may_reach} - always))
+def _possible(deliveries: Sequence[Delivery], always: set[str]) -> tuple[str, ...]:
+    return tuple(sorted({name for it in deliveries for name in it.may_reach} - always))

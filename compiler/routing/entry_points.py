@@ -3,26 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import chain
-from typing import Protocol, TypeAlias
 
-from routewright.compiler.model.topology import Exchange, Queue, Task, Topology
-from routewright.compiler.routing.delivery import Delivery
-
-Edges: TypeAlias = dict[str, set[str]]
-"""From the name of an exchange to those of others."""
+from routewright.compiler.model.topology import Exchange, Queue, Topology
+from routewright.compiler.routing.graph import reachable
+from routewright.compiler.routing.routing import Routing
 
 
-class Ways(Protocol):
-    """Where the messages of tasks go."""
-
-    def ways(self, task: Task) -> Sequence[tuple[str, Delivery]]:
-        """Where the messages of a task go: its keys, and the fate of each."""
-        ...
-
-
-def publishing(topology: Topology, routing: Ways) -> tuple[set[str], set[str]]:
+def publishing(topology: Topology, routing: Routing) -> tuple[set[str], set[str]]:
     """The exchanges that messages are published to, and the queues that they are sent to by name.
 
     Tasks are. In a file without tasks any exchange is that neither another one nor a dead letter
@@ -36,26 +26,26 @@ def publishing(topology: Topology, routing: Ways) -> tuple[set[str], set[str]]:
     beginning = {name for queue in named for name in _dead_letter_exchanges(topology, queue)}
     sources = _without_sources(topology)
     published = {it.exchange.name for it in topology.tasks.values()} or set(sources)
-    met = _closure(chain(published, beginning), onward)
+    met = {*reachable(chain(published, beginning), lambda it: onward.get(it, ()))}
     for name in (*sources, *topology.exchanges):
         if name not in met:
             published.add(name)
-            met |= _closure([name], onward)
+            met |= {*reachable([name], lambda it: onward.get(it, ()))}
     return published - {""}, by_name
 
 
-def sent_by_name(topology: Topology, routing: Ways) -> set[str]:
+def sent_by_name(topology: Topology, routing: Routing) -> set[str]:
     """The queues that some task is sent to by the default exchange."""
     return {
         name
         for task in topology.tasks.values()
         if not task.exchange.name
-        for _, delivery in routing.ways(task)
+        for _, delivery in routing.deliveries_of(task)
         for name in delivery.queues
     }
 
 
-def _by_name(topology: Topology, routing: Ways) -> set[str]:
+def _by_name(topology: Topology, routing: Routing) -> set[str]:
     if topology.tasks:
         return sent_by_name(topology, routing)
     bound = {it.destination.name for it in topology.bindings if isinstance(it.destination, Queue)}
@@ -73,9 +63,9 @@ def _without_sources(topology: Topology) -> Sequence[str]:
     return [name for name in (*topology.exchanges, *bound) if name not in led_to]
 
 
-def _onward(topology: Topology) -> Edges:
+def _onward(topology: Topology) -> Mapping[str, AbstractSet[str]]:
     """Where messages go on from an exchange: to other exchanges, and as dead letters besides."""
-    onward: Edges = defaultdict(set)
+    onward: defaultdict[str, set[str]] = defaultdict(set)
     for binding in topology.bindings:
         end = binding.destination
         if isinstance(end, Exchange):
@@ -99,14 +89,3 @@ def _dead_letter_exchanges(topology: Topology, queue: Queue) -> Iterator[str]:
         by_name = following.dead_letter_exchange == ""
         key = following.dead_letter_routing_key if by_name else None
         following = topology.queues.get(key) if key is not None else None
-
-
-def _closure(first: Iterable[str], edges: Edges) -> set[str]:
-    """Some exchanges, and all that they lead to."""
-    reached = set(first)
-    waiting = list(reached)
-    while waiting:
-        for name in edges.get(waiting.pop(), set()) - reached:
-            reached.add(name)
-            waiting.append(name)
-    return reached

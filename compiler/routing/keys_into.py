@@ -12,28 +12,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol, TypeAlias
+from typing import TypeAlias
 
 from routewright.compiler.keys.key_classes import key_classes
 from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Pattern, Undecided, exactly, matches
-from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.model.topology import Exchange, Queue, Topology
+from routewright.compiler.routing.graph import Graph
 from routewright.compiler.routing.matching import pattern_of
 
 _MOST_WAYS = 200  # that lead to one queue
 _MOST_STEPS = 20_000  # that are looked at to find them
-
-
-class Bindings(Protocol):
-    """The bindings of a topology, by their ends."""
-
-    def bindings_to(self, queue: Queue) -> Sequence[Binding]:
-        """The bindings that lead to a queue."""
-        ...
-
-    def bindings_from(self, exchange: str) -> Sequence[Binding]:
-        """The bindings that lead away from an exchange."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +53,17 @@ class KeysInto:
 
     def __init__(
         self,
-        topology: Topology,
-        bindings: Bindings,
+        graph: Graph,
         published: AbstractSet[str],
         by_name: AbstractSet[str],
     ) -> None:
-        self._topology = topology
-        self._bindings = bindings
+        self._graph = graph
         self._published = published
         self._by_name = by_name
-        self._sources = _sources(topology)
-        self._falling = _falling(topology)
+        self._falling = _falling(graph.topology)
         self._dying: defaultdict[str, list[Queue]] = defaultdict(list)
         self._dying_by_name: defaultdict[str | None, list[Queue]] = defaultdict(list)
-        for queue in topology.queues.values():
+        for queue in graph.topology.queues.values():
             if queue.dead_letter_exchange:
                 self._dying[queue.dead_letter_exchange].append(queue)
             elif queue.dead_letter_exchange is not None:
@@ -100,7 +86,7 @@ class KeysInto:
         return tuple(
             pattern
             for name in way.passed_over
-            for binding in self._bindings.bindings_from(name)
+            for binding in self._graph.bindings_from(name)
             if binding.source.routes_as != "headers"  # it may match or not
             and (pattern := pattern_of(binding, None)) is not None
         )
@@ -121,11 +107,12 @@ class KeysInto:
             behind |= {(type(at), at.name)}
             if isinstance(at, Exchange):
                 on, published = way, at.name in self._published
-                further = list(self._exchanges_before(at, way))
+                further = list(self._sources_of(at, way))
+                further += [(it, way.past(it.name)) for it in self._falling.get(at.name, ())]
                 earlier = self._dying[at.name]
             else:
                 on, published = way.by(exactly(at.name)), at.name in self._by_name
-                further = list(self._exchanges_of(at, way))
+                further = list(self._sources_of(at, way))
                 earlier = [*self._dying_by_name[at.name], *self._dying_by_name[None]]
             if published:
                 yield on
@@ -146,7 +133,7 @@ class KeysInto:
     def reached(self) -> AbstractSet[str]:
         """The queues that some message gets to, those of which it is undecided among them."""
         reached: set[str] = set()
-        waiting = list(self._topology.queues.values())
+        waiting = list(self._graph.topology.queues.values())
         found = True
         while found:
             found = False
@@ -166,36 +153,19 @@ class KeysInto:
         except Undecided:
             return True
 
-    def _exchanges_of(self, queue: Queue, way: Way) -> Iterator[tuple[Exchange | Queue, Way]]:
-        for binding in self._bindings.bindings_to(queue):
-            pattern = pattern_of(binding, None)
-            if pattern is not None:
-                yield binding.source, way.by(pattern)
-
-    def _exchanges_before(
-        self, exchange: Exchange, way: Way
+    def _sources_of(
+        self, end: Exchange | Queue, way: Way
     ) -> Iterator[tuple[Exchange | Queue, Way]]:
-        for binding in self._sources.get(exchange.name, ()):
+        for binding in self._graph.bindings_to(end):
             pattern = pattern_of(binding, None)
             if pattern is not None:
                 yield binding.source, way.by(pattern)
-        for source in self._falling.get(exchange.name, ()):
-            yield source, way.past(source.name)
 
     def _takes(self, way: Way, key: str) -> bool:
         """Whether a message with this key can go a way."""
         return all(matches(it, key) for it in way.within) and not any(
             matches(it, key) for it in self.apart(way)
         )
-
-
-def _sources(topology: Topology) -> Mapping[str, Sequence[Binding]]:
-    """The bindings that lead to each exchange."""
-    found: defaultdict[str, list[Binding]] = defaultdict(list)
-    for binding in topology.bindings:
-        if isinstance(binding.destination, Exchange):
-            found[binding.destination.name].append(binding)
-    return found
 
 
 def _falling(topology: Topology) -> Mapping[str, Sequence[Exchange]]:

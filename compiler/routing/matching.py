@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from routewright.compiler.keys.key_classes import EVERY_KEY
@@ -35,7 +35,7 @@ def pattern_of(binding: Binding, headers: Mapping[str, Any] | None) -> Pattern |
             return EVERY_KEY
 
 
-def matcher(exchange: Exchange, bindings: list[Binding]) -> Match | None:
+def matcher(exchange: Exchange, bindings: Sequence[Binding]) -> Match | None:
     """How an exchange picks among its bindings; None where nothing is known of its type."""
     match exchange.routes_as:
         case "direct":

@@ -96,7 +96,7 @@ def test_each_level_reads_just_its_own_digit() -> None:
         name = f"media.delay.25x100ms.{digits - 1 - place}"
         below = f"media.delay.25x100ms.{digits - 2 - place}" if place < digits - 1 else LAST_STOP
         hold, skip = sorted(
-            routing.bindings_from(name), key=lambda it: it.destination.name == below
+            routing.graph.bindings_from(name), key=lambda it: it.destination.name == below
         )
         assert (hold.destination.name, skip.destination.name) == (name, below)
         assert lowered.queues[name].dead_letter_exchange == below

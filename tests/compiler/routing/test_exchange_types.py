@@ -26,7 +26,8 @@ from routewright.compiler.rabbitmq.exchange_types import (
     CONSISTENT_HASH,
     RECENT_HISTORY,
 )
-from routewright.compiler.routing.routing import Outcome, Routing
+from routewright.compiler.routing.delivery import Outcome
+from routewright.compiler.routing.routing import Routing
 
 PLUGINS_TYPES = (*CHOOSING_TYPES, RECENT_HISTORY)
 
@@ -91,7 +92,7 @@ def test_a_message_has_one_of_the_fates_that_the_compiler_names(plugged: Broker)
         messages = [random_message(randomly, topology) for _ in range(100)]
         routing = Routing(topology)
         for message, got in zip(messages, observed(plugged, topology, messages), strict=True):
-            fates = [set(fate.queues) for fate in routing.fates(*message)]
+            fates = [set(fate.queues) for fate in routing.deliveries(*message)]
             assert got in fates
             several += len(fates) > 1
     assert several > 100, "the sample shows too little"

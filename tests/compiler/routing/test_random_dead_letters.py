@@ -24,9 +24,11 @@ from routewright.compiler.model.topology import (
     Task,
     Topology,
 )
+from routewright.compiler.routing.dead_letters import DeadLetters
+from routewright.compiler.routing.delivery import Outcome
 from routewright.compiler.routing.entry_points import publishing
 from routewright.compiler.routing.keys_into import KeysInto
-from routewright.compiler.routing.routing import Outcome, Routing
+from routewright.compiler.routing.routing import Routing
 
 QUEUES = ("q", "r", "s", "t")
 WORDS = ("a", "b", "")
@@ -115,7 +117,7 @@ def as_short(key: str) -> str:
 def test_what_is_said_of_dead_letters_is_so_for_every_short_key(number: int) -> None:
     topology = random_topology(random.Random(f"dead/{number}"))
     slow, routing = BruteForce(topology), Routing(topology)
-    met = messages(topology, slow, routing)
+    met, dead_letters = messages(topology, slow, routing), DeadLetters(routing)
     for queue in topology.queues.values():
         exchange = queue.dead_letter_exchange
         if exchange is None or queue.name not in {name for name, _ in met}:
@@ -124,7 +126,7 @@ def test_what_is_said_of_dead_letters_is_so_for_every_short_key(number: int) -> 
         if queue.dead_letter_routing_key is not None:
             keys = {queue.dead_letter_routing_key}
         lost = {key for key in keys if not slow.queues(exchange, key, {})}
-        routes = routing.dead_letters.routes(queue)
+        routes = dead_letters.routes(queue)
         said = {as_short(key) for key, it in routes if it.outcome is Outcome.UNROUTABLE}
         assert bool(lost) == bool(said)
         for key, delivery in routes:
@@ -137,7 +139,7 @@ def test_a_queue_is_reached_when_some_short_key_gets_there(number: int) -> None:
     topology = random_topology(random.Random(f"dead/{number}"))
     routing = Routing(topology)
     met = messages(topology, BruteForce(topology), routing)
-    ways = KeysInto(topology, routing, *publishing(topology, routing))
+    ways = KeysInto(routing.graph, *publishing(topology, routing))
     assert ways.reached == {name for name, _ in met}
 
 

@@ -17,7 +17,8 @@ from routewright.compiler import compile_text
 from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.keys.patterns import matches, topic
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
-from routewright.compiler.routing.routing import Outcome, Routing
+from routewright.compiler.routing.delivery import Outcome
+from routewright.compiler.routing.routing import Routing
 
 keys = st.lists(st.sampled_from(WORDS), max_size=5).map(".".join)
 patterns = st.lists(st.sampled_from([*WORDS, "*", "#"]), max_size=5).map(".".join)

@@ -11,7 +11,8 @@ from random_topologies import random_message, random_topology
 from routewright.compiler.emit import Stamp
 from routewright.compiler.emit.router import router
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
-from routewright.compiler.routing.routing import Outcome, Routing
+from routewright.compiler.routing.delivery import Outcome
+from routewright.compiler.routing.routing import Routing
 from routewright.runtime import Router
 from routewright.runtime.router.exchanges import Reached
 
