@@ -1,9 +1,10 @@
-"""A topology of what definitions or a broker say: bindings find their ends, and things a policy."""
+"""Makes a topology of the rows of a file or a broker: joins bindings, and applies policies."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from routewright.compiler.definitions.rows import BindingRow
 from routewright.compiler.model.policies import (
@@ -24,15 +25,15 @@ from routewright.compiler.model.topology import (
 
 
 class MalformedDefinitions(ValueError):
-    """A file is no export of definitions, or a broker answers otherwise; one line says why."""
+    """The definitions of a file or a broker cannot be read, or do not fit together."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """All that is said of a virtual host, with nothing looked up yet.
+    """The rows of a virtual host, with no name looked up yet.
 
-    A broker (`live`) has chosen among policies of the same priority, without telling; and what it
-    says of a binding may be older than what it says of its ends.
+    A broker (`live`) has chosen among policies of the same priority and does not say which. Its
+    list of bindings may be older than its lists of exchanges and queues.
     """
 
     exchanges: Sequence[Exchange]
@@ -44,29 +45,32 @@ class Parts:
 
 
 def assemble(parts: Parts, name: str, vhost: str | None) -> Topology:
-    """The topology that something of a name has said.
+    """Returns the topology of a file or a broker, which gives it its name.
 
     Raises:
-        MalformedDefinitions: it does not fit together.
+        MalformedDefinitions: the parts do not fit together.
     """
-    policies = {it.name: it for it in sorted(parts.policies, key=lambda it: it.name)}
-    operator_policies = sorted(parts.operator_policies, key=lambda it: it.name)
-    counted = _Policies(name, policies.values(), operator_policies, parts.live)
+    by_name = attrgetter("name")
+    policies = {policy.name: policy for policy in sorted(parts.policies, key=by_name)}
+    operator_policies = sorted(parts.operator_policies, key=by_name)
+    with_policy = _Policies(name, policies.values(), operator_policies, parts.live).applied_to
     topology = Topology(
         name,
         vhost=vhost,
         exchanges={
-            it.name: counted.applied_to(it) for it in parts.exchanges if it.name not in PREDECLARED
+            exchange.name: with_policy(exchange)
+            for exchange in parts.exchanges
+            if exchange.name not in PREDECLARED
         },
-        queues={it.name: counted.applied_to(it) for it in parts.queues},
+        queues={queue.name: with_policy(queue) for queue in parts.queues},
         policies=policies,
-        predeclared={it.name: counted.applied_to(it) for it in PREDECLARED.values()},
+        predeclared={key: with_policy(exchange) for key, exchange in PREDECLARED.items()},
     )
     return replace(topology, bindings=tuple(_bindings(parts, topology, name)))
 
 
 def _bindings(parts: Parts, topology: Topology, name: str) -> Iterator[Binding]:
-    exchanges = {it.name: it for it in topology.every_exchange()}
+    exchanges = {exchange.name: exchange for exchange in topology.every_exchange()}
     queues = topology.queues
     for row in parts.bindings:
         source = exchanges.get(row.source)
@@ -80,7 +84,7 @@ def _bindings(parts: Parts, topology: Topology, name: str) -> Iterator[Binding]:
 
 @dataclass(frozen=True, slots=True)
 class _Policies:
-    """The policies of users and of operators that things may get."""
+    """The policies of users and of operators, from which each exchange and queue gets its own."""
 
     name: str  # of the file or the broker that has them
     policies: Collection[Policy]
@@ -107,7 +111,7 @@ class _Policies:
                 f"{self.name} has a policy that cannot be judged: {error}"
             ) from None
         if is_tie(contending) and not self.live:
-            listed = " and ".join(f"`{it.name}`" for it in contending)
+            listed = " and ".join(f"`{policy.name}`" for policy in contending)
             raise MalformedDefinitions(
                 f"{self.name} has policies {listed} of the same priority, which both want "
                 f"`{item.name}`; which of them counts is for the broker to say"

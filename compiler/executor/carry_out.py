@@ -23,6 +23,7 @@ from routewright.compiler.broker.errors import BrokerError, PermissionRefused, S
 from routewright.compiler.broker.inspect import unacknowledged
 from routewright.compiler.broker.management import Management
 from routewright.compiler.broker.session import ERRORS, Session
+from routewright.compiler.definitions.rows import write_policy
 from routewright.compiler.executor.bulk import Early, SideBySide, created_at_once, rounds
 from routewright.compiler.executor.consumers import Consumers
 from routewright.compiler.executor.move_messages import move
@@ -327,12 +328,9 @@ def _stays(found: Any) -> str:
 
 def _body(policy: Policy) -> dict[str, Any]:
     """Returns a policy as the management API takes it."""
-    return {
-        "pattern": policy.pattern,
-        "definition": dict(policy.definition),
-        "priority": policy.priority,
-        "apply-to": policy.apply_to,
-    }
+    body = {**write_policy(policy), "definition": dict(policy.definition)}
+    del body["name"]  # the path has it
+    return body
 
 
 def _paths(binding: Binding, api: Management) -> Iterator[tuple[str, ...]]:

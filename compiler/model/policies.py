@@ -71,7 +71,7 @@ def _without_classes(found: re.Match[str]) -> str:
     text = found[0]
     if _CLASS.fullmatch(text):
         raise MalformedPattern(f"`{text}` belongs in a set, as in `[{text}]`")
-    return text[0] + _CLASS.sub(lambda it: _CLASSES.get(it["name"], it[0]), text[1:])
+    return text[0] + _CLASS.sub(lambda known: _CLASSES.get(known["name"], known[0]), text[1:])
 
 
 def _as_bytes(text: str) -> str:
@@ -81,7 +81,10 @@ def _as_bytes(text: str) -> str:
 
 def candidates(topology: Topology) -> tuple[Exchange | Queue, ...]:
     """Everything in a topology that may get a policy; the default exchange heeds none."""
-    return (*topology.queues.values(), *(it for it in topology.every_exchange() if it.name))
+    return (
+        *topology.queues.values(),
+        *(exchange for exchange in topology.every_exchange() if exchange.name),
+    )
 
 
 def policy_matches(policy: Policy, item: Exchange | Queue) -> bool:
@@ -103,14 +106,18 @@ def unfit_key(policy: Policy, item: Exchange | Queue) -> str | None:
 
 def winners(policies: Iterable[Policy], item: Exchange | Queue) -> tuple[Policy, ...]:
     """The policies of the highest priority that apply: one, or several that contend."""
-    applied = [it for it in policies if policy_matches(it, item) and unfit_key(it, item) is None]
-    highest = max((it.priority for it in applied), default=0)
-    return tuple(it for it in applied if it.priority == highest)
+    applied = [
+        policy
+        for policy in policies
+        if policy_matches(policy, item) and unfit_key(policy, item) is None
+    ]
+    highest = max((policy.priority for policy in applied), default=0)
+    return tuple(policy for policy in applied if policy.priority == highest)
 
 
 def is_tie(found: tuple[Policy, ...]) -> bool:
     """Whether it is for the broker to say which of the winners counts."""
-    return any(it.definition != found[0].definition for it in found)
+    return any(policy.definition != found[0].definition for policy in found)
 
 
 def with_policy(item: Item, policies: Iterable[Policy]) -> Item:

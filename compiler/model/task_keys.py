@@ -66,7 +66,7 @@ def keys_of(task: Task) -> Iterator[Keys]:
     Raises:
         Undecided: there are more than `MAX_KEYS` combinations.
     """
-    listed = [it for it in placeholders(task.routing_key) if it in task.parameters]
+    listed = [name for name in placeholders(task.routing_key) if name in task.parameters]
     if prod(len(task.parameters[name]) for name in listed) > MAX_KEYS:
         raise Undecided(f"more than {MAX_KEYS:,} keys of one task")
     named = task.is_pattern and TASK in placeholders(task.routing_key)
@@ -80,7 +80,7 @@ def keys_of(task: Task) -> Iterator[Keys]:
         # Nothing else in the key takes more than a word, so that each key is that of one name.
         yield Keys(
             _key(task.routing_key, {**known, TASK: topic(task.name)}),
-            tuple(_key(task.routing_key, {**known, TASK: topic(it)}) for it in task.narrower),
+            tuple(_key(task.routing_key, {**known, TASK: topic(name)}) for name in task.narrower),
         )
 
 

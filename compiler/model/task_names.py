@@ -58,7 +58,7 @@ class TaskNames:
         for names, witness in self._together.items():
             if not names <= self._patterns:
                 continue  # a task has just this name
-            least = [it for it in sorted(names) if names.isdisjoint(self.narrower(it))]
+            least = [name for name in sorted(names) if names.isdisjoint(self.narrower(name))]
             for pair in pairwise(least):
                 if pair not in told:
                     told.add(pair)
@@ -94,9 +94,13 @@ def owner(tasks: Mapping[str, Task], name: str) -> Task | None:
     task = tasks.get(name)
     if task is not None:
         return task
-    takers = [it for it in tasks.values() if it.is_pattern and matches(topic(it.name), name)]
-    taken = {it.name for it in takers}
-    return next((it for it in takers if taken.isdisjoint(it.narrower)), None)
+    takers = [
+        pattern
+        for pattern in tasks.values()
+        if pattern.is_pattern and matches(topic(pattern.name), name)
+    ]
+    taken = {pattern.name for pattern in takers}
+    return next((pattern for pattern in takers if taken.isdisjoint(pattern.narrower)), None)
 
 
 def named(task: Task, name: str) -> Task:

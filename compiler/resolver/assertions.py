@@ -25,7 +25,7 @@ def _assertion(
     spec: AssertionSpec, default: str | None, path: Path, names: Names
 ) -> Iterator[Assertion]:
     exchange = _exchange(spec, default, path, names)
-    claim: Claim = next(it for it in _CLAIMS if getattr(spec, it) is not None)
+    claim: Claim = next(name for name in _CLAIMS if getattr(spec, name) is not None)
     listed = () if claim == "routable" else getattr(spec, claim)
     queues = [
         names.queue(name, (*path, claim, index), "a queue of an assertion")
