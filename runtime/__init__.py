@@ -13,9 +13,9 @@ from routewright.runtime.router.outdated import refuse_former_names
 
 if TYPE_CHECKING:
     from routewright.runtime import errors as errors
+    from routewright.runtime.api.any_task import Signature as Signature
     from routewright.runtime.api.app import App as App
     from routewright.runtime.api.app import establish_connection as establish_connection
-    from routewright.runtime.api.signature import Signature as Signature
     from routewright.runtime.api.task_class import Task as Task
     from routewright.runtime.api.task_function import task as task
     from routewright.runtime.api.tasksets import TaskSet as TaskSet
@@ -75,7 +75,7 @@ _HOMES = {
     "RetryPolicy": "router.retry_policy",
     "Route": "router.route",
     "Router": "router.route",
-    "Signature": "api.signature",
+    "Signature": "api.any_task",
     "Task": "api.task_class",
     "TaskSet": "api.tasksets",
     "TaskSetResult": "api.tasksets",

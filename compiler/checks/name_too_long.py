@@ -4,10 +4,9 @@ from collections.abc import Iterator
 
 from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.diagnostics.source import Span
+from routewright.compiler.keys.patterns import MAX_KEY_BYTES
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.routing import Routing
-
-MOST_BYTES = 255
 
 
 def name_too_long(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
@@ -18,10 +17,10 @@ def name_too_long(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]
     """
     for what, text, span in _short_strings(topology):
         size = len(text.encode())
-        if size > MOST_BYTES:
+        if size > MAX_KEY_BYTES:
             yield Diagnostic(
                 "name-too-long",
-                f"{what} `{text[:20]}...` has {size} bytes, and the most is {MOST_BYTES}",
+                f"{what} `{text[:20]}...` has {size} bytes, and the most is {MAX_KEY_BYTES}",
                 span,
                 help="shorten it",
             )

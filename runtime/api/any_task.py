@@ -1,18 +1,25 @@
-"""What every kind of task has in common: its options, its arguments, and being sent."""
+"""Every kind of task: its options, its arguments, being sent, and what it can do while it runs."""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Protocol, TypedDict
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypedDict, TypeVar
 
 from routewright.runtime.errors import InvalidOption
+from routewright.runtime.messages.message import Message, request
+from routewright.runtime.results.progress import update_progress
 from routewright.runtime.sending.options import Call, Options
+from routewright.runtime.sending.retrying import retry
 
 if TYPE_CHECKING:
     from routewright.runtime.results.async_result import AsyncResult
+
+
+R = TypeVar("R")
 
 
 class AnyTask(Protocol):
@@ -40,7 +47,7 @@ class AnyTask(Protocol):
         ...
 
 
-class Sender(Protocol):
+class AnyApp(Protocol):
     """What a task needs of its app."""
 
     def register(self, new: AnyTask) -> None:
@@ -88,7 +95,7 @@ def send(
         raise InvalidOption(f"args is a list or a tuple, not {type(args).__name__}")
     if not isinstance(keywords, Mapping):
         raise InvalidOption(f"kwargs is a mapping, not {type(kwargs).__name__}")
-    app: Sender | None = getattr(sent, "app", None)
+    app: AnyApp | None = getattr(sent, "app", None)
     if app is None:
         raise InvalidOption(f"task `{sent.name}` has no app; set `app = ...` in its class")
     sent.check(positional, keywords)
@@ -145,3 +152,56 @@ def _positional(function: Callable[..., Any]) -> range:
     ]
     required = sum(it.default is kinds.empty for it in places)
     return range(required, len(places) + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature(Generic[R]):
+    """A task, its arguments and the options to send it with."""
+
+    task: Any
+    args: tuple[Any, ...] = ()
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def apply_async(self) -> AsyncResult[R]:
+        """Send it; see `Task.apply_async`."""
+        result: AsyncResult[R] = self.task.apply_async(self.args, self.kwargs, **self.options)
+        return result
+
+
+class WhileRunning:
+    """Of `self` in a `Task`, and in a function with `bind=True`."""
+
+    @property
+    def request(self) -> Message:
+        """The message whose task this thread is running.
+
+        Raises:
+            InvalidOption: no worker is running it.
+        """
+        return request()
+
+    def retry(
+        self,
+        *,
+        countdown: float | None = None,
+        eta: datetime | None = None,
+        exc: BaseException | None = None,
+        max_retries: int | None = None,
+    ) -> NoReturn:
+        """End the running task, to be tried again: `raise self.retry(...)`.
+
+        See `routewright.runtime.sending.retrying.retry` for the arguments.
+
+        Raises:
+            Retry: always, in a worker.
+        """
+        retry(countdown=countdown, eta=eta, exc=exc, max_retries=max_retries)
+
+    def update_progress(self, done: float, total: float | None = None) -> None:
+        """Say how far the task is: its sender sees it as `result.info`, in state PROGRESS.
+
+        It costs little and waits for nothing: of what a fast loop says, the latest is passed on.
+        Outside a worker it does nothing.
+        """
+        update_progress(done, total)

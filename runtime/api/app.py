@@ -92,8 +92,8 @@ class App:
             confirm_timeout=seconds("confirm_timeout", confirm_timeout),
             events=router.events,
         )
-        way = results or os.environ.get("ROUTEWRIGHT_RESULTS") or RPC
-        self.results: Results = results_at(way, self.broker)
+        results_url = results or os.environ.get("ROUTEWRIGHT_RESULTS") or RPC
+        self.results: Results = results_at(results_url, self.broker)
         self._sender = Sender(router, self.publisher, self.results)
         # Runs when the app is collected, and before the process ends.
         weakref.finalize(self, _close, self.results, self.publisher)

@@ -8,9 +8,15 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
-from routewright.runtime.api.any_task import Sender, SendOptions, bind_arguments, refuse_async, send
-from routewright.runtime.api.signature import Signature
-from routewright.runtime.api.while_running import WhileRunning
+from routewright.runtime.api.any_task import (
+    AnyApp,
+    SendOptions,
+    Signature,
+    WhileRunning,
+    bind_arguments,
+    refuse_async,
+    send,
+)
 from routewright.runtime.messages.naming import default_name
 from routewright.runtime.sending.delaying import due_at
 from routewright.runtime.sending.options import CALL_ONLY, Call, Options, read_options
@@ -28,7 +34,7 @@ class Task(WhileRunning):
     says `abstract = True`, is a base for others and no task.
     """
 
-    app: ClassVar[Sender]
+    app: ClassVar[AnyApp]
     name: ClassVar[str]
     abstract: ClassVar[bool] = True
 

@@ -18,9 +18,15 @@ from typing import (
     overload,
 )
 
-from routewright.runtime.api.any_task import Sender, SendOptions, bind_arguments, refuse_async, send
-from routewright.runtime.api.signature import Signature
-from routewright.runtime.api.while_running import WhileRunning
+from routewright.runtime.api.any_task import (
+    AnyApp,
+    SendOptions,
+    Signature,
+    WhileRunning,
+    bind_arguments,
+    refuse_async,
+    send,
+)
 from routewright.runtime.messages.naming import default_name
 from routewright.runtime.sending.delaying import due_at
 from routewright.runtime.sending.options import CALL_ONLY, Call, Options, read_options
@@ -39,7 +45,7 @@ class FunctionTask(WhileRunning, Generic[P, R]):
 
     def __init__(
         self,
-        app: Sender,
+        app: AnyApp,
         function: Callable[..., R],
         *,
         name: str | None = None,
@@ -123,7 +129,7 @@ class BindingDecorator(Protocol):
 
 @overload
 def task(
-    app: Sender,
+    app: AnyApp,
     *,
     name: str | None = ...,
     bind: Literal[False] = ...,
@@ -133,12 +139,12 @@ def task(
 
 @overload
 def task(
-    app: Sender, *, name: str | None = ..., bind: Literal[True], **options: Unpack[SendOptions]
+    app: AnyApp, *, name: str | None = ..., bind: Literal[True], **options: Unpack[SendOptions]
 ) -> BindingDecorator: ...
 
 
 def task(
-    app: Sender, *, name: str | None = None, bind: bool = False, **options: Unpack[SendOptions]
+    app: AnyApp, *, name: str | None = None, bind: bool = False, **options: Unpack[SendOptions]
 ) -> Any:
     """Make a function a task of an app: `@task(app)`, the same as `@app.task`.
 

@@ -8,7 +8,7 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
-from routewright.runtime.api.signature import Signature
+from routewright.runtime.api.any_task import Signature
 from routewright.runtime.errors import (
     BrokerUnreachable,
     InvalidOption,
@@ -159,7 +159,7 @@ class TaskSetResult:
             propagate: raise the first exception, in the order of the tasks.
         """
         deadline = None if timeout is None else monotonic() + timeout
-        self._attend()
+        self._listen()
         return [result.get(_left(deadline), propagate=propagate) for result in self.results]
 
     get = join
@@ -175,11 +175,11 @@ class TaskSetResult:
         """
         deadline = None if timeout is None else monotonic() + timeout
         arrived: SimpleQueue[AsyncResult[Any]] = SimpleQueue()
-        tell = arrived.put
-        self._attend()
+        on_done = arrived.put
+        self._listen()
         try:
             for result in self.results:
-                result.tell(tell)
+                result.add_done_callback(on_done)
             for count in range(len(self)):
                 try:
                     result = arrived.get(timeout=_left(deadline))
@@ -191,16 +191,16 @@ class TaskSetResult:
                 yield result
         finally:
             for result in self.results:
-                result.tell_no_more(tell)
+                result.remove_done_callback(on_done)
 
     def forget(self) -> None:
         """Throw all of the results away; see `AsyncResult.forget`."""
         for result in self.results:
             result.forget()
 
-    def _attend(self) -> None:
+    def _listen(self) -> None:
         for home, results in self._open():
-            home.attend(results)
+            home.listen_for(results)
 
     def _refresh(self) -> None:
         for home, results in self._open():

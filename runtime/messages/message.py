@@ -29,7 +29,7 @@ from routewright.runtime.errors import (
 )
 from routewright.runtime.messages.amqp_values import printable, short_string
 from routewright.runtime.messages.compression import decompressed
-from routewright.runtime.messages.sequels import NOTHING, Sequels
+from routewright.runtime.messages.sequels import NO_SEQUELS, Sequels
 from routewright.runtime.messages.short_repr import short_repr
 from routewright.runtime.router.limits import MAX_SHORT_STRING
 
@@ -87,7 +87,7 @@ class Message:
     reply_to: str | None = None
     timelimit: tuple[float | None, float | None] = (None, None)  # hard and soft, in seconds
     headers: Mapping[str, Any] = field(default_factory=dict)  # the user's own
-    sequels: Sequels = NOTHING
+    sequels: Sequels = NO_SEQUELS
     group: str | None = None  # the id of the group of tasks that it is one of
     group_index: int | None = None
 

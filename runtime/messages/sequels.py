@@ -49,16 +49,16 @@ class Sequels:
             UnsupportedSequel: one of them cannot be read, or wants what is not supported.
         """
         if not embed:
-            return NOTHING
+            return NO_SEQUELS
         if embed.get("chord"):
             raise UnsupportedSequel("the body has a `chord`, which is not supported")
         read = _Reading()
         found = cls(*(read.listed(embed.get(name), f"`{name}`") for name in _LISTS))
         read.chain(found.chain)
-        return found or NOTHING
+        return found or NO_SEQUELS
 
 
-NOTHING = Sequels()
+NO_SEQUELS = Sequels()
 
 
 class _Reading:
@@ -128,7 +128,7 @@ class Sequel:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     options: Mapping[str, Any]
-    sequels: Sequels = NOTHING
+    sequels: Sequels = NO_SEQUELS
     group: str | None = None
     group_index: int | None = None
 

@@ -31,8 +31,8 @@ class Home(Protocol):
         """Guards who waits for its results; the same thread may take it again."""
         ...
 
-    def attend(self, results: Iterable[AsyncResult[Any]]) -> None:
-        """See to it that these are settled as soon as their outcomes are there."""
+    def listen_for(self, results: Iterable[AsyncResult[Any]]) -> None:
+        """Starts listening for the outcomes of these results."""
         ...
 
     def refresh(self, results: Iterable[AsyncResult[Any]]) -> None:
@@ -44,7 +44,7 @@ class Home(Protocol):
         ...
 
 
-Tell: TypeAlias = Callable[["AsyncResult[Any]"], object]
+DoneCallback: TypeAlias = Callable[["AsyncResult[Any]"], object]
 """What is called with a result, once, when it is over."""
 
 
@@ -60,7 +60,7 @@ class AsyncResult(Generic[R]):
     _outcome: Outcome | None = None
     _error: Exception | None = None
     _lost: str | None = None  # why no result will ever come
-    _waiting: tuple[Tell, ...] = ()
+    _waiting: tuple[DoneCallback, ...] = ()
 
     def __init__(self, task_id: str, task: str, home: Home | None) -> None:
         self.id = task_id
@@ -109,14 +109,14 @@ class AsyncResult(Generic[R]):
 
     def _wait(self, timeout: float | None) -> None:
         if self.home is not None:
-            self.home.attend([self])
+            self.home.listen_for([self])
         latch = threading.Lock()
         latch.acquire()
 
         def release(_: AsyncResult[Any]) -> None:
             latch.release()
 
-        self.tell(release)
+        self.add_done_callback(release)
         seconds = -1 if timeout is None else min(max(timeout, 0), threading.TIMEOUT_MAX)
         try:
             if not latch.acquire(timeout=seconds):
@@ -124,10 +124,10 @@ class AsyncResult(Generic[R]):
                     f"no result of {self._named()} in {timeout:g} s; it is {self.known_status()}"
                 )
         finally:
-            self.tell_no_more(release)
+            self.remove_done_callback(release)
 
-    def tell(self, tell: Tell) -> None:
-        """Have this called once, as soon as nothing more is to be expected; which may be at once.
+    def add_done_callback(self, callback: DoneCallback) -> None:
+        """Has a callback called once, as soon as nothing more is to be expected; perhaps at once.
 
         It must not block. Whoever waits makes what it waits with: most results are never waited
         for.
@@ -135,15 +135,15 @@ class AsyncResult(Generic[R]):
         if self.home is not None:
             with self.home.lock:
                 if not self.is_over():
-                    self._waiting = (*self._waiting, tell)
+                    self._waiting = (*self._waiting, callback)
                     return
-        tell(self)
+        callback(self)
 
-    def tell_no_more(self, tell: Tell) -> None:
-        """Take back what `tell` was given; nothing, if it was called already."""
+    def remove_done_callback(self, callback: DoneCallback) -> None:
+        """Takes a callback back; does nothing if it was called already."""
         if self.home is not None and self._waiting:
             with self.home.lock:
-                self._waiting = tuple(each for each in self._waiting if each is not tell)
+                self._waiting = tuple(each for each in self._waiting if each is not callback)
 
     def is_over(self) -> bool:
         """Whether nothing more is to be expected: it is there, or never to come; asks nobody."""
@@ -238,16 +238,16 @@ class AsyncResult(Generic[R]):
                 return
             self._outcome = outcome
         if outcome.status in READY:
-            self._tell()
+            self._call_back()
 
     def lose(self, reason: str) -> None:
         """No result will come any more; whoever waits is told so."""
         self._lost = reason
-        self._tell()
+        self._call_back()
 
-    def _tell(self) -> None:
+    def _call_back(self) -> None:
         if self.home is not None:
             with self.home.lock:
                 waiting, self._waiting = self._waiting, ()
-            for tell in waiting:
-                tell(self)
+            for callback in waiting:
+                callback(self)

@@ -52,7 +52,7 @@ class RedisResults:
     def expect(self, result: AsyncResult[Any]) -> None:
         """Nothing: it is looked for when somebody asks."""
 
-    def attend(self, results: Iterable[AsyncResult[Any]]) -> None:
+    def listen_for(self, results: Iterable[AsyncResult[Any]]) -> None:
         """Be told of the outcomes of these, as soon as they are stored.
 
         Raises:

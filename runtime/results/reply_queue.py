@@ -77,7 +77,7 @@ class ReplyQueue:
         with self.lock:
             self._expected.add(result)
 
-    def attend(self, results: Iterable[AsyncResult[Any]]) -> None:
+    def listen_for(self, results: Iterable[AsyncResult[Any]]) -> None:
         """Nothing: what is expected is handed on as it arrives."""
 
     def refresh(self, results: Iterable[AsyncResult[Any]]) -> None:

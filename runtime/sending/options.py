@@ -38,7 +38,7 @@ class Options:
     ignore_result: bool | None = None
 
 
-NOTHING = Options()
+NO_OPTIONS = Options()
 OPTIONS = tuple(it.name for it in fields(Options))
 
 
@@ -64,7 +64,7 @@ class Call:
     task_id: str | None = None
     connection: Connection | None = None
     connect_timeout: float | None = None
-    options: Options = NOTHING
+    options: Options = NO_OPTIONS
     due: datetime | None = None
     after: After | None = None
 
@@ -96,7 +96,7 @@ def read_options(where: str, options: Mapping[str, object], *also: str) -> Optio
         InvalidOption: there is no such option.
     """
     if not options:
-        return NOTHING
+        return NO_OPTIONS
     for name in options:
         if name not in OPTIONS:
             listed = ", ".join(f"`{one}`" for one in (*also, *OPTIONS))

@@ -14,7 +14,7 @@ from routewright.runtime.messages.message import Envelope, Message
 from routewright.runtime.messages.sequels import (
     MAX_DEPTH,
     MAX_TOGETHER,
-    NOTHING,
+    NO_SEQUELS,
     Sequels,
     plan,
     unreached,
@@ -42,8 +42,8 @@ def test_what_is_read_goes_out_again() -> None:
 def test_a_message_without_sequels_says_what_celery_says_of_none() -> None:
     body = json.loads(Message("t", "1").encode("json").body)
     assert body[2] == {"callbacks": None, "errbacks": None, "chain": None, "chord": None}
-    assert Sequels.read(body[2]) is NOTHING
-    assert Sequels.read(None) is NOTHING
+    assert Sequels.read(body[2]) is NO_SEQUELS
+    assert Sequels.read(None) is NO_SEQUELS
 
 
 def test_a_result_goes_before_the_arguments_unless_the_signature_is_immutable() -> None:

@@ -32,7 +32,7 @@ class Home:
     def __init__(self) -> None:
         self.lock = threading.RLock()
 
-    def attend(self, results: Any) -> None: ...
+    def listen_for(self, results: Any) -> None: ...
 
     def refresh(self, results: Any) -> None: ...
 
@@ -86,7 +86,7 @@ def test_two_threads_that_settle_tell_each_waiter_once() -> None:
     def watch() -> None:
         start.wait()
         for result in results:
-            result.tell(lambda it: told.update([it.id]))
+            result.add_done_callback(lambda it: told.update([it.id]))
 
     with ThreadPoolExecutor(4) as pool:
         for each in [pool.submit(do) for do in (settle, settle, watch, watch)]:
