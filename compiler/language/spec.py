@@ -1,6 +1,6 @@
 """What may be written in a topology file, as it is written.
 
-Names are still strings here; `resolve` turns them into things. Unknown keys are refused, and no
+Names are still strings here; `resolver` turns them into things. Unknown keys are refused, and no
 value is converted into another type: `"5"` is not a number.
 """
 
