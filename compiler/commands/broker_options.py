@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import click
 
-from routewright.compiler.commands.seconds import Seconds
+from routewright.compiler.commands.seconds import seconds_option
 
 broker_option = click.option(
     "--broker",
@@ -24,22 +24,18 @@ management_option = click.option(
     "$ROUTEWRIGHT_MANAGEMENT, or beside a broker on the standard port, unless it is given.",
 )
 
-timeout_option = click.option(
+timeout_option = seconds_option(
     "--timeout",
-    type=Seconds(min=0.1),
     default=10.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the broker may take to answer.",
+    least=0.1,
+    help_="How long the broker may take to answer.",
 )
 
-wait_option = click.option(
+wait_option = seconds_option(
     "--wait",
-    type=Seconds(min=0),
     default=60.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="How long the consumers of a queue that is replaced have to leave it, each time.",
+    least=0,
+    help_="How long the consumers of a queue that is replaced have to leave it, each time.",
 )
 
 

@@ -1,11 +1,14 @@
-"""The seconds of an option: a number that a clock can be asked to wait for."""
+"""Options whose value is a number of seconds that a clock can wait for."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import isfinite
-from typing import Any
+from typing import Any, TypeAlias
 
 import click
+
+Decorator: TypeAlias = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 
 class Seconds(click.FloatRange):
@@ -21,3 +24,15 @@ class Seconds(click.FloatRange):
         if not isfinite(found):
             self.fail(f"{value!r} is not a number of seconds.", param, ctx)
         return found
+
+
+def seconds_option(name: str, *, default: float, least: float, help_: str) -> Decorator:
+    """Returns an option whose value is a number of seconds."""
+    return click.option(
+        name,
+        type=Seconds(min=least),
+        default=default,
+        show_default=True,
+        metavar="SECONDS",
+        help=help_,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from routewright.compiler.commands.seconds import Seconds
+from routewright.compiler.commands.seconds import seconds_option
 from routewright.compiler.commands.terminal import give_up
 
 
@@ -16,13 +16,11 @@ from routewright.compiler.commands.terminal import give_up
     "--concurrency", type=click.IntRange(1), help="Tasks of each process at a time, unlike its."
 )
 @click.option("--prefetch", type=click.IntRange(1), help="Messages held, unlike the topology's.")
-@click.option(
+@seconds_option(
     "--grace",
-    type=Seconds(min=0),
     default=30.0,
-    show_default=True,
-    metavar="SECONDS",
-    help="What running tasks get to finish when the worker is told to stop.",
+    least=0,
+    help_="What running tasks get to finish when the worker is told to stop.",
 )
 @click.option(
     "--log-level",
