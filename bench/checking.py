@@ -240,6 +240,7 @@ def _timed_checks(file: str) -> dict[str, float]:
 
     checks.CHECKS = tuple(timed(check) for check in checks.CHECKS)
     checks.DEAD_LETTER_CHECKS = tuple(timed(check) for check in checks.DEAD_LETTER_CHECKS)
+    checks.LOWERING_CHECKS = tuple(timed(check) for check in checks.LOWERING_CHECKS)
     began = time.perf_counter()
     compilation = pipeline.compile_bytes(file, Path(file).read_bytes())
     if compilation.diagnostics:

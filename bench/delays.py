@@ -17,7 +17,7 @@ from rich.table import Table
 
 from routewright.compiler import compile_text
 from routewright.compiler.executor.over_amqp import apply_topology
-from routewright.compiler.lowering.delays import entry
+from routewright.compiler.lowering.delays import ladder_for_runtime, with_delays
 
 TOPOLOGY = """
 topology: late
@@ -52,10 +52,10 @@ def main() -> None:
 def _late(url: str, text: str, count: int, longest: float) -> list[float]:
     """How many seconds after its time each message came."""
     topology = compile_text(text).topology
-    ladder = entry(topology) if topology else None
+    ladder = ladder_for_runtime(topology) if topology else None
     if topology is None or ladder is None:
         raise SystemExit("the topology has errors")
-    apply_topology(topology, url, timeout=60)
+    apply_topology(with_delays(topology), url, timeout=60)
     chance = random.Random(1)
     due: dict[str, float] = {}
     late: list[float] = []

@@ -21,7 +21,7 @@ from routewright.compiler.diagnostics.source import Source
 from routewright.compiler.emit import Stamp, emit
 from routewright.compiler.garbage import collector_paused
 from routewright.compiler.language.load import decode, load
-from routewright.compiler.lowering.carving import carve
+from routewright.compiler.lowering.lower import Lowered, lower
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.resolver.resolve import resolve
 from routewright.compiler.routing.delivery import Delivery
@@ -35,14 +35,30 @@ MOST_CHARACTERS = 600
 class Compilation:
     """What became of a topology file.
 
-    `topology` is None when a name in the file means nothing.
+    `lowered` is None when a name in the file means nothing.
     """
 
     source: Source
     diagnostics: tuple[Diagnostic, ...]
-    topology: Topology | None = None
+    lowered: Lowered | None = None
     _routing: Routing | None = field(default=None, repr=False)
     _stamp: Stamp | None = field(default=None, repr=False)
+
+    @property
+    def topology(self) -> Topology | None:
+        """The topology; None when a name in the file means nothing."""
+        return None if self.lowered is None else self.lowered.topology
+
+    @property
+    def on_broker(self) -> Topology:
+        """The topology as it is declared on a broker.
+
+        Raises:
+            ValueError: the file has errors that leave it without one.
+        """
+        if self.lowered is None:
+            raise ValueError(f"{self.source.name} has errors and no topology")
+        return self.lowered.on_broker
 
     @cached_property
     def files(self) -> Mapping[str, str]:
@@ -50,12 +66,12 @@ class Compilation:
 
         They are made when they are first asked for: a check does not need them.
         """
-        if self.topology is None or self._routing is None or self._stamp is None:
+        if self.lowered is None or self._routing is None or self._stamp is None:
             return {}
         if has_errors(self.diagnostics):
             return {}
         with collector_paused():
-            return emit(self.topology, self._stamp, self._routing)
+            return emit(self.lowered, self._stamp, self._routing)
 
     def route(
         self, exchange: str, routing_key: str, headers: Mapping[str, Any] | None = None
@@ -95,10 +111,10 @@ def compile_bytes(
     topology, found = resolve(spec, source)
     if topology is None:
         return Compilation(source, _shown(found))
-    topology, found = carve(topology)
-    routing = Routing(topology)
-    found = found or check(topology, routing)
-    return Compilation(source, _shown(found), topology, routing, _stamp(name, data))
+    lowered = lower(topology)
+    routing = Routing(lowered.topology)
+    found = list(lowered.problems) or check(lowered, routing)
+    return Compilation(source, _shown(found), lowered, routing, _stamp(name, data))
 
 
 def _stamp(name: str, data: bytes) -> Stamp:

@@ -15,7 +15,7 @@ from rich.tree import Tree
 
 from routewright.compiler.analysis.dead_letter_trace import DeadLetter, given_up
 from routewright.compiler.analysis.paths import how
-from routewright.compiler.lowering.delays import entry
+from routewright.compiler.lowering.delays import ladder_for_runtime
 from routewright.compiler.model.topology import Exchange, Queue, Task, Topology
 from routewright.compiler.rabbitmq.targets import VIRTUAL
 from routewright.compiler.routing.delivery import Delivery, Hop, Outcome, Reach, combined, listed
@@ -118,7 +118,7 @@ def as_tree(explanation: Explanation, topology: Topology) -> Tree:
     _grow(tree, explanation.exchange, explanation.delivery, explanation.dead_letters, topology)
     if explanation.delivery.outcome not in (Outcome.DELIVERED, Outcome.ONE_OF):
         tree.add(_fate(_FATES, explanation.delivery))
-    ladder = entry(topology) if explanation.task else None
+    ladder = ladder_for_runtime(topology) if explanation.task else None
     if ladder is not None and topology.target not in VIRTUAL:
         longest, step = (timedelta(milliseconds=it) for it in (ladder.max, ladder.resolution))
         steps = f"in steps of {step.total_seconds():g} s"

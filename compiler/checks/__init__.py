@@ -74,11 +74,13 @@ from routewright.compiler.checks.wildcard_inside_word import wildcard_inside_wor
 from routewright.compiler.checks.wrong_argument_type import wrong_argument_type
 from routewright.compiler.checks.wrong_argument_value import wrong_argument_value
 from routewright.compiler.diagnostics.diagnostic import Diagnostic
+from routewright.compiler.lowering.lower import Lowered
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.dead_letters import DeadLetters
 from routewright.compiler.routing.routing import Routing
 
 Check = Callable[[Topology, Routing], Iterator[Diagnostic]]
+LoweringCheck = Callable[[Lowered], Iterator[Diagnostic]]
 DeadLetterCheck = Callable[[Topology, Routing, DeadLetters], Iterator[Diagnostic]]
 
 CHECKS: tuple[Check, ...] = (
@@ -131,8 +133,6 @@ CHECKS: tuple[Check, ...] = (
     wait_without_end,
     stream_as_work_queue,
     failed_assertion,
-    name_taken_by_delays,
-    impossible_delay,
     delayed_dead_letters_elsewhere,
     impossible_retry,
 )
@@ -144,11 +144,17 @@ DEAD_LETTER_CHECKS: tuple[DeadLetterCheck, ...] = (
     dead_letter_loop_drops,
 )
 
+LOWERING_CHECKS: tuple[LoweringCheck, ...] = (
+    name_taken_by_delays,
+    impossible_delay,
+)
 
-def check(topology: Topology, routing: Routing) -> list[Diagnostic]:
+
+def check(lowered: Lowered, routing: Routing) -> list[Diagnostic]:
     """Runs every check, and returns all that they find."""
-    found = [it for one in CHECKS for it in one(topology, routing)]
-    dead_letters = DeadLetters(routing)
-    for one in DEAD_LETTER_CHECKS:
-        found += one(topology, routing, dead_letters)
-    return found
+    topology, dead_letters = lowered.topology, DeadLetters(routing)
+    return [
+        *(it for one in CHECKS for it in one(topology, routing)),
+        *(it for one in DEAD_LETTER_CHECKS for it in one(topology, routing, dead_letters)),
+        *(it for one in LOWERING_CHECKS for it in one(lowered)),
+    ]

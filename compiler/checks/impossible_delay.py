@@ -8,14 +8,14 @@ from routewright.compiler.keys.patterns import MAX_KEY_BYTES, Undecided, words
 from routewright.compiler.lowering.delay_ladder import ladder
 from routewright.compiler.lowering.delay_landing import Landing, land
 from routewright.compiler.lowering.delay_proof import Astray, astray
+from routewright.compiler.lowering.lower import Lowered
 from routewright.compiler.model.task_keys import placeholders
 from routewright.compiler.model.topology import Binding, Delays, Task, Topology
 from routewright.compiler.rabbitmq.targets import VIRTUAL
-from routewright.compiler.routing.routing import Routing
 from routewright.runtime.router.delay_ladder import source_word
 
 
-def impossible_delay(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
+def impossible_delay(lowered: Lowered) -> Iterator[Diagnostic]:
     """The `delays` cannot bring every task just where it would go without a delay.
 
     A delayed message has a longer key: the digits of its delay come first, a word for each queue
@@ -23,6 +23,7 @@ def impossible_delay(topology: Topology, _routing: Routing) -> Iterator[Diagnost
     by topic bindings, which cannot repeat a direct exchange's binding key with a word `*` or `#`,
     nor what an exchange of a plugin's type decides. Whatever is declared is proved for all keys.
     """
+    topology = lowered.topology
     delays = topology.delays
     if delays is None or topology.target in VIRTUAL:
         return
@@ -33,7 +34,7 @@ def impossible_delay(topology: Topology, _routing: Routing) -> Iterator[Diagnost
     if found:
         return
     try:
-        for one in astray(topology, delays):
+        for one in astray(topology, lowered.on_broker, delays):
             yield _elsewhere(one, delays)
     except (Undecided, Undecidable) as error:
         yield _impossible(delays, f"where delayed tasks go cannot be proved: {error}")

@@ -79,9 +79,9 @@ def compile_command(
         raise click.UsageError("--check writes nothing and --apply does: choose one of them")
     compilation = compiled(file)
     print_diagnostics(compilation)
-    topology = compilation.topology
-    if topology is None or not compilation.files:
+    if not compilation.files:
         sys.exit(FINDINGS)
+    topology = compilation.on_broker
     target = directory or file.parent / f"{topology.name}_routing"
     if only_check:
         _compare(target, compilation)

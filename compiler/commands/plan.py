@@ -67,10 +67,10 @@ def plan_command(
     from routewright.compiler.plan.text import as_text
 
     compilation = compiled(file)
-    topology = compilation.topology
-    if topology is None or has_errors(compilation.diagnostics):
+    if compilation.lowered is None or has_errors(compilation.diagnostics):
         print_diagnostics(compilation)
         sys.exit(FINDINGS)
+    topology = compilation.on_broker
     try:
         with (
             opened(broker, timeout, management, topology.vhost, looking=True) as session,

@@ -9,24 +9,23 @@ from routewright.compiler.emit.names import names
 from routewright.compiler.emit.package import package
 from routewright.compiler.emit.router import router
 from routewright.compiler.emit.stamp import Stamp, is_generated
-from routewright.compiler.lowering.delays import with_delays
-from routewright.compiler.model.topology import Topology
+from routewright.compiler.lowering.lower import Lowered
 from routewright.compiler.routing.routing import Routing
 
 __all__ = ["Stamp", "emit", "is_generated"]
 
 
-def emit(topology: Topology, stamp: Stamp, routing: Routing) -> dict[str, str]:
+def emit(lowered: Lowered, stamp: Stamp, routing: Routing) -> dict[str, str]:
     """The text of each generated file, by its name; nothing is written.
 
     The same arguments give the same bytes, in every Python and on every machine.
 
     Args:
-        topology: what the files say.
+        lowered: the topology, and the same as it is declared on a broker.
         stamp: where they say they come from.
         routing: knows what the messages of each task reach.
     """
-    on_broker = with_delays(topology)
+    topology, on_broker = lowered.topology, lowered.on_broker
     return {
         "__init__.py": package(topology, stamp),
         "celery_config.py": celery_config(topology, stamp),

@@ -9,7 +9,7 @@ from routewright.compiler.emit.literal import Call
 from routewright.compiler.emit.render import import_from, render
 from routewright.compiler.emit.stamp import Stamp
 from routewright.compiler.lowering.carving import fronts
-from routewright.compiler.lowering.delays import entry
+from routewright.compiler.lowering.delays import ladder_for_runtime
 from routewright.compiler.model.task_keys import TASK, all_listed, placeholders
 from routewright.compiler.model.topology import Binding, Queue, Task, Topology
 from routewright.compiler.routing.routing import Routing
@@ -37,7 +37,7 @@ def router(topology: Topology, stamp: Stamp, routing: Routing) -> str:
     exact = [_route(tasks[name], routing, reads) for name in names]
     patterns = [_route(tasks[name], routing, reads) for name in _patterns(tasks)]
     known = list(exchanges(topology, routing))
-    delays = entry(topology)
+    delays = ladder_for_runtime(topology)
     values = (*exact, *patterns, *groups, *known, *([delays] if delays else []))
     imports = {"Router", *(type(value).__name__ for value in values)}
     if any(task.retry for task in tasks.values()):

@@ -71,7 +71,7 @@ def plan_for(
     """Reads a virtual host, and plans the way from it to a topology.
 
     Args:
-        topology: what shall be there.
+        topology: what shall be there, as it is declared on a broker.
         session: with the broker.
         adopt: take over what is there under a declared name.
         allowed: leave out the steps that need other approvals; None leaves out none.
@@ -81,11 +81,9 @@ def plan_for(
         BrokerError: the broker cannot be looked at.
     """
     # `execute` needs nothing of the planner.
-    from routewright.compiler.lowering.delays import with_delays  # noqa: PLC0415
     from routewright.compiler.planner.make_plan import make_plan  # noqa: PLC0415
 
-    wanted = with_delays(topology)
-    return make_plan(wanted, session.look(wanted, on_step), adopt=adopt, allowed=allowed)
+    return make_plan(topology, session.look(topology, on_step), adopt=adopt, allowed=allowed)
 
 
 def execute(

@@ -12,7 +12,6 @@ from routewright.compiler.broker.amqp_calls import declare, refusal
 from routewright.compiler.broker.connect import connect, is_amqp
 from routewright.compiler.broker.errors import ConflictsFound, Unsupported
 from routewright.compiler.broker.inspect_over_amqp import inspect
-from routewright.compiler.lowering.delays import with_delays
 from routewright.compiler.model.topology import PREDECLARED, Exchange, Topology
 from routewright.compiler.plan.changes import Bind, Declaration
 from routewright.compiler.plan.progress import Applied, OnStep
@@ -26,7 +25,7 @@ def apply_topology(
     """Declare what is missing of a topology on a broker; a second run has nothing to do.
 
     Args:
-        topology: what shall be there.
+        topology: what shall be there, as it is declared on a broker.
         url: the broker's; its virtual host is where it shall be.
         timeout: seconds to connect in, and to wait for each answer.
         on_step: told of progress, first of looking and then of changing.
@@ -35,7 +34,6 @@ def apply_topology(
         ConflictsFound: objects are there with other arguments; nothing was changed.
         BrokerError: anything else that stands in the way; its `applied` is what was done.
     """
-    topology = with_delays(topology)
     with connect(url, timeout, topology.vhost) as connection:
         errors = (*connection.connection_errors, *connection.channel_errors, AMQPError, OSError)
         try:

@@ -18,7 +18,6 @@ from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Pattern, Wild, words
 from routewright.compiler.lowering.delay_landing import sources, with_default_bindings
 from routewright.compiler.lowering.delay_names import ladder_names
-from routewright.compiler.lowering.delays import with_delays
 from routewright.compiler.model.topology import Arguments, Binding, Delays, Exchange, Topology
 from routewright.compiler.routing.delivery import Delivery
 from routewright.compiler.routing.routing import Routing
@@ -36,7 +35,7 @@ class Astray:
     headers: Mapping[str, Any] = field(default_factory=dict)
 
 
-def astray(topology: Topology, delays: Delays) -> Iterator[Astray]:
+def astray(topology: Topology, on_broker: Topology, delays: Delays) -> Iterator[Astray]:
     """For each exchange that delayed messages are meant for, a key that goes elsewhere, if any.
 
     Raises:
@@ -44,7 +43,7 @@ def astray(topology: Topology, delays: Delays) -> Iterator[Astray]:
         Undecidable: there are more combinations of headers than are looked at.
     """
     before = Routing(with_default_bindings(topology))
-    after = _Landed(topology, delays)
+    after = _Landed(on_broker, delays)
     for source in sources(topology):
         for headers in all_headers(_looked_at(before, source)):
             found = _astray(source.name, before, after, delays.bits, headers)
@@ -64,9 +63,9 @@ def _looked_at(routing: Routing, first: Exchange) -> Iterator[Arguments]:
 class _Landed:
     """What lies behind the last stop."""
 
-    def __init__(self, topology: Topology, delays: Delays) -> None:
-        names = ladder_names(topology.name, delays, topology.target)
-        self._routing = Routing(with_delays(topology))
+    def __init__(self, on_broker: Topology, delays: Delays) -> None:
+        names = ladder_names(on_broker.name, delays, on_broker.target)
+        self._routing = Routing(on_broker)
         self._last_stop = names.last_stop
         self._cones: dict[str, list[tuple[Pattern, Binding]]] = {}
         self.kept = (names.lost,)

@@ -54,7 +54,7 @@ def without_delays(topology: Topology) -> Topology:
     )
 
 
-def entry(topology: Topology) -> DelayLadder | None:
+def ladder_for_runtime(topology: Topology) -> DelayLadder | None:
     """What the runtime needs to know to send a message later."""
     delays = topology.delays
     if delays is None:

@@ -10,7 +10,7 @@ import inspect
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from routewright.compiler.checks import CHECKS, DEAD_LETTER_CHECKS
+from routewright.compiler.checks import CHECKS, DEAD_LETTER_CHECKS, LOWERING_CHECKS
 
 _READING = {
     "file-too-large": "The file is larger than Routewright reads (16 MB).",
@@ -129,7 +129,7 @@ _OF_APPS = {
 def _of_checks() -> dict[str, str]:
     return {
         check.__name__.replace("_", "-"): inspect.getdoc(check) or ""
-        for check in (*CHECKS, *DEAD_LETTER_CHECKS)
+        for check in (*CHECKS, *DEAD_LETTER_CHECKS, *LOWERING_CHECKS)
     }
 
 

@@ -6,7 +6,7 @@ import ast
 import os
 from pathlib import Path
 
-from routewright.compiler.checks import CHECKS, DEAD_LETTER_CHECKS
+from routewright.compiler.checks import CHECKS, DEAD_LETTER_CHECKS, LOWERING_CHECKS
 from routewright.compiler.reports.explanations import CODES
 
 ROOT = Path(__file__).parents[3]
@@ -34,7 +34,7 @@ def test_no_code_is_used_that_is_not_explained_and_none_explained_that_is_not_us
 
 
 def test_a_check_reports_the_code_of_its_own_name() -> None:
-    for check in (*CHECKS, *DEAD_LETTER_CHECKS):
+    for check in (*CHECKS, *DEAD_LETTER_CHECKS, *LOWERING_CHECKS):
         path = ROOT / "compiler" / "checks" / f"{check.__name__}.py"
         assert codes_in(path) == {check.__name__.replace("_", "-")}
 

@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from emitting import emitted
 
-from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.emit import Stamp
 from routewright.compiler.model.topology import (
     PREDECLARED,
     Binding,
@@ -15,7 +16,6 @@ from routewright.compiler.model.topology import (
     Topology,
     WorkerGroup,
 )
-from routewright.compiler.routing.routing import Routing
 
 _STAMP = Stamp("topology.yaml", "sha256:" + "0" * 64, "0.1.0")
 
@@ -58,7 +58,7 @@ def write() -> Callable[[Topology, Path], None]:
 
     def write(topology: Topology, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in emit(topology, _STAMP, Routing(topology)).items():
+        for name, text in emitted(topology, _STAMP).items():
             (folder / name).write_text(text, encoding="utf-8")
 
     return write

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emitting import emitted
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.emit import Stamp
 from routewright.compiler.emit.literal import LINE_LENGTH, Call, Subscript, literal
 from routewright.compiler.model.topology import (
     PREDECLARED,
@@ -23,7 +24,6 @@ from routewright.compiler.model.topology import (
     Topology,
     WorkerGroup,
 )
-from routewright.compiler.routing.routing import Routing
 
 RUFF = Path(sys.executable).with_name("ruff")
 
@@ -101,7 +101,7 @@ def test_ruff_finds_nothing_to_format_or_to_say(
     tmp_path_factory: pytest.TempPathFactory, topology: Topology, source: str
 ) -> None:
     folder = tmp_path_factory.mktemp("generated")
-    files = emit(topology, Stamp(source, "sha256:0", "0.1.0"), Routing(topology))
+    files = emitted(topology, Stamp(source, "sha256:0", "0.1.0"))
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8")
         if name.endswith(".py"):
@@ -151,4 +151,4 @@ def test_the_same_topology_gives_the_same_bytes_in_any_order(media: Topology, st
         dict(reversed([*media.tasks.items()])),
         dict(reversed([*media.groups.items()])),
     )
-    assert emit(media, stamp, Routing(media)) == emit(backwards, stamp, Routing(backwards))
+    assert emitted(media, stamp) == emitted(backwards, stamp)

@@ -5,14 +5,14 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from emitting import emitted
 from kombu.connection import Connection
 from private_nodes import Broker
 
 from routewright.compiler.broker.errors import ConflictsFound
-from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.emit import Stamp
 from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
-from routewright.compiler.routing.routing import Routing
 
 pytestmark = pytest.mark.broker
 
@@ -21,7 +21,7 @@ Declared = Callable[[Broker], dict[str, Any]]
 
 def _emitted(topology: Topology) -> dict[str, Any]:
     """The topology in the shape that the broker exports."""
-    files = emit(topology, Stamp("t.yaml", "sha256:0", "0"), Routing(topology))
+    files = emitted(topology, Stamp("t.yaml", "sha256:0", "0"))
     sections = json.loads(files["definitions.json"])
     return {
         section: sorted(

@@ -15,7 +15,7 @@ from random_topologies import random_topology
 from routewright.compiler import compile_text
 from routewright.compiler.broker.errors import StillInUse
 from routewright.compiler.executor.deploy import deploy, execute, plan_for
-from routewright.compiler.lowering.delays import entry
+from routewright.compiler.lowering.delays import ladder_for_runtime, with_delays
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue, Topology
 from routewright.compiler.plan.changes import Disown, RemoveExchange, RemoveQueue, Unbind
@@ -95,8 +95,8 @@ def test_what_is_delayed_already_arrives_when_it_should_though_delays_change(
 ) -> None:
     text = "delays: {resolution: %s, max: %s}\ntarget: rabbitmq-3.10\n" + NOTHING_BUT_WORK
     old, new, without = text % ("100ms", "10s"), text % ("7s", "7d"), NOTHING_BUT_WORK
-    apply(topology(old), broker)
-    ladder = entry(topology(old))
+    apply(with_delays(topology(old)), broker)
+    ladder = ladder_for_runtime(topology(old))
     assert ladder
     with Connection(broker.url, transport_options={"confirm_publish": True}) as connection:
         for delay in (0.5, 2.1, 2.5):
@@ -104,10 +104,10 @@ def test_what_is_delayed_already_arrives_when_it_should_though_delays_change(
             connection.Producer().publish("x", exchange=exchange, routing_key=key)
     started = time.monotonic()
     with session(broker) as opened:
-        plan = plan_for(topology(new), opened, allowed=())
+        plan = plan_for(with_delays(topology(new)), opened, allowed=())
         assert {it.code for it in plan.held} == {"remove-queue", "remove-exchange"}
         execute(plan, opened)
-    for wanted in (topology(new), topology(without)):
+    for wanted in (with_delays(topology(new)), topology(without)):
         with pytest.raises(StillInUse, match=r"queue `t\.delay\.7x100ms\.\d` stays"):
             apply(wanted, broker)
     until(lambda: waiting(broker)["work"] == 3)

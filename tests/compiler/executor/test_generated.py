@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from emitting import emitted
 from kombu.connection import Connection
 from private_nodes import Broker
 
-from routewright.compiler.emit import Stamp, emit
+from routewright.compiler.emit import Stamp
 from routewright.compiler.executor.over_amqp import apply_topology
 from routewright.compiler.model.topology import PREDECLARED, Binding, Queue, Topology
-from routewright.compiler.routing.routing import Routing
 
 pytestmark = pytest.mark.broker
 
@@ -33,7 +33,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Topolo
     def load(topology: Topology) -> Any:
         name = f"generated_{tmp_path.name}_routing".replace("-", "_")
         (tmp_path / name).mkdir()
-        for file, text in emit(topology, STAMP, Routing(topology)).items():
+        for file, text in emitted(topology, STAMP).items():
             (tmp_path / name / file).write_text(text, encoding="utf-8")
         for module in (name, f"{name}.declarations", f"{name}.names", f"{name}.router"):
             monkeypatch.delitem(sys.modules, module, raising=False)
@@ -45,7 +45,10 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[Topolo
 def _import(broker: Broker, topology: Topology, folder: Path) -> None:
     topology = replace(topology, vhost=broker.vhost)
     file = folder / "definitions.json"
-    file.write_text(emit(topology, STAMP, Routing(topology))["definitions.json"], encoding="utf-8")
+    file.write_text(
+        emitted(topology, STAMP)["definitions.json"],
+        encoding="utf-8",
+    )
     broker.node.ctl("import_definitions", str(file))
 
 
@@ -120,7 +123,7 @@ def test_an_import_after_an_apply_has_nothing_to_do(
 def test_the_management_api_takes_the_definitions(
     broker: Broker, media: Topology, declared: Declared
 ) -> None:
-    files = emit(replace(media, vhost=broker.vhost), STAMP, Routing(media))
+    files = emitted(replace(media, vhost=broker.vhost), STAMP)
     broker.node.api("POST", "/definitions", json.loads(files["definitions.json"]))
     there = declared(broker)
     assert not apply_topology(media, broker.url).created

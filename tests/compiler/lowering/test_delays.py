@@ -14,9 +14,8 @@ from routewright.compiler import compile_text
 from routewright.compiler.analysis.compare import compare
 from routewright.compiler.definitions.file import read_definitions
 from routewright.compiler.keys.patterns import covers, intersects, topic
-from routewright.compiler.lowering import delay_proof as proving
 from routewright.compiler.lowering.delay_proof import astray
-from routewright.compiler.lowering.delays import entry, with_delays, without_delays
+from routewright.compiler.lowering.delays import ladder_for_runtime, with_delays, without_delays
 from routewright.compiler.model.topology import Binding, Delays, Topology
 from routewright.compiler.pipeline import Compilation
 from routewright.compiler.routing.routing import Routing
@@ -63,7 +62,7 @@ def delays(resolution: timedelta, longest: timedelta) -> Iterator[timedelta]:
 
 def test_every_delay_leads_where_an_undelayed_send_would_and_takes_its_time() -> None:
     compilation, topology = compiled(EVERYTHING)
-    ladder = entry(topology)
+    ladder = ladder_for_runtime(topology)
     assert ladder
     assert ladder.bits == 25
     lowered = with_delays(topology)
@@ -108,24 +107,21 @@ def test_each_level_reads_just_its_own_digit() -> None:
 
 @pytest.mark.parametrize("source", ["tasks.front", "jobs", "shout.out", "sorted", "safe", ""])
 def test_a_binding_that_is_lost_or_too_many_is_found_with_the_smallest_key(
-    source: str, monkeypatch: pytest.MonkeyPatch
+    source: str,
 ) -> None:
     _, topology = compiled(EVERYTHING)
-    assert list(astray(topology, HUNDRED_MS)) == []
     after = with_delays(topology)
+    assert list(astray(topology, after, HUNDRED_MS)) == []
     anchored = f".{source_word(source)}"
     ours = [it for it in after.bindings if it.source.name == LAST_STOP and anchored in it.key]
     assert ours
     without = replace(after, bindings=tuple(it for it in after.bindings if it != ours[0]))
-    monkeypatch.setattr(proving, "with_delays", lambda _: without)
-    lost = list(astray(topology, HUNDRED_MS))
+    lost = list(astray(topology, without, HUNDRED_MS))
     assert [it.exchange for it in lost] == [source]
     assert not set(lost[0].undelayed.queues) <= set(lost[0].delayed.queues)
     more = Binding(ours[0].source, after.queues["video"], f"{'*.' * 25}{source_word(source)}.more")
-    monkeypatch.setattr(
-        proving, "with_delays", lambda _: replace(after, bindings=(*after.bindings, more))
-    )
-    (gained,) = astray(topology, HUNDRED_MS)
+    with_more = replace(after, bindings=(*after.bindings, more))
+    (gained,) = astray(topology, with_more, HUNDRED_MS)
     assert (gained.exchange, gained.key) == (source, "more")
 
 
@@ -165,7 +161,7 @@ def test_the_ladder_has_as_many_queues_as_the_longest_delay_has_digits(
     _, topology = compiled(text)
     lowered = with_delays(topology)
     assert len(lowered.queues) - len(topology.queues) == bits + 1
-    ladder = entry(topology)
+    ladder = ladder_for_runtime(topology)
     assert ladder
     most = timedelta(milliseconds=ladder.max)
     held, _ = arrival(lowered, Routing(lowered), *ladder.address("tasks.front", "x", most))

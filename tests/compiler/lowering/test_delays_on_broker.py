@@ -19,7 +19,7 @@ from private_nodes import Broker, until
 from routewright.compiler import compile_text
 from routewright.compiler.executor.deploy import execute, plan_for
 from routewright.compiler.executor.over_amqp import apply_topology
-from routewright.compiler.lowering.delays import entry
+from routewright.compiler.lowering.delays import ladder_for_runtime, with_delays
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.pipeline import Compilation
 
@@ -88,12 +88,12 @@ def test_every_other_message_reaches_what_it_reached_before(
     apply_topology(before, broker.url)
     published(connection, messages)
     earlier = arrived(connection, before)
-    applied = apply_topology(after, broker.url)
+    applied = apply_topology(with_delays(after), broker.url)
     assert len(applied.queues) == 26
     published(connection, messages)
     assert arrived(connection, after) == earlier
     assert len(earlier) > 300
-    again = apply_topology(after, broker.url)
+    again = apply_topology(with_delays(after), broker.url)
     assert not again.created
 
 
@@ -101,8 +101,8 @@ def test_delayed_messages_are_on_time_and_reach_what_they_would_have_reached(
     broker: Broker, connection: Connection
 ) -> None:
     compilation, topology = compiled(EVERYTHING)
-    apply_topology(topology, broker.url)
-    ladder = entry(topology)
+    apply_topology(with_delays(topology), broker.url)
+    ladder = ladder_for_runtime(topology)
     assert ladder
     chance = random.Random(2)
     producer = connection.Producer()
@@ -154,8 +154,8 @@ tasks: {videos: {exchange: tasks, routing_key: video.cut}}
 """
     old = compiled(text % ("topic", "video"))[1]
     new = compiled(text % ("direct" if made_anew else "topic", "films"))[1]
-    apply(old, broker)
-    ladder = entry(old)
+    apply(with_delays(old), broker)
+    ladder = ladder_for_runtime(old)
     assert ladder is not None
     stop, sent = threading.Event(), list[str]()
 
@@ -173,7 +173,7 @@ tasks: {videos: {exchange: tasks, routing_key: video.cut}}
     try:
         until(lambda: len(sent) > 100)
         with session(broker) as opened_:
-            plan = plan_for(new, opened_, allowed={"replace-exchange"})
+            plan = plan_for(with_delays(new), opened_, allowed={"replace-exchange"})
             assert not plan.undecided
             assert not plan.violations
             assert "shop.delayed.8x50ms" in plan.carried_over

@@ -15,7 +15,7 @@ from kombu.connection import Connection
 
 from routewright.compiler import compile_text
 from routewright.compiler.executor.over_amqp import apply_topology
-from routewright.compiler.lowering.delays import entry
+from routewright.compiler.lowering.delays import ladder_for_runtime, with_delays
 from routewright.runtime import (
     App,
     InvalidOption,
@@ -48,8 +48,8 @@ def delaying(rabbit: Any) -> tuple[Any, DelayLadder]:
     """The stage on a broker, with the delays of a topology applied to it."""
     topology = compile_text(TOPOLOGY.replace("QUEUE", rabbit.queue)).topology
     assert topology
-    apply_topology(topology, rabbit.url)
-    ladder = entry(topology)
+    apply_topology(with_delays(topology), rabbit.url)
+    ladder = ladder_for_runtime(topology)
     assert ladder
     return rabbit, ladder
 
@@ -414,7 +414,7 @@ def test_a_delay_longer_than_the_consumer_timeout_arrives(
     node.evaluate("application:set_env(rabbit, channel_tick_interval, 500)")
     topology = compile_text(TOPOLOGY.replace("QUEUE", "work")).topology
     assert topology
-    apply_topology(topology, node.url())
+    apply_topology(with_delays(topology), node.url())
     router = Router[str](
         topology="sums",
         source="sha256:0",
@@ -422,7 +422,7 @@ def test_a_delay_longer_than_the_consumer_timeout_arrives(
         vhost=None,
         routes=[Route("t", "tasks", "work.do", ("work",))],
         groups=[],
-        delays=entry(topology),
+        delays=ladder_for_runtime(topology),
     )
     with App(router, node.url()) as app:
         app.send_task("t", countdown=4, task_id="late")
