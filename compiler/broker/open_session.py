@@ -1,4 +1,4 @@
-"""Opens sessions with brokers. What takes a broker long is begun before all else.
+"""Opens sessions with brokers. Slow questions to the management API are asked before all else.
 
 Python takes as long to import what speaks AMQP as a broker takes to list what it has.
 """
@@ -57,19 +57,10 @@ def opened(
             where = address(url, connection.virtual_host, management)
             asked = _asked(stack, where, timeout, looking=looking)
         stack.enter_context(connect.opened(connection, timeout))
-        why = "no management API is known (--management URL)"
-        if asked is not None:
-            try:
-                _check(asked, connection)
-            except BrokerError as error:
-                if not asked.api.where.guessed:
-                    raise
-                asked, why = None, str(error)
+        asked, why = _confirmed(asked, connection)
         another = partial(connect.connect, url, timeout, vhost)
-        if asked is None:
-            yield session(connection, another, without_api=why)
-        else:
-            yield session(connection, another, asked.api, asked.looks)
+        api, looks = (asked.api, asked.looks) if asked else (None, [])
+        yield session(connection, another, api, looks, why)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +85,23 @@ def _asked(
     cluster = in_background(partial(api.get, "cluster-name"))
     policies = in_background(partial(api.of_vhost, "policies"))
     return _Asked(api, cluster.result, policies.result, looks)
+
+
+def _confirmed(asked: _Asked | None, connection: Any) -> tuple[_Asked | None, str]:
+    """Returns the API if it may be used, and otherwise why it is not; one that was given must be.
+
+    Raises:
+        BrokerError: it was given, and is not the broker's or may not be asked.
+    """
+    if asked is None:
+        return None, "no management API is known (--management URL)"
+    try:
+        _check(asked, connection)
+    except BrokerError as error:
+        if not asked.api.where.guessed:
+            raise
+        return None, str(error)
+    return asked, ""
 
 
 def _check(asked: _Asked, connection: Any) -> None:

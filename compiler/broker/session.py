@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -39,7 +39,7 @@ class Session:
     api: Management | None
     another: Callable[[], AbstractContextManager[Connection]]
     without_api: str = ""  # why there is none, if one was expected
-    begun: list[Callable[[], VirtualHost]] = field(default_factory=list)  # a look that is under way
+    looks: list[Callable[[], VirtualHost]] = field(default_factory=list)  # those under way
 
     def look(self, wanted: Topology, on_step: OnStep | None = None) -> VirtualHost:
         """What is there: everything, or what AMQP can tell of a topology."""
@@ -66,8 +66,8 @@ class Session:
         return VirtualHost(there, conflicts=present.conflicts, unseen=(why + _BLIND,))
 
     def look_at_all(self, api: Management) -> VirtualHost:
-        """Everything that is there; at the first call, what was begun as the session opened."""
-        return self.begun.pop()() if self.begun else look(api)
+        """Reads everything; at the first call, that was started as the session opened."""
+        return self.looks.pop()() if self.looks else look(api)
 
     def lock(self, topology: str) -> None:
         """Keep other applies to the virtual host away for as long as the connection lasts.
@@ -106,7 +106,7 @@ def session(
     connection: Connection,
     another: Callable[[], AbstractContextManager[Connection]],
     api: Management | None = None,
-    looks: list[Callable[[], VirtualHost]] | None = None,
+    looks: Sequence[Callable[[], VirtualHost]] = (),
     without_api: str = "",
 ) -> Session:
     """A session on an open connection; what is not told here is as of `Session`.
@@ -118,4 +118,4 @@ def session(
         channel = connection.channel()
     except ERRORS as error:
         raise refusal(error, "opening a channel") from error
-    return Session(channel, connection.virtual_host, api, another, without_api, looks or [])
+    return Session(channel, connection.virtual_host, api, another, without_api, [*looks])

@@ -1,4 +1,5 @@
-"""Carries a plan out on a broker; the only room that calls what changes a broker.
+"""Carries plans out: no other room calls what changes exchanges, queues, bindings or policies.
 
-What a plan consists of, and in which order, is decided in `planner`.
+`broker` alone declares what is there already, to compare it. The steps of a plan, and their order,
+are decided in `planner`.
 """

@@ -1,4 +1,4 @@
-"""A plan as a value: its changes and steps, the approvals that it needs, its text and its file.
+"""A plan as a value: its changes and steps, approvals, text and file, and the host it was made for.
 
 Nothing here opens a connection or decides what is to be changed.
 """

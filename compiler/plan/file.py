@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from hashlib import sha256
-from typing import Any
+from typing import Any, assert_never
 
 from routewright.compiler.definitions import rows
 from routewright.compiler.keys.header_sets import printed
@@ -42,7 +42,7 @@ def to_json(plan: Plan) -> str:
 
     It ends with a digest of all the rest, by which a file that was changed since is known.
     """
-    found = _told(plan)
+    found = _fields(plan)
     return json.dumps({**found, "digest": _digest(found)}, indent=2, default=rows.plain)
 
 
@@ -52,7 +52,7 @@ def _digest(found: Mapping[str, Any]) -> str:
     return "sha256:" + sha256(text.encode()).hexdigest()
 
 
-def _told(plan: Plan) -> dict[str, Any]:
+def _fields(plan: Plan) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "topology": plan.topology,
@@ -184,14 +184,8 @@ def _change(change: Change) -> dict[str, Any]:
             return {"do": "mark", "owner": topology, "kind": kind, "name": name}
         case Disown(topology, kind, name):
             return {"do": "unmark", "owner": topology, "kind": kind, "name": name}
-        case Replace(Queue() as old, Queue() as new):
-            return {"do": "replace", "queue": rows.write_queue(old), "with": rows.write_queue(new)}
-        case Replace(Exchange() as old, Exchange() as new):
-            return {
-                "do": "replace",
-                "exchange": rows.write_exchange(old),
-                "with": rows.write_exchange(new),
-            }
+        case Replace(old, new):
+            return {"do": "replace", **_replacement(old, new)}
         case Move(source, destination, keeps_keys):
             keys = {"keys": "kept"} if keeps_keys else {}
             return {
@@ -206,7 +200,16 @@ def _change(change: Change) -> dict[str, Any]:
                 "queue": rows.write_queue(queue),
                 "to": rows.write_queue(destination),
             }
-    raise AssertionError(f"a replacement of one kind by another: {change}")
+        case _:
+            assert_never(change)
+
+
+def _replacement(old: Exchange | Queue, new: Exchange | Queue) -> dict[str, Any]:
+    if isinstance(old, Queue) and isinstance(new, Queue):
+        return {"queue": rows.write_queue(old), "with": rows.write_queue(new)}
+    if isinstance(old, Exchange) and isinstance(new, Exchange):
+        return {"exchange": rows.write_exchange(old), "with": rows.write_exchange(new)}
+    raise AssertionError(f"a replacement of one kind by another: {old}, {new}")
 
 
 def _read_change(row: Mapping[str, Any]) -> Change:

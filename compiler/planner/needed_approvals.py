@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
+from typing import assert_never
 
 from routewright.compiler.keys.header_sets import Undecidable
 from routewright.compiler.keys.patterns import Undecided
@@ -11,10 +12,14 @@ from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Arguments, Exchange, Policy, Queue, Topology
 from routewright.compiler.plan.approvals import CODES, Code
 from routewright.compiler.plan.changes import (
+    Bind,
     Change,
     DeclareExchange,
     DeclareQueue,
+    Disown,
     Move,
+    Own,
+    Release,
     RemoveExchange,
     RemovePolicy,
     RemoveQueue,
@@ -24,13 +29,11 @@ from routewright.compiler.plan.changes import (
 )
 from routewright.compiler.plan.standin_names import is_stand_in
 from routewright.compiler.plan.virtual_host import VirtualHost
-from routewright.compiler.planner.replace_queue import is_stand_in_queue
+from routewright.compiler.planner.replace_queue import LIMITS, is_stand_in_queue
 from routewright.compiler.planner.replacing import senders
 from routewright.compiler.planner.simulate import Simulation
 from routewright.compiler.planner.simulated_host import Identity, SimulatedHost
 from routewright.compiler.routing.side_by_side import side_by_side
-
-_LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
 
 class NeededApprovals:
@@ -102,8 +105,10 @@ class NeededApprovals:
                 if policy.name in self._leading:
                     return "lose-keys"
                 return "remove-policy" if self._strips(policy) else None
-            case _:
+            case Bind() | Own() | Disown() | Release():
                 return None
+            case _:
+                assert_never(change)
 
     def tightened_by(self, policy: Policy) -> list[str]:
         """The queues that get a lower limit, where a policy has a part in it."""
@@ -223,7 +228,7 @@ def lowered(change: Replace, host: VirtualHost, wanted: Topology) -> bool:
 
 def _is_lower(was: Arguments, is_: Arguments) -> bool:
     """Whether messages that may wait under some limits may not under others."""
-    for limit in _LIMITS:
+    for limit in LIMITS:
         old, new = was.get(limit), is_.get(limit)
         if new != old and isinstance(new, int) and (not isinstance(old, int) or new < old):
             return True

@@ -142,7 +142,7 @@ def _is_last(change: Change) -> bool:
 
 
 def _rank(change: Change, created: Collection[str], drained: Draining) -> tuple[int, int]:
-    """Where a change stands in the order that comes first to mind."""
+    """Returns the default position of a change: create, bind, unbind, remove."""
     if id(change) in drained.late:
         return 11, 0
     match change:

@@ -29,6 +29,8 @@ from routewright.compiler.planner.needed_approvals import NeededApprovals
 from routewright.compiler.planner.order import Ordered
 from routewright.compiler.planner.replacing import obstacle, senders
 
+_MOST_NAMED = 5
+
 
 class Describer:
     """Says of each change why it is made, and what it could destroy."""
@@ -126,7 +128,7 @@ class Describer:
                 return ""
 
     def _over_limit(self, queues: Sequence[str]) -> str:
-        counts = (f"`{it}` has {self._first.counts_of(it).messages}" for it in queues[:5])
+        counts = (f"`{it}` has {self._first.counts_of(it).messages}" for it in queues[:_MOST_NAMED])
         return f"messages over the new limit: {', '.join(counts)}" if queues else ""
 
     def _counts(self, queue: Queue) -> str:
@@ -178,43 +180,52 @@ def _stands_in(change: Change) -> bool:
 def notes(
     found: Differences, host: VirtualHost, parts: Iterable[Ordered], replaced: Collection[Replace]
 ) -> Iterator[str]:
-    """What a reader of a plan has to know beside its steps."""
+    """Yields what a reader of a plan has to know beside its steps."""
     yield from host.unseen
-    for it in replaced:
-        if isinstance(it.new, Exchange):
-            yield (
-                f"{it} is made anew: publishers are told 404 by the broker for a moment, and have "
-                "to publish again what was not confirmed"
-            )
-            continue
-        yield (
-            f"{it} is replaced: {_who_leaves(host, it.old)}, before anything is changed. What is "
-            "published to it by name through the default exchange while it is made anew "
-            "reaches no queue; messages that wait in it come after newer ones"
-        )
-    anew = {it.new.name for it in replaced}
-    for conflict in found.conflicts:
-        if conflict.argument == "type" and conflict.name not in anew:
-            yield (
-                f"exchange `{conflict.name}` keeps its bindings as they are until its type is "
-                "changed: those that are declared mean something else to it"
-            )
+    for replacement in replaced:
+        yield _of_replacement(replacement, host)
+    yield from _of_kept_types(found, {it.new.name for it in replaced})
     if found.unowned:
-        listed = ", ".join(f"{kind} `{name}`" for kind, name in found.unowned[:5])
-        more = f" and {len(found.unowned) - 5} more" if len(found.unowned) > 5 else ""  # noqa: PLR2004
-        yield (
-            f"not owned, and therefore never removed: {listed}{more}; --adopt takes over "
-            "what is there"
-        )
-    carried_over = {name: None for part in parts for name in part.carried_over}
-    undecided = {name: None for part in parts for name in part.undecided}
-    for exchange in carried_over:
+        yield _of_unowned(found)
+    parts = [*parts]
+    for exchange in {name: None for part in parts for name in part.carried_over}:
         yield (
             f"the bindings of exchange `{exchange}` cannot change one by one without losing or "
             "doubling a key, so that exchanges stand in for it meanwhile"
         )
-    for exchange in undecided:
+    for exchange in {name: None for part in parts for name in part.undecided}:
         yield (
             f"nothing is proved of exchange `{exchange}`: its keys fall into too many classes, or "
             "meet an exchange of a plugin's type"
         )
+
+
+def _of_replacement(change: Replace, host: VirtualHost) -> str:
+    if isinstance(change.new, Exchange):
+        return (
+            f"{change} is made anew: publishers are told 404 by the broker for a moment, and have "
+            "to publish again what was not confirmed"
+        )
+    return (
+        f"{change} is replaced: {_who_leaves(host, change.old)}, before anything is changed. What "
+        "is published to it by name through the default exchange while it is made anew "
+        "reaches no queue; messages that wait in it come after newer ones"
+    )
+
+
+def _of_kept_types(found: Differences, replaced: Collection[str]) -> Iterator[str]:
+    for conflict in found.conflicts:
+        if conflict.argument == "type" and conflict.name not in replaced:
+            yield (
+                f"exchange `{conflict.name}` keeps its bindings as they are until its type is "
+                "changed: those that are declared mean something else to it"
+            )
+
+
+def _of_unowned(found: Differences) -> str:
+    listed = ", ".join(f"{kind} `{name}`" for kind, name in found.unowned[:_MOST_NAMED])
+    left = len(found.unowned) - _MOST_NAMED
+    more = f" and {left} more" if left > 0 else ""
+    return (
+        f"not owned, and therefore never removed: {listed}{more}; --adopt takes over what is there"
+    )

@@ -39,7 +39,7 @@ GOES_WITH_CONSUMERS = (
     "it is deleted with its last consumer (`auto_delete`), and what waits in it with it; have it "
     "emptied and left by its consumers first"
 )
-_LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
+LIMITS = ("x-message-ttl", "x-max-length", "x-max-length-bytes", "x-expires", "x-delivery-limit")
 
 
 def stand_in(queue: Queue, host: VirtualHost) -> Queue:
@@ -83,7 +83,7 @@ def _limit(old: Queue, new: Queue, host: VirtualHost, declared: Topology) -> str
     policies = {**host.topology.policies, **declared.policies}
     other = with_policy(stand_in(new, host), policies.values())
     rejects = old.effective.get("x-overflow", "drop-head") != "drop-head"
-    for limit in _LIMITS:
+    for limit in LIMITS:
         value = other.effective.get(limit)
         # Of a queue that takes nothing over its limit, nothing was ever dropped.
         alike = value == old.effective.get(limit) and not (rejects and "max-length" in limit)

@@ -100,6 +100,8 @@ def catching_all(source: Exchange, destination: Exchange) -> Binding | None:
 
 
 class _Standins:
+    """The three copies of every exchange concerned, and the changes that they are there for."""
+
     def __init__(
         self, now: Topology, last: Topology, concerned: set[str], owner: str, number: int
     ) -> None:
@@ -131,7 +133,7 @@ class _Standins:
         copies = [*self._old.values(), *self._new.values(), *self._switches.values()]
         policies = [it for it in waiting if isinstance(it, (SetPolicy, RemovePolicy))]
         fill = [*self._filled(self._old, self._from_now), *self._filled(self._new, self._from_last)]
-        entries = [it for name in self._switched for it in self._entry(name)]
+        entries = [it for name in self._switched for it in self._entries(name)]
         going = [it for name in self._switched for it in self._own(name, self._from_now)]
         coming = [it for name in self._switched for it in self._own(name, self._from_last)]
         changes: list[Change] = [
@@ -230,7 +232,7 @@ class _Standins:
         end = binding.destination
         return copies.get(end.name, end) if isinstance(end, Exchange) else end
 
-    def _entry(self, name: str) -> Iterator[Binding]:
+    def _entries(self, name: str) -> Iterator[Binding]:
         """The bindings that let into a switch all that the copies know of."""
         exchange, switch = _every(self._now)[name], self._switches[name]
         whole = name in self._whole
