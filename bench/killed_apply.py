@@ -11,7 +11,7 @@ from pathlib import Path
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker.errors import Busy, StillInUse
-from routewright.compiler.broker.open_session import opened
+from routewright.compiler.broker.open_session import open_session
 from routewright.compiler.executor.deploy import execute, plan_for
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.plan.changes import verb
@@ -57,7 +57,7 @@ def applied(
 
 
 def _main(file: str, url: str, management: str, kill_after: str) -> int:
-    with opened(url, 10, management) as session:
+    with open_session(url, 10, management) as session:
         plan = plan_for(topology_of(Path(file).read_text()), session)
 
         def die(_phase: str, done: int, _total: int) -> None:

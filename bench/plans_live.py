@@ -20,7 +20,7 @@ from random_changes import random_pair
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler.broker.open_session import opened
+from routewright.compiler.broker.open_session import open_session
 from routewright.compiler.executor.deploy import deploy, plan_for
 
 COMMAND = [sys.executable, "-m", "routewright.compiler.cli"]
@@ -136,7 +136,7 @@ def pairs(node: RabbitMQ, count: int, seed: int) -> int:
     wrong = 0
     for number in range(count):
         vhost = node.fresh_vhost()
-        with opened(node.url(vhost), 10, node.management_url) as session:
+        with open_session(node.url(vhost), 10, node.management_url) as session:
             for it in random_pair(seed * 1_000_000 + number):
                 done = deploy(it, session)
                 session.unlock(it.name)

@@ -30,7 +30,7 @@ from rich.console import Console
 from rich.table import Table
 
 from routewright.compiler.broker.amqp_calls import bind, declare_exchange, declare_queue
-from routewright.compiler.broker.open_session import opened
+from routewright.compiler.broker.open_session import open_session
 from routewright.compiler.executor.deploy import deploy
 from routewright.runtime.errors import BrokerUnreachable
 from routewright.runtime.transport.broker import Broker, LinkLost
@@ -208,7 +208,7 @@ class Killed:
 def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> Killed:
     """There by a start for every step; then back and there again, killed some steps later."""
     vhost = node.fresh_vhost()
-    with opened(node.url(vhost), 10, node.management_url) as session:
+    with open_session(node.url(vhost), 10, node.management_url) as session:
         deploy(topology_of(old), session)
     found = Killed(Load(node, vhost))
     found.load.start(_QUEUES)
@@ -248,7 +248,7 @@ def killed_after_every_step(node: RabbitMQ, old: str, new: str, every: int) -> K
 def naive(node: RabbitMQ, old: str, new: str) -> Load:
     """Delete what differs, declare and bind again, in this order, under the same publishers."""
     vhost = node.fresh_vhost()
-    with opened(node.url(vhost), 10, node.management_url) as session:
+    with open_session(node.url(vhost), 10, node.management_url) as session:
         deploy(topology_of(old), session)
     load = Load(node, vhost)
     load.start(())

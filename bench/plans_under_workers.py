@@ -29,7 +29,7 @@ from project import Project
 from rich.console import Console
 from rich.table import Table
 
-from routewright.compiler.broker.open_session import opened
+from routewright.compiler.broker.open_session import open_session
 from routewright.compiler.executor.deploy import deploy
 
 TOPOLOGY = """
@@ -77,7 +77,7 @@ def measure(node: RabbitMQ, options: tuple[str, str], every: int, *, kill_worker
         folder = Path(name)
         vhost = node.fresh_vhost()
         old, new = (TOPOLOGY.format(options=it) for it in options)
-        with opened(node.url(vhost), 10, node.management_url) as session:
+        with open_session(node.url(vhost), 10, node.management_url) as session:
             deploy(topology_of(old), session)
         project = Project(folder, node.url(vhost), old, CODE)
         files = [folder / "0.yaml", folder / "1.yaml"]

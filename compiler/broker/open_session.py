@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def opened(
+def open_session(
     url: str,
     timeout: float,
     management: str | None = None,
@@ -30,14 +30,14 @@ def opened(
     *,
     looking: bool = False,
 ) -> Iterator[Session]:
-    """A session with a broker that speaks AMQP.
+    """Opens a session with a broker that speaks AMQP.
 
     Args:
         url: the broker's.
         timeout: seconds to connect in, and to wait for each answer.
         management: the URL of its management API; guessed from the broker's unless given.
         vhost: the virtual host that the broker's URL must name, if any.
-        looking: begin to look at all there is at once, while the connection is being opened.
+        looking: start to read all there is at once, while the connection is being opened.
 
     Raises:
         BrokerError: it cannot be reached; or its management API cannot, and was given.

@@ -76,13 +76,13 @@ def apply_command(
 def execute_or_exit(plan: Plan, options: BrokerOptions) -> Deployed:
     """Carries out a plan over a session of its own; an error ends the command."""
     from routewright.compiler.broker.errors import BrokerError, Busy, Outdated, StillInUse
-    from routewright.compiler.broker.open_session import opened
+    from routewright.compiler.broker.open_session import open_session
     from routewright.compiler.commands.progress import progress
 
     looking = not plan.pending
     try:
         with (
-            opened(
+            open_session(
                 options.broker, options.timeout, options.management, plan.vhost, looking=looking
             ) as session,
             progress() as on_step,

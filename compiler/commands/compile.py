@@ -128,14 +128,14 @@ def _compare(directory: Path, compilation: Compilation) -> None:
 def _plan(topology: Topology, options: BrokerOptions) -> Callable[[], Plan | None]:
     """Starts to plan in the background; the plan is None where there is no management API."""
     from routewright.compiler.broker.connect import speaks_amqp
-    from routewright.compiler.broker.open_session import opened
+    from routewright.compiler.broker.open_session import open_session
     from routewright.compiler.executor.deploy import plan_for
     from routewright.runtime.connect.background import in_background
 
     def plan() -> Plan | None:
         if not speaks_amqp(options.broker):
             return None
-        with opened(
+        with open_session(
             options.broker, options.timeout, options.management, topology.vhost, looking=True
         ) as session:
             return plan_for(topology, session, allowed=()) if session.api is not None else None

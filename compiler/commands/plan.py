@@ -59,7 +59,7 @@ def plan_command(
         routewright plan --exit-code        for cron: has the broker drifted?
     """
     from routewright.compiler.broker.errors import BrokerError
-    from routewright.compiler.broker.open_session import opened
+    from routewright.compiler.broker.open_session import open_session
     from routewright.compiler.commands.progress import progress
     from routewright.compiler.diagnostics.diagnostic import has_errors
     from routewright.compiler.executor.deploy import plan_for
@@ -73,7 +73,7 @@ def plan_command(
     topology = compilation.on_broker
     try:
         with (
-            opened(broker, timeout, management, topology.vhost, looking=True) as session,
+            open_session(broker, timeout, management, topology.vhost, looking=True) as session,
             progress() as on_step,
         ):
             plan = plan_for(topology, session, adopt=adopt, on_step=on_step)

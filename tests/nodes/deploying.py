@@ -14,7 +14,7 @@ from private_nodes import Broker
 
 from routewright.compiler import compile_text
 from routewright.compiler.broker.errors import ConnectionLost
-from routewright.compiler.broker.open_session import opened
+from routewright.compiler.broker.open_session import open_session
 from routewright.compiler.broker.session import Session
 from routewright.compiler.emit.write import write
 from routewright.compiler.executor.deploy import Deployed, deploy, plan_for
@@ -27,7 +27,7 @@ from routewright.runtime import Router
 def session(broker: Broker, user: str = "guest", password: str = "guest") -> Iterator[Session]:
     """A session with a broker and its management API."""
     url = broker.node.url(broker.vhost, user, password)
-    with opened(url, 10, broker.node.management_url) as found:
+    with open_session(url, 10, broker.node.management_url) as found:
         yield found
 
 

@@ -24,7 +24,7 @@ from routewright.compiler.broker.errors import (
     Unsupported,
 )
 from routewright.compiler.broker.inspect import look
-from routewright.compiler.broker.open_session import opened
+from routewright.compiler.broker.open_session import open_session
 from routewright.compiler.definitions.file import read_definitions
 from routewright.compiler.executor import bulk
 from routewright.compiler.executor.deploy import deploy, execute, plan_for
@@ -228,11 +228,11 @@ def test_what_two_topologies_own_goes_with_the_second(broker: Broker) -> None:
 def test_marks_survive_a_restart(private_rabbitmq: Callable[..., RabbitMQ]) -> None:
     node = private_rabbitmq()
     broker = Broker(node, "/")
-    with opened(node.url(), 10, node.management_url) as first:
+    with open_session(node.url(), 10, node.management_url) as first:
         deploy(one_queue(), first)
     node.stop()
     node.start()
-    with opened(node.url(), 10, node.management_url) as second:
+    with open_session(node.url(), 10, node.management_url) as second:
         found = plan_for(Topology("t"), second)
         assert {"remove-queue", "remove-exchange"} <= {*found.codes}
     assert bindings(broker) == {("e", "q", "k.#")}
@@ -456,7 +456,7 @@ def test_a_management_api_that_goes_away_half_way_is_said_with_what_was_done(
     wanted = Topology(
         "t", "rabbitmq-3.x", None, it.exchanges, it.queues, it.bindings, policies=limits
     )
-    with opened(node.url(), 10, node.management_url) as opened_:
+    with open_session(node.url(), 10, node.management_url) as opened_:
         made = plan_for(wanted, opened_)
 
         def stop(_phase: str, done: int, _total: int) -> None:
@@ -515,7 +515,7 @@ class TestTheBrokerSaysNo:
 
     def test_a_wrong_password_for_the_management_api(self, broker: Broker) -> None:
         url = broker.node.management_url.replace("://", "://guest:secret@")
-        with pytest.raises(CredentialsRefused) as caught, opened(broker.url, 10, url):
+        with pytest.raises(CredentialsRefused) as caught, open_session(broker.url, 10, url):
             pass
         assert "refuses user `guest` or the password" in str(caught.value)
         assert "secret" not in str(caught.value)
@@ -526,13 +526,16 @@ class TestTheBrokerSaysNo:
         said = r"management API at http://127.0.0.1:1 cannot"
         with (
             pytest.raises(Unreachable, match=said),
-            opened(broker.url, 10, "http://127.0.0.1:1"),
+            open_session(broker.url, 10, "http://127.0.0.1:1"),
         ):
             pass
 
     def test_something_else_at_its_address(self, broker: Broker) -> None:
         url = f"http://127.0.0.1:{broker.node.port}"
-        with pytest.raises(BrokerError, match="the management API at"), opened(broker.url, 3, url):
+        with (
+            pytest.raises(BrokerError, match="the management API at"),
+            open_session(broker.url, 3, url),
+        ):
             pass
 
     def test_the_management_api_of_another_broker(
@@ -542,13 +545,13 @@ class TestTheBrokerSaysNo:
         other.ctl("set_cluster_name", "another")
         with (
             pytest.raises(NotABroker, match="that of another broker"),
-            opened(broker.url, 10, other.management_url),
+            open_session(broker.url, 10, other.management_url),
         ):
             pass
 
 
 def test_without_the_management_api_it_is_said_what_cannot_be_seen(broker: Broker) -> None:
-    with opened(broker.url, 10) as opened_:
+    with open_session(broker.url, 10) as opened_:
         assert opened_.api is None  # a port of its own has no neighbour to be guessed
         found = plan_for(one_queue(), opened_)
     assert any("bindings, policies, message counts" in it for it in found.notes)
