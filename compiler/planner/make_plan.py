@@ -185,7 +185,7 @@ class _Planner:
         found = differences(wanted, host, adopt=self.adopt)
         changes = [it for it in found.changes if not _is_kept(it, host, wanted)]
         approvals = NeededApprovals(host, wanted, changes, lower)
-        held = [
+        held: list[tuple[Change, Code]] = [
             (change, code)
             for change in changes
             for code in approvals.all_of(change)
