@@ -1,14 +1,23 @@
-"""Brings each delivery of a worker from the wire to its acknowledgement."""
+"""Brings each delivery of a worker from the wire to its acknowledgement.
+
+Three methods of `Deliveries` tell the whole way, in this order:
+
+- `receive`, in the network thread: recognise a message that came back; hold one that is not due;
+  hand it to a task thread.
+- `handle`, in a task thread: decode the message; find its task; ask whether it is due, has expired
+  or has killed processes; run it within its limits; decide what becomes of it, and act on that.
+- `settle`, in the network thread: reply; acknowledge.
+
+The network thread alone uses the connection, so that a long task never costs it.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from queue import Empty, SimpleQueue
-from typing import TypeVar
 
 from routewright.runtime.api.app import App
 from routewright.runtime.errors import NotRegistered, TimeLimitExceeded, WorkerLost
@@ -21,6 +30,7 @@ from routewright.runtime.sending.retrying import Retrier
 from routewright.runtime.transport.consumer import Consumer, Delivery
 from routewright.runtime.worker.announcer import Announcer, NoEvents
 from routewright.runtime.worker.crash_counts import CrashWatch, NoCrashWatch
+from routewright.runtime.worker.handover import Handover
 from routewright.runtime.worker.limits import Limited, Limits
 from routewright.runtime.worker.not_yet_due import NotYetDue
 from routewright.runtime.worker.redeliveries import Redeliveries
@@ -45,17 +55,11 @@ LONG_HOLD = timedelta(minutes=10)  # the same without a broker that delays; Redi
 
 LAST_TRIES = DELIVERY_LIMIT - 2  # deliveries of a quorum queue; two more may fail before it drops
 
-T = TypeVar("T")
-
 logger = logging.getLogger("routewright.worker")
 
 
 class Deliveries:
     """The deliveries of a worker, from the network thread to the task threads and back.
-
-    The way of each is told by three methods, in this order. `receive` is called by the network
-    thread, `handle` by a task thread, `settle` by the network thread again: it alone uses the
-    connection, so that a long task never costs it.
 
     Args:
         app: whose tasks to run.
@@ -64,7 +68,7 @@ class Deliveries:
         limits: watches how long tasks run.
         crash_watch: is told what runs, in case the process dies of it.
         progress: what tasks say of their progress.
-        wake: makes the network thread look here.
+        handover: takes deliveries to the task threads, and what is owed for them back.
     """
 
     def __init__(
@@ -76,23 +80,19 @@ class Deliveries:
         limits: Limits,
         crash_watch: CrashWatch | NoCrashWatch,
         progress: Progress,
-        wake: Callable[[], None],
+        handover: Handover,
     ) -> None:
-        self.unsettled = 0  # deliveries that have not come back from the task threads
         self._app = app
         self._accept = accept
         self._events = events
         self._crash_watch = crash_watch
         self._progress = progress
-        self._wake = wake
-        self._asleep = True
+        self._handover = handover
         self._hold = HOLD if app.broker.is_amqp else LONG_HOLD
         self._runner = Runner(limits)
         resender = Resender(app.router, app.publisher)
         self._retrier = Retrier(app.router, resender)
         self._settler = Settler(app, events, resender, self._retrier)
-        self._ready: SimpleQueue[Delivery | None] = SimpleQueue()
-        self._done: SimpleQueue[Settlement] = SimpleQueue()
         self._not_yet_due = NotYetDue()
         self._allowed = 0  # deliveries that may be held beyond the prefetch
         self._redeliveries = Redeliveries()
@@ -144,8 +144,7 @@ class Deliveries:
         for reply_to, envelope in self._progress.due():
             if reply_to is not None:
                 consumer.publish(reply_to, envelope)
-        while (settlement := _next(self._done)) is not None:
-            self.unsettled -= settlement.ends
+        for settlement in self._handover.settlements():
             if settlement.disposition is Disposition.NOT_BEGUN:
                 copy = self._redeliveries.withdrawn(settlement.delivery)
                 if copy is not None:
@@ -164,8 +163,8 @@ class Deliveries:
             return True
         owed = self._redeliveries.owed(delivery)
         if owed is not None:
-            self.unsettled += 1
-            self.owe(owed)
+            self._handover.unsettled += 1
+            self._handover.owe(owed)
         return owed is not None
 
     def _is_exhausted(self, delivery: Delivery) -> bool:
@@ -178,12 +177,12 @@ class Deliveries:
         def park() -> None:
             message = self._decoded(delivery)
             if isinstance(message, GiveUp):
-                self.owe(self._settler.settle_unreadable(delivery, message))
+                self._handover.owe(self._settler.settle_unreadable(delivery, message))
             else:
                 verdict = give_up(message, WorkerLost(reason))
-                self.owe(self._settler.settle(delivery, message, verdict))
+                self._handover.owe(self._settler.settle(delivery, message, verdict))
 
-        self.unsettled += 1
+        self._handover.unsettled += 1
         # At once, whatever the task threads are busy with; there are no more than the prefetch.
         threading.Thread(target=park, name="parking", daemon=True).start()
         return True
@@ -202,8 +201,7 @@ class Deliveries:
     def _hand_over(self, delivery: Delivery) -> None:
         """Hands a delivery to the task threads."""
         self._redeliveries.started(delivery)
-        self.unsettled += 1
-        self._ready.put(delivery)
+        self._handover.start(delivery)
 
     # What `handle` consists of.
 
@@ -221,7 +219,7 @@ class Deliveries:
 
     def _acknowledged(self, delivery: Delivery) -> Delivery:
         """Has a delivery acknowledged before its task begins."""
-        self.owe(Settlement(delivery, Disposition.ACK, ends=False))
+        self._handover.owe(Settlement(delivery, Disposition.ACK, ends=False))
         return replace(delivery, acknowledged=True)
 
     # What `settle` consists of.
@@ -242,9 +240,9 @@ class Deliveries:
     # What the worker's threads need besides.
 
     def work(self, thread: int) -> None:
-        """Does what a task thread does, until `end_threads` or until its task is given up."""
+        """Does what a task thread does, until it is to end or its task is given up."""
         reporting.set(self._progress)
-        while (delivery := self._ready.get()) is not None:
+        while (delivery := self._handover.take()) is not None:
             try:
                 settlement = self.handle(delivery, thread)
             except BaseException:
@@ -253,34 +251,16 @@ class Deliveries:
                 settlement = Settlement(delivery, Disposition.HOLD, until=until)
             if settlement is None:
                 return  # another thread has taken its place
-            self.owe(settlement)
+            self._handover.owe(settlement)
 
     def give_up(self, late: Limited) -> None:
         """Settles a task that has run for too long, by a thread that may wait for the network."""
         error = TimeLimitExceeded(f"it still ran after its time limit, on thread {late.thread}")
 
         def settle() -> None:
-            self.owe(self._settler.settle(late.delivery, late.message, TimedOut(error)))
+            self._handover.owe(self._settler.settle(late.delivery, late.message, TimedOut(error)))
 
         threading.Thread(target=settle, name="given-up", daemon=True).start()
-
-    def end_threads(self, count: int) -> None:
-        """Ends so many task threads, each when its task is over."""
-        for _ in range(count):
-            self._ready.put(None)
-
-    def owe(self, settlement: Settlement) -> None:
-        """Leaves a settlement to the network thread."""
-        self._done.put(settlement)
-        if self._asleep:
-            self._asleep = False  # one call wakes it, and what others put meanwhile it will find
-            self._wake()
-
-    def wait(self, consumer: Consumer, timeout: float) -> None:
-        """Waits for the network or for a task thread, whichever has something first."""
-        self._asleep = True  # before the look: what is put later wakes us
-        consumer.wait(timeout if self._done.empty() else 0.0)
-        self._asleep = False
 
     def patience(self, longest: float) -> float:
         """Returns the seconds until a delivery that is held is due; at most `longest`."""
@@ -300,15 +280,9 @@ class Deliveries:
         def is_meant(delivery: Delivery) -> bool:
             return queue is None or consumer.is_from(queue, delivery)
 
-        meant: list[Delivery] = []
-        kept: list[Delivery] = []
-        while (delivery := _next(self._ready)) is not None:
-            (meant if is_meant(delivery) else kept).append(delivery)
-        self.unsettled -= len(meant)
+        meant = self._handover.withdraw(is_meant)
         for delivery in meant:
             self._redeliveries.withdrawn(delivery)
-        for delivery in kept:
-            self._ready.put(delivery)
         meant += self._not_yet_due.take(is_meant)
         for delivery in meant:
             consumer.reject(delivery, requeue=True)
@@ -318,19 +292,5 @@ class Deliveries:
         """Forgets what has not begun: its connection is lost, and the broker delivers it again."""
         self._not_yet_due = NotYetDue()
         self._allowed = 0
-        while (delivery := _next(self._ready)) is not None:
+        for delivery in self._handover.withdraw(lambda _delivery: True):
             self._redeliveries.withdrawn(delivery)
-            self.unsettled -= 1
-
-    def count_off(self) -> None:
-        """Counts off what has ended, where there is no connection to settle it on."""
-        self._asleep = True
-        while (settlement := _next(self._done)) is not None:
-            self.unsettled -= settlement.ends
-
-
-def _next(queue: SimpleQueue[T]) -> T | None:
-    try:
-        return queue.get_nowait()
-    except Empty:
-        return None

@@ -24,6 +24,7 @@ from routewright.runtime.worker.crash_counts import CrashWatch, NoCrashWatch
 from routewright.runtime.worker.deliveries import Deliveries
 from routewright.runtime.worker.departures import Departures
 from routewright.runtime.worker.group_queues import GroupQueues
+from routewright.runtime.worker.handover import Handover
 from routewright.runtime.worker.limits import Limited, Limits
 from routewright.runtime.worker.startup_checks import accepted, check_code
 
@@ -74,6 +75,7 @@ class Worker:
         self._events = announcer_of(
             app.broker, node or node_name(group.name), events=app.router.events
         )
+        self._handover = Handover(self._waker.wake)
         self._deliveries = Deliveries(
             app,
             accept,
@@ -81,7 +83,7 @@ class Worker:
             limits=self._limits,
             crash_watch=crash_watch or NoCrashWatch(),
             progress=app.results.progress(self._waker.wake, track_started=app.track_started),
-            wake=self._waker.wake,
+            handover=self._handover,
         )
         self._departures = Departures(self._deliveries.hand_back)
         self._queues = GroupQueues(
@@ -130,7 +132,7 @@ class Worker:
                     self._back_off()
             self._outlast()
         finally:
-            self._deliveries.end_threads(self.group.concurrency)
+            self._handover.end_threads(self.group.concurrency)
             self._waker.close()
             self._events.stop()
         logger.info("group %s: stopped", self.group.name)
@@ -180,7 +182,7 @@ class Worker:
             logger.warning(
                 "lost the connection to %s with %d messages unsettled: %s",
                 self.app.broker.name,
-                self._deliveries.unsettled,
+                self._handover.unsettled,
                 error,
             )
             consumer.discard()
@@ -192,35 +194,35 @@ class Worker:
 
     def _serve(self, consumer: Consumer) -> None:
         """Does what there is to do, then waits for the network, a task thread or a time limit."""
-        deliveries = self._deliveries
         self._settle(consumer)
-        deliveries.release(consumer)
+        self._deliveries.release(consumer)
         self._queues.look_for_missing()
         self._limits.look()
-        patience = consumer.patience(busy=deliveries.unsettled > 0)
-        deliveries.wait(consumer, self._limits.patience(deliveries.patience(patience)))
+        patience = consumer.patience(busy=self._handover.unsettled > 0)
+        patience = self._limits.patience(self._deliveries.patience(patience))
+        self._handover.wait(consumer, patience)
 
     def _wind_down(self, consumer: Consumer) -> None:
         """Hands back what has not begun, and lets the running tasks finish."""
         # First what waits in here, lest a task thread start it; then the same for what arrives
         # until the broker has heard that we stop. Only then is there time to wait.
-        deliveries = self._deliveries
-        handed_back = deliveries.hand_back(consumer)
+        handover = self._handover
+        handed_back = self._deliveries.hand_back(consumer)
         consumer.cancel()
-        handed_back += deliveries.hand_back(consumer)
+        handed_back += self._deliveries.hand_back(consumer)
         self._settle(consumer)
         logger.info(
-            "stopping: %d messages handed back, %d tasks running", handed_back, deliveries.unsettled
+            "stopping: %d messages handed back, %d tasks running", handed_back, handover.unsettled
         )
-        while deliveries.unsettled and (remaining := self._left()) > 0:
+        while handover.unsettled and (remaining := self._left()) > 0:
             self._limits.look()
             patience = self._limits.patience(consumer.patience(busy=True))
-            deliveries.wait(consumer, min(patience, remaining))
+            handover.wait(consumer, min(patience, remaining))
             self._settle(consumer)
-        if deliveries.unsettled:
+        if handover.unsettled:
             logger.warning(
                 "%d tasks still run after %g s; they will run again elsewhere",
-                deliveries.unsettled,
+                handover.unsettled,
                 self.grace,
             )
 
@@ -239,8 +241,8 @@ class Worker:
     def _outlast(self) -> None:
         """Without a connection, lets the running tasks finish: some were acknowledged early."""
         while True:
-            self._deliveries.count_off()
-            if not self._deliveries.unsettled or (remaining := self._left()) <= 0:
+            self._handover.count_off()
+            if not self._handover.unsettled or (remaining := self._left()) <= 0:
                 return
             self._limits.look()
             self._waker.wait(self._limits.patience(remaining))

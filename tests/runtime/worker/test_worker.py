@@ -394,7 +394,7 @@ def test_a_result_is_sent_before_its_message_is_acknowledged(memory: Any, loses:
     consumer: Any = LosingConsumer(loses=loses)
     reply: Any = object()
     delivery = Delivery(Envelope("", "", "", {}), 1, "queue", consumer)
-    worker._deliveries.owe(Settlement(delivery, Disposition.ACK, "replies", reply))
+    worker._handover.owe(Settlement(delivery, Disposition.ACK, "replies", reply))
     with pytest.raises(LinkLost) if loses else nullcontext():
         worker._settle(consumer)
     worker._waker.close()
@@ -411,7 +411,7 @@ def test_what_waits_in_the_worker_is_handed_back_before_the_broker_is_told(memor
             assert requeue
 
         def cancel(self) -> None:
-            waiting.append(worker._deliveries._ready.qsize())
+            waiting.append(worker._handover._ready.qsize())
 
     consumer: Any = Cancelled(loses=False)
     worker._deliveries.receive(Delivery(Envelope("", "", "", {}), 1, "queue", consumer))
