@@ -14,10 +14,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-from routewright.compiler.diagnostics.source import NOWHERE, Origin, Span
+from routewright.compiler.diagnostics.source import NOWHERE, Origin, Path, Span
 from routewright.compiler.rabbitmq.exchange_types import routes_as
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE, effective_arguments
-from routewright.compiler.rabbitmq.queue_arguments import option_path
 from routewright.runtime.router.retry_policy import RetryPolicy
 from routewright.runtime.router.route import HARMLESS
 
@@ -46,7 +45,7 @@ class Policy:
         """Where a key of the definition is written."""
         if self.origin.has("definition", "arguments", key):
             return self.origin.span("definition", "arguments", key)
-        option = ("alternate_exchange",) if key == ALTERNATE_EXCHANGE else option_path(f"x-{key}")
+        option = ("alternate_exchange",) if key == ALTERNATE_EXCHANGE else _option_of(f"x-{key}")
         return self.origin.span("definition", *option)
 
 
@@ -130,7 +129,7 @@ class Queue:
             return self.policy.key_span(key)
         if self.origin.has("arguments", argument):
             return self.origin.span("arguments", argument)
-        return self.origin.span(*option_path(argument))
+        return self.origin.span(*_option_of(argument))
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +283,15 @@ class Topology:
     def every_exchange(self) -> Iterable[Exchange]:
         """The declared exchanges, and those that every broker has."""
         return {**self.predeclared, **self.exchanges}.values()
+
+
+def _option_of(argument: str) -> Path:
+    """Returns the path of a queue's option that writes an argument."""
+    if argument in ("x-dead-letter-exchange", "x-dead-letter-routing-key"):
+        return ("dead_letter", argument.removeprefix("x-dead-letter-").replace("-", "_"))
+    if argument == "x-queue-type":
+        return ("type",)
+    return (argument.removeprefix("x-").replace("-", "_"),)
 
 
 def written_arguments(topology: Topology) -> Iterator[tuple[str, str, Argument, Span | None]]:

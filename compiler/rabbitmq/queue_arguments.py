@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
 
-from routewright.compiler.diagnostics.source import Path
-
 ValueType = Literal["integer", "text", "boolean"]
 
 CLASSIC, QUORUM, STREAM = "classic", "quorum", "stream"
@@ -84,17 +82,3 @@ OTHER_ARGUMENTS = frozenset(
     }
 )
 """Arguments that some release of RabbitMQ knows and 3.10 takes without a look."""
-
-
-def argument_of(option: str) -> str:
-    """The broker's argument behind an option of a queue: `message_ttl` is `x-message-ttl`."""
-    return "x-" + option.replace("_", "-")
-
-
-def option_path(argument: str) -> Path:
-    """Where in a queue's declaration an argument has an option of its own."""
-    if argument in ("x-dead-letter-exchange", "x-dead-letter-routing-key"):
-        return ("dead_letter", argument.removeprefix("x-dead-letter-").replace("-", "_"))
-    if argument == "x-queue-type":
-        return ("type",)
-    return (argument.removeprefix("x-").replace("-", "_"),)

@@ -17,7 +17,6 @@ from routewright.compiler.language.spec import (
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import PREDECLARED, Arguments, Exchange, Policy, Queue
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
-from routewright.compiler.rabbitmq.queue_arguments import argument_of
 from routewright.compiler.resolver.findings import Findings
 from routewright.compiler.resolver.names import Declared, Names
 
@@ -104,7 +103,7 @@ def _policy(name: str, spec: PolicySpec, findings: Findings) -> Policy:
 
 def _plain_options(spec: LimitsSpec, names: tuple[str, ...]) -> Options:
     """Returns the options that are the broker's arguments of the same names."""
-    return {argument_of(name): ((name,), getattr(spec, name)) for name in names}
+    return {f"x-{name.replace('_', '-')}": ((name,), getattr(spec, name)) for name in names}
 
 
 def _spelt_otherwise(spec: LimitsSpec) -> Options:
