@@ -28,7 +28,7 @@ class DeadLetter:
     policy: str | None = None  # the one that says so, where the queue does not itself
 
 
-def given_up(
+def trace_dead_letters(
     topology: Topology, routing: Routing, delivery: Delivery, key: str, headers: Mapping[str, Any]
 ) -> Mapping[str, DeadLetter]:
     """The dead letters of the queues that a message reaches or may reach, by queue."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from rich.tree import Tree
 
-from routewright.compiler.analysis.dead_letter_trace import DeadLetter, given_up
+from routewright.compiler.analysis.dead_letter_trace import DeadLetter, trace_dead_letters
 from routewright.compiler.analysis.paths import how
 from routewright.compiler.lowering.delays import ladder_for_runtime
 from routewright.compiler.model.topology import Exchange, Queue, Task, Topology
@@ -40,7 +40,7 @@ def explain_task(topology: Topology, routing: Routing, task: Task) -> list[Expla
     for key, deliveries in groupby(routing.deliveries_of(task), itemgetter(0)):
         delivery = combined([it for _, it in deliveries])
         if delivery.reach not in ways:
-            dead = given_up(topology, routing, delivery, key, headers_of(task))
+            dead = trace_dead_letters(topology, routing, delivery, key, headers_of(task))
             ways[delivery.reach] = Explanation(task.exchange.name, key, delivery, dead, task.name)
     return list(ways.values())
 
@@ -55,7 +55,7 @@ def explain_key(
     """The way of a message with a routing key, and no headers but these."""
     headers = headers or {}
     delivery = routing.route(exchange, key, headers)
-    dead = given_up(topology, routing, delivery, key, headers)
+    dead = trace_dead_letters(topology, routing, delivery, key, headers)
     return Explanation(exchange, key, delivery, dead, headers=headers)
 
 
@@ -117,7 +117,7 @@ def as_tree(explanation: Explanation, topology: Topology) -> Tree:
     tree = Tree(f"{what}{where}{headers}")
     _grow(tree, explanation.exchange, explanation.delivery, explanation.dead_letters, topology)
     if explanation.delivery.outcome not in (Outcome.DELIVERED, Outcome.ONE_OF):
-        tree.add(_fate(_FATES, explanation.delivery))
+        tree.add(_end(_ENDS, explanation.delivery))
     ladder = ladder_for_runtime(topology) if explanation.task else None
     if ladder is not None and topology.target not in VIRTUAL:
         longest, step = (timedelta(milliseconds=it) for it in (ladder.max, ladder.resolution))
@@ -176,15 +176,15 @@ def _grow_dead_letter(tree: Tree, dead: DeadLetter, topology: Topology) -> None:
     branch = tree.add(f"given up on: {where}")
     _grow(branch, dead.exchange, dead.delivery, dead.from_there, topology)
     if dead.delivery.outcome not in (Outcome.DELIVERED, Outcome.ONE_OF):
-        branch.add(_fate(_DEAD_FATES, dead.delivery))
+        branch.add(_end(_DEAD_LETTER_ENDS, dead.delivery))
 
 
-_FATES = {
+_ENDS = {
     Outcome.UNROUTABLE: "no queue: the broker returns a mandatory message and drops any other",
     Outcome.UNDECIDED: "and perhaps more: a plugin's exchange decides by rules of its own",
     Outcome.NO_EXCHANGE: "no such exchange: the broker closes the channel",
 }
-_DEAD_FATES = {
+_DEAD_LETTER_ENDS = {
     Outcome.UNROUTABLE: "no queue: the broker drops it",
     Outcome.UNDECIDED: "and perhaps more: a plugin's exchange decides, or headers that the broker "
     "gives dead letters",
@@ -192,9 +192,9 @@ _DEAD_FATES = {
 }
 
 
-def _fate(fates: Mapping[Outcome, str], delivery: Delivery) -> str:
+def _end(ends: Mapping[Outcome, str], delivery: Delivery) -> str:
     behind = ", ".join(f"`{name}`" for name in delivery.possible)
-    return fates[delivery.outcome] + (f"; behind it: {behind}" if behind else "")
+    return ends[delivery.outcome] + (f"; behind it: {behind}" if behind else "")
 
 
 def _published(exchange: str, key: str, topology: Topology) -> str:

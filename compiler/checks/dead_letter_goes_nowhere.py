@@ -22,9 +22,9 @@ def dead_letter_goes_nowhere(
     """
     for queue in topology.queues.values():
         routes = list(dead_letters.routes(queue))
-        fates = {it.outcome: (key, it) for key, it in reversed(routes)}
-        if Outcome.UNROUTABLE in fates:
-            key, delivery = fates[Outcome.UNROUTABLE]
+        by_outcome = {it.outcome: (key, it) for key, it in reversed(routes)}
+        if Outcome.UNROUTABLE in by_outcome:
+            key, delivery = by_outcome[Outcome.UNROUTABLE]
             yield Diagnostic(
                 "dead-letter-goes-nowhere",
                 f"the dead letters of queue `{queue.name}` with the key `{key}` reach no queue "
@@ -40,7 +40,7 @@ def dead_letter_goes_nowhere(
                 ),
                 witness=key,
             )
-        elif Outcome.UNDECIDED in fates:
+        elif Outcome.UNDECIDED in by_outcome:
             yield Diagnostic(
                 "dead-letter-goes-nowhere",
                 f"whether all dead letters of queue `{queue.name}` reach a queue from exchange "

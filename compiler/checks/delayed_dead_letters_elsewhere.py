@@ -27,22 +27,22 @@ def delayed_dead_letters_elsewhere(topology: Topology, routing: Routing) -> Iter
     """
     if topology.delays is None or topology.target in VIRTUAL:
         return
-    fates = _Fates(topology, topology.delays.bits)
+    deliveries = _BothDeliveries(topology, topology.delays.bits)
     sent: defaultdict[str, list[Task]] = defaultdict(list)
     for task in topology.tasks.values():
         for name in routing.reach(task):
             sent[name].append(task)
     for queue in topology.queues.values():
         if queue.dead_letter_exchange and queue.dead_letter_routing_key is None:
-            found = _first(fates, queue, sent[queue.name])
+            found = _first(deliveries, queue, sent[queue.name])
             if found:
                 yield found
 
 
-def _first(fates: _Fates, queue: Queue, tasks: Iterable[Task]) -> Diagnostic | None:
+def _first(deliveries: _BothDeliveries, queue: Queue, tasks: Iterable[Task]) -> Diagnostic | None:
     try:
         for task in tasks:
-            for key, was, now in fates.of(queue, task):
+            for key, was, now in deliveries.of(queue, task):
                 if was.queues != now.queues:
                     return _warning(
                         queue,
@@ -68,8 +68,8 @@ class _Step:
     binding: Binding
 
 
-class _Fates:
-    """What becomes of dead letters, and of those whose messages had been delayed."""
+class _BothDeliveries:
+    """Where dead letters go, and where those go whose messages had been delayed."""
 
     def __init__(self, topology: Topology, bits: int) -> None:
         self._routing = Routing(with_default_bindings(topology))
@@ -78,7 +78,7 @@ class _Fates:
         self._tables: dict[tuple[str, str, str], PatternTable[_Step]] = {}
 
     def of(self, queue: Queue, task: Task) -> Iterator[tuple[str, Delivery, Delivery]]:
-        """For each class of a task's keys that reach a queue: its dead letter's fate, and then."""
+        """Yields each class of a task's keys that reach a queue, with both deliveries."""
         source, dead = task.exchange.name, queue.dead_letter_exchange or ""
         ahead: Pattern = (*self._digits, source_word(source))
         for key, steps in self._classes(task, ahead, self._table(task, dead, ahead)):

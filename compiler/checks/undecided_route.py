@@ -56,9 +56,9 @@ def _undecided_keys(exchange: str, routing: Routing) -> Iterator[Witness]:
 
 
 def _undecided(
-    message: str, task: Task, key: str, fates: Iterable[Delivery], topology: Topology
+    message: str, task: Task, key: str, deliveries: Iterable[Delivery], topology: Topology
 ) -> Diagnostic:
-    may_reach = sorted({name for it in fates for name in it.may_reach})
+    may_reach = sorted({name for it in deliveries for name in it.may_reach})
     return Diagnostic(
         "undecided-route",
         message,

@@ -6,9 +6,9 @@ from routewright.compiler.emit.celery_config import celery_config
 from routewright.compiler.emit.declarations import declarations
 from routewright.compiler.emit.definitions import definitions
 from routewright.compiler.emit.names import names
-from routewright.compiler.emit.package import package
+from routewright.compiler.emit.render import render
 from routewright.compiler.emit.router import router
-from routewright.compiler.emit.stamp import Stamp, is_generated
+from routewright.compiler.emit.stamp import Stamp, is_generated, prose
 from routewright.compiler.lowering.lower import Lowered
 from routewright.compiler.routing.routing import Routing
 
@@ -27,7 +27,7 @@ def emit(lowered: Lowered, stamp: Stamp, routing: Routing) -> dict[str, str]:
     """
     topology, on_broker = lowered.topology, lowered.on_broker
     return {
-        "__init__.py": package(topology, stamp),
+        "__init__.py": render("__init__.py", stamp=stamp, topology=prose(topology.name)),
         "celery_config.py": celery_config(topology, stamp),
         "declarations.py": declarations(topology, on_broker, stamp),
         "definitions.json": definitions(on_broker, stamp),
