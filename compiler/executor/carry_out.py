@@ -29,23 +29,8 @@ from routewright.compiler.executor.consumers import Consumers
 from routewright.compiler.executor.move_messages import move
 from routewright.compiler.executor.rehearse import rehearse
 from routewright.compiler.model.topology import Binding, Policy, Queue
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    DeclareQueue,
-    Disown,
-    Move,
-    Own,
-    Release,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    Replace,
-    SetPolicy,
-    Unbind,
-    recreated_with,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.ownership import mark, ownership_binding
 from routewright.compiler.plan.progress import WAIT, OnStep, OnWait
 from routewright.compiler.plan.standin_names import is_stand_in
@@ -81,10 +66,10 @@ class Executor:
             StillInUse: somebody but workers consumes a queue that is to be replaced.
             BrokerError: policies may not be set, or the broker refuses what is to be re-created.
         """
-        if any(isinstance(change, (SetPolicy, RemovePolicy)) for change in changes):
+        if any(isinstance(change, (kinds.SetPolicy, kinds.RemovePolicy)) for change in changes):
             _need_policymaker(self._api)
         rehearse(changes, self._another, ERRORS)
-        released = [change.queue for change in changes if isinstance(change, Release)]
+        released = [change.queue for change in changes if isinstance(change, kinds.Release)]
         self._consumers.wait_for_others(released)
 
     def carry_out(
@@ -112,7 +97,7 @@ class Executor:
         left = self._create_at_once(changes, alternates, lambda done: told("apply", done, total))
         done = total - len(left)
         while left:
-            change, following = left[0], recreated_with(left)
+            change, following = left[0], kinds.recreated_with(left)
             try:
                 self._carry_out(change, following, before)
             except ERRORS as error:
@@ -139,7 +124,9 @@ class Executor:
             return changes
         made: set[int] = set()
         with suppress(BrokerError, *ERRORS), self._another() as connection:
-            for topology in {change.topology for change in together if isinstance(change, Own)}:
+            for topology in {
+                change.topology for change in together if isinstance(change, kinds.Own)
+            }:
                 declare_exchange(self._channel, mark(topology))
             side_by_side = SideBySide(connection)
             for some in rounds(together):
@@ -159,41 +146,41 @@ class Executor:
             before: the change before it.
         """
         match change:
-            case DeclareExchange() | DeclareQueue() | Bind():
+            case kinds.DeclareExchange() | kinds.DeclareQueue() | kinds.Bind():
                 declare(self._channel, change)
-            case Unbind(binding):
+            case kinds.Unbind(binding):
                 self._unbind(binding)
-            case RemoveQueue() if isinstance(before, Move):
+            case kinds.RemoveQueue() if isinstance(before, kinds.Move):
                 self._empty_and_remove(before, change, following)
-            case RemoveQueue(queue):
+            case kinds.RemoveQueue(queue):
                 if queue.name in self._drained:
                     self._need_empty([*self._drained.values()])
                     self._drained = {}
                 self._remove_queue(queue, following)
-            case RemoveExchange():
+            case kinds.RemoveExchange():
                 self._remove_exchange(change, following)
-            case Own(topology, kind, name):
+            case kinds.Own(topology, kind, name):
                 if topology not in self._marked:
                     declare_exchange(self._channel, mark(topology))
                     self._marked.add(topology)
                 bind(self._channel, ownership_binding(topology, kind, name))
-            case Disown(topology, kind, name):
+            case kinds.Disown(topology, kind, name):
                 unbind(self._channel, ownership_binding(topology, kind, name))
-            case Release():
+            case kinds.Release():
                 self._consumers.release(change)
-            case Move():
+            case kinds.Move():
                 self._move(change)
-            case SetPolicy(policy):
+            case kinds.SetPolicy(policy):
                 self._api.put("policies", policy.name, _body(policy))
-            case RemovePolicy(policy):
+            case kinds.RemovePolicy(policy):
                 self._api.delete("policies", policy.name)
-            case Replace():
+            case kinds.Replace():
                 raise AssertionError(f"never among the steps to carry out: {change}")
             case _:
                 assert_never(change)
 
     def _empty_and_remove(
-        self, moved: Move, change: RemoveQueue, following: Sequence[Change]
+        self, moved: kinds.Move, change: kinds.RemoveQueue, following: Sequence[Change]
     ) -> None:
         """Removes an emptied queue.
 
@@ -203,14 +190,14 @@ class Executor:
             try:
                 self._remove_queue(change.queue, following)
             except (StillInUse, PreconditionFailed):
-                came = self._consumers.release(Release(moved.source, moved.destination))
+                came = self._consumers.release(kinds.Release(moved.source, moved.destination))
                 if not self._move(moved) and not came:
                     sleep(_LAG)  # a quorum queue counts what was just acknowledged for a moment
             else:
                 return
         self._remove_queue(change.queue, following)
 
-    def _move(self, change: Move) -> int:
+    def _move(self, change: kinds.Move) -> int:
         """Moves messages between queues; returns how many."""
         rows: list[Any] = []
         if change.keeps_keys:
@@ -250,10 +237,10 @@ class Executor:
             queue.name, if_unused=classic, if_empty=classic, nowait=bool(following)
         )
         for change in following:
-            if isinstance(change, DeclareQueue):
+            if isinstance(change, kinds.DeclareQueue):
                 declare_queue(self._channel, change.queue)
 
-    def _remove_exchange(self, change: RemoveExchange, following: Sequence[Change]) -> None:
+    def _remove_exchange(self, change: kinds.RemoveExchange, following: Sequence[Change]) -> None:
         """Removes an exchange, and may re-create it with its first bindings at once.
 
         Where it may go with its bindings, only those to what stands in do.
@@ -266,7 +253,7 @@ class Executor:
                     raise StillInUse(f"{change} stays: {end} is bound to it")
         channel.exchange_delete(name, if_unused=not change.with_bindings, nowait=bool(following))
         for each in following:
-            if isinstance(each, (DeclareExchange, DeclareQueue, Bind)):
+            if isinstance(each, (kinds.DeclareExchange, kinds.DeclareQueue, kinds.Bind)):
                 declare(channel, each, nowait=True)
         if following:  # what went wrong before is said in answer to this
             channel.exchange_declare(name, "direct", passive=True)  # of whatever type it is
@@ -295,7 +282,7 @@ def _need_policymaker(api: Management) -> None:
 
 
 def _create_without_waiting(change: Early, channel: Any) -> None:
-    if isinstance(change, Own):
+    if isinstance(change, kinds.Own):
         binding = ownership_binding(change.topology, change.kind, change.name)
         bind(channel, binding, nowait=True)
     else:
@@ -305,7 +292,7 @@ def _create_without_waiting(change: Early, channel: Any) -> None:
 def _explained(error: Exception, change: Change, following: Sequence[Change]) -> BrokerError:
     """Returns what an exception of the channel means for a change and what follows at once."""
     code = getattr(error, "reply_code", None)
-    removing = isinstance(change, (RemoveQueue, RemoveExchange))
+    removing = isinstance(change, (kinds.RemoveQueue, kinds.RemoveExchange))
     if following and getattr(error, "method_sig", None) not in _REMOVING:
         return refusal(error, following[0])
     if removing and code == PRECONDITION_FAILED:

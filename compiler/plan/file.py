@@ -10,22 +10,8 @@ from typing import Any, assert_never
 from routewright.compiler.definitions import rows
 from routewright.compiler.keys.header_sets import printed
 from routewright.compiler.model.topology import Binding, Exchange, Policy, Queue
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    DeclareQueue,
-    Disown,
-    Move,
-    Own,
-    Release,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    Replace,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.fingerprint import Concerns
 from routewright.compiler.plan.plan import Plan, Step
 from routewright.compiler.plan.text import verdict
@@ -159,34 +145,34 @@ def _read_step(row: Mapping[str, Any]) -> Step:
 
 def _change(change: Change) -> dict[str, Any]:
     match change:
-        case DeclareExchange(exchange):
+        case kinds.DeclareExchange(exchange):
             return {"do": "create", "exchange": rows.write_exchange(exchange)}
-        case DeclareQueue(queue):
+        case kinds.DeclareQueue(queue):
             return {"do": "create", "queue": rows.write_queue(queue)}
-        case Bind(binding, new):
+        case kinds.Bind(binding, new):
             return {
                 "do": "add",
                 "binding": rows.write_binding(binding),
                 **({} if new else {"again": True}),
             }
-        case Unbind(binding):
+        case kinds.Unbind(binding):
             return {"do": "remove", "binding": rows.write_binding(binding)}
-        case RemoveQueue(queue):
+        case kinds.RemoveQueue(queue):
             return {"do": "remove", "queue": rows.write_queue(queue)}
-        case RemoveExchange(exchange, with_bindings):
+        case kinds.RemoveExchange(exchange, with_bindings):
             row = {"do": "remove", "exchange": rows.write_exchange(exchange)}
             return {**row, "with_bindings": True} if with_bindings else row
-        case SetPolicy(policy):
+        case kinds.SetPolicy(policy):
             return {"do": "set", "policy": _write_policy(policy)}
-        case RemovePolicy(policy):
+        case kinds.RemovePolicy(policy):
             return {"do": "remove", "policy": _write_policy(policy)}
-        case Own(topology, kind, name):
+        case kinds.Own(topology, kind, name):
             return {"do": "mark", "owner": topology, "kind": kind, "name": name}
-        case Disown(topology, kind, name):
+        case kinds.Disown(topology, kind, name):
             return {"do": "unmark", "owner": topology, "kind": kind, "name": name}
-        case Replace(old, new):
+        case kinds.Replace(old, new):
             return {"do": "replace", **_replacement(old, new)}
-        case Move(source, destination, keeps_keys):
+        case kinds.Move(source, destination, keeps_keys):
             keys = {"keys": "kept"} if keeps_keys else {}
             return {
                 "do": "move",
@@ -194,7 +180,7 @@ def _change(change: Change) -> dict[str, Any]:
                 "to": rows.write_queue(destination),
                 **keys,
             }
-        case Release(queue, destination):
+        case kinds.Release(queue, destination):
             return {
                 "do": "release",
                 "queue": rows.write_queue(queue),
@@ -215,34 +201,36 @@ def _replacement(old: Exchange | Queue, new: Exchange | Queue) -> dict[str, Any]
 def _read_change(row: Mapping[str, Any]) -> Change:
     do = row["do"]
     if do in ("mark", "unmark"):
-        return (Own if do == "mark" else Disown)(row["owner"], row["kind"], row["name"])
+        return (kinds.Own if do == "mark" else kinds.Disown)(row["owner"], row["kind"], row["name"])
     match do, row:
         case "create", {"exchange": it}:
-            return DeclareExchange(rows.read_exchange(it))
+            return kinds.DeclareExchange(rows.read_exchange(it))
         case "create", {"queue": it}:
-            return DeclareQueue(rows.read_queue(it))
+            return kinds.DeclareQueue(rows.read_queue(it))
         case "add", {"binding": it}:
-            return Bind(_read_binding(it), new=not row.get("again", False))
+            return kinds.Bind(_read_binding(it), new=not row.get("again", False))
         case "remove", {"binding": it}:
-            return Unbind(_read_binding(it))
+            return kinds.Unbind(_read_binding(it))
         case "remove", {"queue": it}:
-            return RemoveQueue(rows.read_queue(it))
+            return kinds.RemoveQueue(rows.read_queue(it))
         case "remove", {"exchange": it}:
-            return RemoveExchange(rows.read_exchange(it), bool(row.get("with_bindings", False)))
+            return kinds.RemoveExchange(
+                rows.read_exchange(it), bool(row.get("with_bindings", False))
+            )
         case "set", {"policy": it}:
-            return SetPolicy(_read_policy(it))
+            return kinds.SetPolicy(_read_policy(it))
         case "remove", {"policy": it}:
-            return RemovePolicy(_read_policy(it))
+            return kinds.RemovePolicy(_read_policy(it))
         case "move", {"queue": source, "to": destination}:
-            return Move(
+            return kinds.Move(
                 rows.read_queue(source), rows.read_queue(destination), row.get("keys") == "kept"
             )
         case "release", {"queue": queue, "to": destination}:
-            return Release(rows.read_queue(queue), rows.read_queue(destination))
+            return kinds.Release(rows.read_queue(queue), rows.read_queue(destination))
         case "replace", {"queue": old, "with": new}:
-            return Replace(rows.read_queue(old), rows.read_queue(new))
+            return kinds.Replace(rows.read_queue(old), rows.read_queue(new))
         case "replace", {"exchange": old, "with": new}:
-            return Replace(rows.read_exchange(old), rows.read_exchange(new))
+            return kinds.Replace(rows.read_exchange(old), rows.read_exchange(new))
     raise MalformedPlan(f"a plan has a step that is not known here: {do}")
 
 

@@ -7,16 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.planner.simulated_host import Identity, SimulatedHost
 
 _End: TypeAlias = tuple[type[Exchange | Queue], str]
@@ -38,7 +30,9 @@ class Course:
         self._before = before
         self.after = SimulatedHost(before)
         self.known = {it.identity: it for it in before.bindings}
-        self.known |= {it.binding.identity: it.binding for it in changes if isinstance(it, Bind)}
+        self.known |= {
+            it.binding.identity: it.binding for it in changes if isinstance(it, kinds.Bind)
+        }
         removed = {*_removed(changes)}
         self.moving = {*_moving(changes, self.known, removed)}
         self.there = {it.name for it in before.every_exchange()}
@@ -89,10 +83,10 @@ class Course:
         self._note_alternates()
         for change in changes:
             match change:
-                case DeclareExchange(exchange):
+                case kinds.DeclareExchange(exchange):
                     self.after.take(change)
                     self._note_alternates([exchange.name])
-                case SetPolicy() | RemovePolicy():
+                case kinds.SetPolicy() | kinds.RemovePolicy():
                     earlier = alternates(self.after)
                     self.after.take(change)
                     self._note_alternates()
@@ -142,9 +136,9 @@ def _removed(changes: Iterable[Change]) -> Iterator[_End]:
     """Yields the queues and exchanges that are removed, with what is bound to them."""
     for change in changes:
         match change:
-            case RemoveQueue(queue):
+            case kinds.RemoveQueue(queue):
                 yield Queue, queue.name
-            case RemoveExchange(exchange):
+            case kinds.RemoveExchange(exchange):
                 yield Exchange, exchange.name
             case _:
                 pass
@@ -159,7 +153,7 @@ def _moving(
 ) -> Iterator[Identity]:
     """Yields the bindings that are there at some moments and not at others."""
     for change in changes:
-        if isinstance(change, (Bind, Unbind)):
+        if isinstance(change, (kinds.Bind, kinds.Unbind)):
             yield change.binding.identity
     if removed:
         yield from (identity for identity, it in known.items() if _ends_in(it, removed))
@@ -171,9 +165,9 @@ def _changed_sources(
     """Yields the exchanges out of which some message may go elsewhere; policies apart."""
     for change in changes:
         match change:
-            case Bind(binding) | Unbind(binding):
+            case kinds.Bind(binding) | kinds.Unbind(binding):
                 yield binding.source.name
-            case DeclareExchange(exchange) | RemoveExchange(exchange):
+            case kinds.DeclareExchange(exchange) | kinds.RemoveExchange(exchange):
                 yield exchange.name
             case _:
                 pass
@@ -188,5 +182,6 @@ def _rebuilt(changes: Iterable[Change], before: Topology) -> set[str]:
     return {
         it.exchange.name
         for it in changes
-        if isinstance(it, (DeclareExchange, RemoveExchange)) and it.exchange.name in led_to
+        if isinstance(it, (kinds.DeclareExchange, kinds.RemoveExchange))
+        and it.exchange.name in led_to
     }

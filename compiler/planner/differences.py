@@ -15,21 +15,9 @@ from routewright.compiler.model.topology import (
     Queue,
     Topology,
 )
+from routewright.compiler.plan import changes as kinds
 from routewright.compiler.plan.canonical import canonical, canonical_policy, comparable_arguments
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    DeclareQueue,
-    Disown,
-    Own,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    Replace,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.ownership import Kind, Owned
 from routewright.compiler.plan.standin_names import is_stand_in
 from routewright.compiler.plan.virtual_host import Conflict, VirtualHost
@@ -104,7 +92,9 @@ class _Comparison:
         if there is None:
             self._own(kind, wanted.name)
             self._changes.append(
-                DeclareExchange(wanted) if isinstance(wanted, Exchange) else DeclareQueue(wanted)
+                kinds.DeclareExchange(wanted)
+                if isinstance(wanted, Exchange)
+                else kinds.DeclareQueue(wanted)
             )
             return
         may_change = self._take_over(kind, wanted.name)
@@ -114,20 +104,20 @@ class _Comparison:
             may_change = False
         self._conflicts += conflicts
         if conflicts and may_change:
-            self._changes.append(Replace(there, wanted))
+            self._changes.append(kinds.Replace(there, wanted))
         elif conflicts:
             self._foreign.append(f"{kind} `{wanted.name}`")
 
     def _compare_policy(self, wanted: Policy, there: Policy | None) -> None:
         if there is None:
             self._own("policy", wanted.name)
-            self._changes.append(SetPolicy(wanted))
+            self._changes.append(kinds.SetPolicy(wanted))
             return
         may_change = self._take_over("policy", wanted.name)
         if canonical_policy(there) == canonical_policy(wanted):
             return
         if may_change:
-            self._changes.append(SetPolicy(wanted))
+            self._changes.append(kinds.SetPolicy(wanted))
         else:
             self._foreign.append(f"policy `{wanted.name}`")
 
@@ -138,7 +128,7 @@ class _Comparison:
     def _own(self, kind: Kind, name: str) -> None:
         self._ours.add((kind, name))
         if not self._host.blind and not self._owned.has(kind, name):
-            self._changes.append(Own(self._wanted.name, kind, name))
+            self._changes.append(kinds.Own(self._wanted.name, kind, name))
 
     def _take_over(self, kind: Kind, name: str) -> bool:
         """Whether a thing that is there is ours to change."""
@@ -161,10 +151,10 @@ class _Comparison:
         exclusive = self._host.exclusive  # which nobody else may bind
         for identity, binding in wanted.items():
             if identity not in there and binding.destination.name not in exclusive:
-                yield Bind(binding, new=not self._host.blind or self._has_new_end(binding))
+                yield kinds.Bind(binding, new=not self._host.blind or self._has_new_end(binding))
         for identity, binding in there.items():
             if identity not in wanted and self._is_ours(binding):
-                yield Unbind(binding)
+                yield kinds.Unbind(binding)
 
     def _is_as_wanted(self, binding: Binding) -> bool:
         """Whether a binding means on the broker what it means in the topology.
@@ -205,7 +195,7 @@ class _Comparison:
                     self._in_use.append(f"exchange `{name}` stays: {others}")
                     continue
                 yield from self._removed(kind, name)
-            yield Disown(self._wanted.name, kind, name)
+            yield kinds.Disown(self._wanted.name, kind, name)
 
     def _bound_by_others(self, kind: Kind, name: str) -> Iterator[str]:
         """What is not ours and gets messages from an exchange of ours, or sends some there."""
@@ -233,11 +223,11 @@ class _Comparison:
     def _removed(self, kind: Kind, name: str) -> Iterator[Change]:
         there = self._there
         if kind == "exchange" and name in there.exchanges:
-            yield RemoveExchange(there.exchanges[name], with_bindings=is_stand_in(name))
+            yield kinds.RemoveExchange(there.exchanges[name], with_bindings=is_stand_in(name))
         elif kind == "queue" and name in there.queues:
-            yield RemoveQueue(there.queues[name])
+            yield kinds.RemoveQueue(there.queues[name])
         elif kind == "policy" and name in there.policies:
-            yield RemovePolicy(there.policies[name])
+            yield kinds.RemovePolicy(there.policies[name])
 
 
 def conflicts_between(there: Exchange | Queue, wanted: Exchange | Queue) -> Iterator[Conflict]:

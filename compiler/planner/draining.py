@@ -13,15 +13,8 @@ from typing import TypeVar
 
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Exchange, Policy, Queue, Topology
-from routewright.compiler.plan.changes import (
-    Change,
-    Move,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.planner.replace_queue import is_stand_in_queue
 from routewright.compiler.planner.simulate import Simulation
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
@@ -57,11 +50,11 @@ def draining(before: Topology, changes: Sequence[Change]) -> Draining:
 def removed(changes: Iterable[Change]) -> dict[str, Queue]:
     """The queues that are removed for good, which nothing empties, by their names."""
     changes = [*changes]
-    moved = {it.source.name for it in changes if isinstance(it, Move)}
+    moved = {it.source.name for it in changes if isinstance(it, kinds.Move)}
     return {
         it.queue.name: it.queue
         for it in changes
-        if isinstance(it, RemoveQueue) and it.queue.name not in moved
+        if isinstance(it, kinds.RemoveQueue) and it.queue.name not in moved
         if not is_stand_in_queue(it.queue.name)
     }
 
@@ -84,20 +77,20 @@ class _WaysOut:
         exchanges: set[str],
     ) -> None:
         self._before, self._queues, self._exchanges = before, queues, exchanges
-        self._gone = {it.exchange.name for it in changes if isinstance(it, RemoveExchange)}
+        self._gone = {it.exchange.name for it in changes if isinstance(it, kinds.RemoveExchange)}
         self._simulation = Simulation(before, changes)
 
     def narrowed_by(self, change: Change) -> bool:
         """Returns True if a change takes a way away, and may wait until the queues are gone."""
         match change:
-            case Unbind(binding):
+            case kinds.Unbind(binding):
                 source = binding.source.name
                 return source in self._exchanges and (
                     source in self._gone or self._simulation.is_lossy(binding)
                 )
-            case SetPolicy(policy):
+            case kinds.SetPolicy(policy):
                 return self._narrowed_by_policy(policy, [policy])
-            case RemovePolicy(policy):
+            case kinds.RemovePolicy(policy):
                 return self._narrowed_by_policy(policy, [])
             case _:
                 return False

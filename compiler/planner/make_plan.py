@@ -15,15 +15,9 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from routewright.compiler.model.topology import Exchange, Queue, Topology
+from routewright.compiler.plan import changes as kinds
 from routewright.compiler.plan.approvals import Code
-from routewright.compiler.plan.changes import (
-    Change,
-    Disown,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    Replace,
-)
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.fingerprint import concerns_of, fingerprint
 from routewright.compiler.plan.plan import Plan, Step
 from routewright.compiler.plan.virtual_host import VirtualHost
@@ -124,9 +118,9 @@ class _Planner:
 
     def replacements(
         self, found: Differences, host: VirtualHost
-    ) -> tuple[list[Replace], list[Replace]]:
+    ) -> tuple[list[kinds.Replace], list[kinds.Replace]]:
         """Returns the things to be replaced, and those that cannot be."""
-        replacing = [it for it in found.changes if isinstance(it, Replace)]
+        replacing = [it for it in found.changes if isinstance(it, kinds.Replace)]
         kept = [it for it in replacing if obstacle(it, host, self.wanted) is not None]
         replaced = [
             it
@@ -136,7 +130,7 @@ class _Planner:
         return replaced, kept
 
     def exchanges_replaced(
-        self, replaced: Iterable[Replace], host: VirtualHost
+        self, replaced: Iterable[kinds.Replace], host: VirtualHost
     ) -> Iterator[_Stretch]:
         """Re-creates exchanges, one after the other."""
         new = {it.new.name for it in replaced if isinstance(it.new, Exchange)}
@@ -147,7 +141,7 @@ class _Planner:
                 yield _Stretch(host, done.ordered, approvals, next_host=done.host)
                 host = done.host
 
-    def the_rest(self, replaced: Iterable[Replace], host: VirtualHost) -> Iterator[_Stretch]:
+    def the_rest(self, replaced: Iterable[kinds.Replace], host: VirtualHost) -> Iterator[_Stretch]:
         """Makes all other changes.
 
         They are in two parts where queues are replaced, which are emptied and removed in between.
@@ -201,7 +195,7 @@ class _Planner:
 
 
 def _is_kept(change: Change, host: VirtualHost, wanted: Topology) -> bool:
-    return isinstance(change, Replace) and obstacle(change, host, wanted) is not None
+    return isinstance(change, kinds.Replace) and obstacle(change, host, wanted) is not None
 
 
 def _without(changes: Iterable[Change], refused: Sequence[Change]) -> list[Change]:
@@ -211,18 +205,18 @@ def _without(changes: Iterable[Change], refused: Sequence[Change]) -> list[Chang
     return [
         it
         for it in changes
-        if id(it) not in out and not (isinstance(it, Disown) and (it.kind, it.name) in stay)
+        if id(it) not in out and not (isinstance(it, kinds.Disown) and (it.kind, it.name) in stay)
     ]
 
 
 def _removed(change: Change) -> tuple[str, str] | None:
     """Returns the kind and name of what a change removes, if it removes a thing."""
     match change:
-        case RemoveQueue(queue):
+        case kinds.RemoveQueue(queue):
             return "queue", queue.name
-        case RemoveExchange(exchange):
+        case kinds.RemoveExchange(exchange):
             return "exchange", exchange.name
-        case RemovePolicy(policy):
+        case kinds.RemovePolicy(policy):
             return "policy", policy.name
         case _:
             return None

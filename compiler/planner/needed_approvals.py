@@ -10,23 +10,9 @@ from routewright.compiler.keys.header_sets import Undecidable
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Arguments, Exchange, Policy, Queue, Topology
+from routewright.compiler.plan import changes as kinds
 from routewright.compiler.plan.approvals import CODES, Code
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    DeclareQueue,
-    Disown,
-    Move,
-    Own,
-    Release,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    Replace,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.standin_names import is_stand_in
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.compiler.planner.replace_queue import LIMITS, is_stand_in_queue
@@ -48,20 +34,20 @@ class NeededApprovals:
     ) -> None:
         changes = [*changes]
         self._host, self._wanted, self._lowered = host, wanted, lowered
-        self._removed = {it.binding.identity for it in changes if isinstance(it, Unbind)}
-        self._going = {it.exchange.name for it in changes if isinstance(it, RemoveExchange)}
+        self._removed = {it.binding.identity for it in changes if isinstance(it, kinds.Unbind)}
+        self._going = {it.exchange.name for it in changes if isinstance(it, kinds.RemoveExchange)}
         self._tightened = tightened(host.topology, changes)
         leading = {
             it.policy.name
             for it in changes
-            if isinstance(it, SetPolicy) and self._leads_on(it.policy)
+            if isinstance(it, kinds.SetPolicy) and self._leads_on(it.policy)
         }
         self._lossy, self.fallen = _lost(host.topology, changes, by_policies=bool(leading))
         self._leading = leading if self.fallen is not None else set()
 
     def all_of(self, change: Change) -> Sequence[Code]:
         """Returns the codes that a change needs; a replacement may need several."""
-        if isinstance(change, Replace):
+        if isinstance(change, kinds.Replace):
             return to_replace(change, self._host, self._wanted)
         code = self.of(change)
         return [code] if code else []
@@ -69,43 +55,43 @@ class NeededApprovals:
     def of(self, change: Change) -> Code | None:
         """The code that a change needs, if it needs one."""
         match change:
-            case Unbind(binding):
+            case kinds.Unbind(binding):
                 if binding.identity not in self._removed:  # it is bound again later
                     return None
                 if self._goes_for_good(binding.source.name):  # and is not proved to keep its keys
                     return "remove-exchange"
                 return "lose-keys" if binding.identity in self._lossy else None
-            case RemoveQueue(queue):
+            case kinds.RemoveQueue(queue):
                 if is_stand_in_queue(queue.name):
                     return None
                 return "replace-queue" if queue.name in self._wanted.queues else "remove-queue"
-            case RemoveExchange(exchange):
+            case kinds.RemoveExchange(exchange):
                 if is_stand_in(exchange.name):
                     return None
                 declared = exchange.name in self._wanted.exchanges
                 return "replace-exchange" if declared else "remove-exchange"
-            case DeclareExchange(exchange):
+            case kinds.DeclareExchange(exchange):
                 before = self._host.topology.exchanges.get(exchange.name)
                 if before is not None and falls_no_more(before, self._host, self._wanted):
                     return "lose-keys"
                 return self._of_new(before)
-            case DeclareQueue(queue):
+            case kinds.DeclareQueue(queue):
                 return self._of_new(self._host.topology.queues.get(queue.name))
-            case RemovePolicy(policy):
+            case kinds.RemovePolicy(policy):
                 if is_stand_in(policy.name):
                     return None
                 return "drop-messages" if self.tightened_by(policy) else "remove-policy"
-            case Replace(_, new):
+            case kinds.Replace(_, new):
                 return "replace-queue" if isinstance(new, Queue) else "replace-exchange"
-            case Move(queue):
+            case kinds.Move(queue):
                 return "drop-messages" if queue.name in self._lowered else None
-            case SetPolicy(policy):
+            case kinds.SetPolicy(policy):
                 if self.tightened_by(policy):
                     return "drop-messages"
                 if policy.name in self._leading:
                     return "lose-keys"
                 return "remove-policy" if self._strips(policy) else None
-            case Bind() | Own() | Disown() | Release():
+            case kinds.Bind() | kinds.Own() | kinds.Disown() | kinds.Release():
                 return None
             case _:
                 assert_never(change)
@@ -158,14 +144,16 @@ def _lost(
         The bindings that deliver such keys before; and, if `by_policies`, such a key whose
         bindings all stay, so that it is an alternate exchange that does not catch it any more.
     """
-    removing = any(isinstance(it, (Unbind, RemoveQueue, RemoveExchange)) for it in changes)
+    removing = any(
+        isinstance(it, (kinds.Unbind, kinds.RemoveQueue, kinds.RemoveExchange)) for it in changes
+    )
     if not removing and not by_policies:
         return frozenset(), None
     simulation = Simulation(before, changes)
     return simulation.lossy(), simulation.falling() if by_policies else None
 
 
-def to_replace(change: Replace, host: VirtualHost, wanted: Topology) -> Sequence[Code]:
+def to_replace(change: kinds.Replace, host: VirtualHost, wanted: Topology) -> Sequence[Code]:
     """Returns the codes that replacing an exchange or a queue needs."""
     codes: set[Code] = {"replace-queue" if isinstance(change.old, Queue) else "replace-exchange"}
     if senders(change.old, host.topology, wanted):
@@ -184,7 +172,7 @@ def tightened(topology: Topology, changes: Iterable[Change]) -> Mapping[str, Col
         The policies that do it, by the queue's name: the one that counts before and the one that
         counts afterwards.
     """
-    set_or_removed = [it for it in changes if isinstance(it, (SetPolicy, RemovePolicy))]
+    set_or_removed = [it for it in changes if isinstance(it, (kinds.SetPolicy, kinds.RemovePolicy))]
     if not set_or_removed:
         return {}
     state = SimulatedHost(topology)
@@ -211,7 +199,7 @@ def falls_no_more(old: Exchange, host: VirtualHost, wanted: Topology) -> bool:
     return any(() in is_.reach and () not in was.reach for was, is_ in found)
 
 
-def lowered(change: Replace, host: VirtualHost, wanted: Topology) -> bool:
+def lowered(change: kinds.Replace, host: VirtualHost, wanted: Topology) -> bool:
     """Whether a queue is made anew with a lower limit, over which what is moved there is dropped.
 
     Not with one over which nothing is taken: then the move ends, and the messages stay.

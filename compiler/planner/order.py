@@ -15,22 +15,8 @@ from dataclasses import dataclass, replace
 
 from routewright.compiler.analysis.compare import Difference
 from routewright.compiler.model.topology import Exchange, Topology
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    DeclareQueue,
-    Disown,
-    Move,
-    Own,
-    Release,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    Replace,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.violation import Violation
 from routewright.compiler.planner.draining import Draining, draining
 from routewright.compiler.planner.simulate import Simulation
@@ -75,7 +61,7 @@ def order(
     changes = [*changes]
     if not changes:
         return Ordered(())
-    created = {it.exchange.name for it in changes if isinstance(it, DeclareExchange)}
+    created = {it.exchange.name for it in changes if isinstance(it, kinds.DeclareExchange)}
     drained = draining(before, changes)
     natural = sorted(changes, key=lambda it: _rank(it, created, drained))
     done, waiting, simulation = _greedily(before, natural, drained.late)
@@ -138,7 +124,17 @@ def judged(before: Topology, changes: Sequence[Change], carried: tuple[str, ...]
 
 
 def _is_last(change: Change) -> bool:
-    return isinstance(change, (RemoveQueue, RemoveExchange, Disown, Replace, Move, Release))
+    return isinstance(
+        change,
+        (
+            kinds.RemoveQueue,
+            kinds.RemoveExchange,
+            kinds.Disown,
+            kinds.Replace,
+            kinds.Move,
+            kinds.Release,
+        ),
+    )
 
 
 def _rank(change: Change, created: Collection[str], drained: Draining) -> tuple[int, int]:
@@ -146,32 +142,36 @@ def _rank(change: Change, created: Collection[str], drained: Draining) -> tuple[
     if id(change) in drained.late:
         return 11, 0
     match change:
-        case Own():
+        case kinds.Own():
             return 0, 0
-        case SetPolicy(policy):  # before what it is for is created, but after what it leads to
+        case kinds.SetPolicy(
+            policy
+        ):  # before what it is for is created, but after what it leads to
             if ALTERNATE_EXCHANGE in policy.definition:
                 return 6, 0
             return (4, 2) if "dead-letter-exchange" in policy.definition else (1, 0)
-        case DeclareExchange():
+        case kinds.DeclareExchange():
             return 2, 0
-        case DeclareQueue():
+        case kinds.DeclareQueue():
             return 3, 0
-        case Bind(binding):  # what leads to an exchange comes after what leads away from it
+        case kinds.Bind(binding):  # what leads to an exchange comes after what leads away from it
             rank = 4 if binding.source.name in created else 5
             return rank, int(isinstance(binding.destination, Exchange))
-        case Unbind(binding):
+        case kinds.Unbind(binding):
             return 7, int(not isinstance(binding.destination, Exchange))
-        case RemovePolicy():
+        case kinds.RemovePolicy():
             return 8, 0
-        case Replace():
+        case kinds.Replace():
             return 9, 0
-        case RemoveQueue(queue) if queue.name in drained.places:
+        case kinds.RemoveQueue(queue) if queue.name in drained.places:
             return 10, 1 + drained.places[queue.name]
-        case Release() | Move() | RemoveQueue():  # of one queue, in the order given
+        case (
+            kinds.Release() | kinds.Move() | kinds.RemoveQueue()
+        ):  # of one queue, in the order given
             return 10, 0
-        case RemoveExchange():
+        case kinds.RemoveExchange():
             return 12, 0
-        case Disown():
+        case kinds.Disown():
             return 13, 0
 
 

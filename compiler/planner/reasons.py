@@ -5,22 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from routewright.compiler.model.topology import Exchange, Queue, Topology
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    DeclareQueue,
-    Disown,
-    Move,
-    Own,
-    Release,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    Replace,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.plan import Step
 from routewright.compiler.plan.standin_names import is_stand_in
 from routewright.compiler.plan.virtual_host import VirtualHost
@@ -48,7 +34,7 @@ class Describer:
             self._why(change),
             self._destroys(change),
             self._approvals.of(change),
-            withheld=isinstance(change, Replace)
+            withheld=isinstance(change, kinds.Replace)
             and obstacle(change, self._host, self._wanted) is not None,
         )
 
@@ -56,33 +42,33 @@ class Describer:
         if _stands_in(change):
             return "stands in while bindings change"
         match change:
-            case Own():
+            case kinds.Own():
                 return "to know it again when it is declared no more"
-            case DeclareExchange() | DeclareQueue():
+            case kinds.DeclareExchange() | kinds.DeclareQueue():
                 return "declared, and not there"
-            case Bind(_, new):
+            case kinds.Bind(_, new):
                 return "declared, and not there" if new else "declared, and AMQP cannot tell"
-            case Unbind(binding):
+            case kinds.Unbind(binding):
                 again = binding.identity in self._bound
                 return "made again once it leads elsewhere" if again else "not declared any more"
-            case SetPolicy(policy):
+            case kinds.SetPolicy(policy):
                 there = policy.name in self._host.topology.policies
                 return "declared otherwise" if there else "declared, and not there"
-            case Replace(old, new):
+            case kinds.Replace(old, new):
                 what = ", ".join(_differing(old, new))
                 why = obstacle(change, self._host, self._wanted)
                 return f"{what} cannot be changed" + (f", and {why}" if why else "")
-            case RemoveQueue(queue) if queue.name in self._wanted.queues:
+            case kinds.RemoveQueue(queue) if queue.name in self._wanted.queues:
                 return self._why_anew(queue, self._wanted.queues[queue.name])
-            case RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
+            case kinds.RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
                 return self._why_anew(exchange, self._wanted.exchanges[exchange.name])
-            case Release(queue):
+            case kinds.Release(queue):
                 return _who_leaves(self._first, queue)
-            case Move():
+            case kinds.Move():
                 return "each confirmed there before it is gone here"
-            case RemoveExchange() | RemoveQueue() | RemovePolicy():
+            case kinds.RemoveExchange() | kinds.RemoveQueue() | kinds.RemovePolicy():
                 return "owned, and not declared any more"
-            case Disown():
+            case kinds.Disown():
                 return "not declared any more"
 
     def _why_anew(self, old: Exchange | Queue, new: Exchange | Queue) -> str:
@@ -90,39 +76,41 @@ class Describer:
 
     def _destroys(self, change: Change) -> str:
         match change:
-            case RemoveQueue(queue):
+            case kinds.RemoveQueue(queue):
                 return f"{self._counts(queue)}; {_how_removed(queue)}"
-            case RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
+            case kinds.RemoveExchange(exchange) if exchange.name in self._wanted.exchanges:
                 return f"publishing to `{exchange.name}` fails with 404 until the next step"
-            case RemoveExchange(exchange) if not is_stand_in(exchange.name):
+            case kinds.RemoveExchange(exchange) if not is_stand_in(exchange.name):
                 return f"publishing to `{exchange.name}` fails with 404 from then on"
-            case DeclareExchange() if self._approvals.of(change) == "lose-keys":
+            case kinds.DeclareExchange() if self._approvals.of(change) == "lose-keys":
                 return "keys that fell to its alternate exchange reach no queue in the end"
-            case DeclareExchange() | DeclareQueue() if self._approvals.of(change):
-                thing = change.exchange if isinstance(change, DeclareExchange) else change.queue
+            case kinds.DeclareExchange() | kinds.DeclareQueue() if self._approvals.of(change):
+                thing = (
+                    change.exchange if isinstance(change, kinds.DeclareExchange) else change.queue
+                )
                 lost = ", ".join(senders(thing, self._host.topology, self._wanted))
                 return f"lost if it comes between this step and the last: {lost}"
-            case Replace(Queue() as queue, _):
+            case kinds.Replace(Queue() as queue, _):
                 return self._counts(queue)
-            case Replace(Exchange() as exchange, _):
+            case kinds.Replace(Exchange() as exchange, _):
                 return f"publishing to `{exchange.name}` fails with 404 while it is made anew"
-            case Unbind(binding) if self._approvals.of(change) == "remove-exchange":
+            case kinds.Unbind(binding) if self._approvals.of(change) == "remove-exchange":
                 name = binding.destination.name
                 return f"what is still published to `{binding.source.name}` misses `{name}`"
-            case Unbind(binding) if self._approvals.of(change):
+            case kinds.Unbind(binding) if self._approvals.of(change):
                 return f"keys that match `{binding.key}` reach no queue from then on"
-            case RemovePolicy(policy) if not _stands_in(change):
+            case kinds.RemovePolicy(policy) if not _stands_in(change):
                 loses = f"what it matches loses {', '.join(sorted(policy.definition))}"
                 over = self._over_limit(self._approvals.tightened_by(policy))
                 return f"{loses}; {over}" if over else loses
-            case SetPolicy(policy) if self._approvals.of(change) == "remove-policy":
+            case kinds.SetPolicy(policy) if self._approvals.of(change) == "remove-policy":
                 return "a queue that is not declared any more loses its dead-letter exchange"
-            case SetPolicy() if self._approvals.of(change) == "lose-keys":
+            case kinds.SetPolicy() if self._approvals.of(change) == "lose-keys":
                 key = self._approvals.fallen
                 return f"keys that fell to an alternate exchange, as `{key}`, reach no queue then"
-            case SetPolicy(policy):
+            case kinds.SetPolicy(policy):
                 return self._over_limit(self._approvals.tightened_by(policy))
-            case Move(queue) if self._approvals.of(change):
+            case kinds.Move(queue) if self._approvals.of(change):
                 return self._over_limit([queue.name])
             case _:
                 return ""
@@ -162,15 +150,15 @@ def _differing(old: Exchange | Queue, new: Exchange | Queue) -> Iterator[str]:
 def _stands_in(change: Change) -> bool:
     names: tuple[str, ...] = ()
     match change:
-        case Bind(binding) | Unbind(binding):
+        case kinds.Bind(binding) | kinds.Unbind(binding):
             names = (binding.source.name, binding.destination.name)
-        case DeclareExchange(exchange) | RemoveExchange(exchange):
+        case kinds.DeclareExchange(exchange) | kinds.RemoveExchange(exchange):
             names = (exchange.name,)
-        case Own(_, _, name) | Disown(_, _, name):
+        case kinds.Own(_, _, name) | kinds.Disown(_, _, name):
             names = (name,)
-        case DeclareQueue(queue) | RemoveQueue(queue):
+        case kinds.DeclareQueue(queue) | kinds.RemoveQueue(queue):
             names = (queue.name,)
-        case SetPolicy(policy) | RemovePolicy(policy):
+        case kinds.SetPolicy(policy) | kinds.RemovePolicy(policy):
             names = (policy.name,)
         case _:
             pass
@@ -178,7 +166,10 @@ def _stands_in(change: Change) -> bool:
 
 
 def notes(
-    found: Differences, host: VirtualHost, parts: Iterable[Ordered], replaced: Collection[Replace]
+    found: Differences,
+    host: VirtualHost,
+    parts: Iterable[Ordered],
+    replaced: Collection[kinds.Replace],
 ) -> Iterator[str]:
     """Yields what a reader of a plan has to know beside its steps."""
     yield from host.unseen
@@ -200,7 +191,7 @@ def notes(
         )
 
 
-def _of_replacement(change: Replace, host: VirtualHost) -> str:
+def _of_replacement(change: kinds.Replace, host: VirtualHost) -> str:
     if isinstance(change.new, Exchange):
         return (
             f"{change} is made anew: publishers are told 404 by the broker for a moment, and have "

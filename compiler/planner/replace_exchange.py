@@ -35,16 +35,8 @@ from routewright.compiler.model.topology import (
     Queue,
     Topology,
 )
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    Own,
-    RemoveExchange,
-    Replace,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.ownership import Kind
 from routewright.compiler.plan.standin_names import PREFIX, is_stand_in, shown
 from routewright.compiler.plan.violation import Violation, harm
@@ -61,7 +53,9 @@ _PREFIX = f"{PREFIX}exchange."
 _OLD = re.compile(re.escape(_PREFIX) + r"\d+\.old\.(.*)", re.DOTALL)
 
 
-def obstacle_to_exchange(change: Replace, host: VirtualHost, declared: Topology) -> str | None:
+def obstacle_to_exchange(
+    change: kinds.Replace, host: VirtualHost, declared: Topology
+) -> str | None:
     """Returns why an exchange cannot be replaced, if it cannot."""
     for exchange in (change.old, change.new):
         if isinstance(exchange, Exchange) and exchange.type not in COPIED_TYPES:
@@ -170,12 +164,14 @@ class _Replacement:
     def changes(self) -> Iterator[Change]:
         """All of them, whether they are made already or not."""
         if self._there is None:
-            yield DeclareExchange(self._new)
+            yield kinds.DeclareExchange(self._new)
             yield from self._after_it_is_there(self._new)
         elif not alike(self._there, self._new):
             yield from self._before_it_goes(self._there)
-            yield RemoveExchange(self._there, with_bindings=self._keeps_its_entries(self._there))
-            yield DeclareExchange(self._new)
+            yield kinds.RemoveExchange(
+                self._there, with_bindings=self._keeps_its_entries(self._there)
+            )
+            yield kinds.DeclareExchange(self._new)
             yield from self._after_it_is_there(self._new)
         elif not self._own:
             yield from self._after_it_is_there(self._new)
@@ -189,33 +185,33 @@ class _Replacement:
         if self._own or self._keeps_its_entries(there):
             entries += self._entries(there, {it.key for it in (*own, *self._copied)})
         yield from self._copies_beside_it(own)
-        yield from (Bind(it) for it in entries)
-        yield SetPolicy(self._leading(there))
+        yield from (kinds.Bind(it) for it in entries)
+        yield kinds.SetPolicy(self._leading(there))
         yield from self._inbound_to_switch()
-        yield from (Unbind(it) for it in self._own)
+        yield from (kinds.Unbind(it) for it in self._own)
         yield from self._alternate_first()
         if not self._keeps_its_entries(there):
-            yield from (Unbind(it) for it in entries)
+            yield from (kinds.Unbind(it) for it in entries)
 
     def _copies_beside_it(self, own: Sequence[Binding]) -> Iterator[Change]:
         """Creates the copies, and binds `old` as the exchange is bound."""
         copies = (self._old, self._switch)
-        yield from (Own(self._owner, "exchange", it.name) for it in copies)
-        yield Own(self._owner, "policy", self._policy)
-        yield from (DeclareExchange(it) for it in copies)
+        yield from (kinds.Own(self._owner, "exchange", it.name) for it in copies)
+        yield kinds.Own(self._owner, "policy", self._policy)
+        yield from (kinds.DeclareExchange(it) for it in copies)
         filled = [replace(it, source=self._old) for it in own]
         if not self._is_in_use():
             wanted = {it.identity for it in filled}
-            yield from (Unbind(it) for it in self._copied if it.identity not in wanted)
+            yield from (kinds.Unbind(it) for it in self._copied if it.identity not in wanted)
         queues_first = sorted(filled, key=lambda it: isinstance(it.destination, Exchange))
-        yield from (Bind(it) for it in queues_first)
+        yield from (kinds.Bind(it) for it in queues_first)
 
     def _inbound_to_switch(self) -> Iterator[Change]:
         """Binds the switch where the exchange was bound, before the exchange is unbound there."""
         bindings = self._host.topology.bindings
         others = [it for it in bindings if _is_to(it, self._name) and it.source.name != self._name]
-        yield from (Bind(replace(it, destination=self._switch)) for it in others)
-        yield from (Unbind(it) for it in others)
+        yield from (kinds.Bind(replace(it, destination=self._switch)) for it in others)
+        yield from (kinds.Unbind(it) for it in others)
 
     def _alternate_first(self) -> Iterator[Change]:
         """Have an alternate exchange that is new itself lead to the switch.
@@ -228,15 +224,15 @@ class _Replacement:
         bound = [it for it in self._host.topology.bindings if it.source.name == alternate.name]
         is_new = alternate.name not in self._host.topology.exchanges
         if is_new or (bound and all(self._enters(it) for it in bound)):
-            yield Own(self._owner, "exchange", alternate.name)
-            yield DeclareExchange(alternate)
-            yield from (Bind(it) for it in self._entries(alternate, ()))
+            yield kinds.Own(self._owner, "exchange", alternate.name)
+            yield kinds.DeclareExchange(alternate)
+            yield from (kinds.Bind(it) for it in self._entries(alternate, ()))
 
     def _after_it_is_there(self, new: Exchange) -> Iterator[Change]:
         # Where the exchange itself says what its alternate is, the policy is not heard.
         if ALTERNATE_EXCHANGE in new.arguments and self._keys:
             old_keys = {it.key for it in (*self._copied, *self._own)}
-            yield from (Bind(it) for it in self._entries(new, {*self._keys, *old_keys}))
+            yield from (kinds.Bind(it) for it in self._entries(new, {*self._keys, *old_keys}))
         yield from self._of_others(new)
 
     def _of_others(self, new: Exchange) -> Iterator[Change]:
@@ -245,7 +241,7 @@ class _Replacement:
         for it in (*self._copied, *self._own):
             kind: Kind = "queue" if isinstance(it.destination, Queue) else "exchange"
             if not owned.has(kind, it.destination.name) and not _is_to(it, self._name):
-                yield Bind(replace(it, source=new))
+                yield kinds.Bind(replace(it, source=new))
 
     def _entries(self, exchange: Exchange, keys: Iterable[str]) -> Iterator[Binding]:
         """The bindings by which all that comes to an exchange passes through the switch."""
@@ -296,7 +292,7 @@ def _judged(name: str, wanted: Topology, host: VirtualHost, steps: Sequence[Chan
     lead there. Then it is there with nothing bound to it, and last as the next changes find it.
     """
     created = next((at for at, it in enumerate(steps) if _is_new(it, name)), len(steps))
-    swap = created - (created > 0 and isinstance(steps[created - 1], RemoveExchange))
+    swap = created - (created > 0 and isinstance(steps[created - 1], kinds.RemoveExchange))
     found = judged(host.topology, steps[:swap])
     undecided = {*found.undecided}
     violations = [*found.violations]
@@ -346,7 +342,7 @@ def _public(names: Iterable[str], there: Topology, wanted: Topology) -> Iterator
 
 
 def _is_new(change: Change, name: str) -> bool:
-    return isinstance(change, DeclareExchange) and change.exchange.name == name
+    return isinstance(change, kinds.DeclareExchange) and change.exchange.name == name
 
 
 def _is_to(binding: Binding, exchange: str) -> bool:

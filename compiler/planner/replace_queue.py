@@ -17,14 +17,8 @@ from dataclasses import replace
 
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Policy, Queue, Topology
-from routewright.compiler.plan.changes import (
-    Change,
-    DeclareQueue,
-    Move,
-    Release,
-    RemoveQueue,
-    Replace,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.virtual_host import VirtualHost
 from routewright.runtime.messages.orders import STAND_IN, can_have_stand_in, stand_in_of
 
@@ -56,7 +50,7 @@ def stand_in(queue: Queue, host: VirtualHost) -> Queue:
     return host.topology.queues.get(name) or Queue(name, arguments=kept)
 
 
-def obstacle_to_queue(change: Replace, host: VirtualHost, declared: Topology) -> str | None:
+def obstacle_to_queue(change: kinds.Replace, host: VirtualHost, declared: Topology) -> str | None:
     """Returns why a queue cannot be replaced, if it cannot."""
     old, new = change.old, change.new
     if not isinstance(old, Queue) or not isinstance(new, Queue):
@@ -95,7 +89,7 @@ def _limit(old: Queue, new: Queue, host: VirtualHost, declared: Topology) -> str
     return None
 
 
-def meanwhile(wanted: Topology, replaced: Collection[Replace], host: VirtualHost) -> Topology:
+def meanwhile(wanted: Topology, replaced: Collection[kinds.Replace], host: VirtualHost) -> Topology:
     """What shall be there while queues stand in: they are bound, and the old ones are not."""
     old = {it.old.name: it.old for it in replaced if isinstance(it.old, Queue)}
     others = {name: stand_in(wanted.queues[name], host) for name in old}
@@ -109,28 +103,30 @@ def meanwhile(wanted: Topology, replaced: Collection[Replace], host: VirtualHost
     return replace(wanted, queues=queues, bindings=tuple(bindings))
 
 
-def emptied(replaced: Collection[Replace], host: VirtualHost, wanted: Topology) -> Iterator[Change]:
+def emptied(
+    replaced: Collection[kinds.Replace], host: VirtualHost, wanted: Topology
+) -> Iterator[Change]:
     """What puts a queue as it is declared in the place of one whose bindings have moved."""
     policies = {**host.topology.policies, **wanted.policies}.values()
     for it in replaced:
         if isinstance(it.old, Queue) and isinstance(it.new, Queue):
             other = stand_in(it.new, host)
-            yield Release(it.old, other)
-            yield Move(it.old, other, _dies_by_its_key(other, policies))
-            yield RemoveQueue(it.old)
-            yield DeclareQueue(it.new)
+            yield kinds.Release(it.old, other)
+            yield kinds.Move(it.old, other, _dies_by_its_key(other, policies))
+            yield kinds.RemoveQueue(it.old)
+            yield kinds.DeclareQueue(it.new)
 
 
 def with_moves(changes: Iterable[Change], host: VirtualHost, wanted: Topology) -> Iterator[Change]:
     """The changes, where a queue that stood in is emptied before it is removed."""
     policies = {**host.topology.policies, **wanted.policies}.values()
     for change in changes:
-        if isinstance(change, RemoveQueue) and is_stand_in_queue(change.queue.name):
+        if isinstance(change, kinds.RemoveQueue) and is_stand_in_queue(change.queue.name):
             name = change.queue.name.removeprefix(STAND_IN)
             if name in wanted.queues:
                 new = wanted.queues[name]
-                yield Release(change.queue, new)
-                yield Move(change.queue, new, _dies_by_its_key(new, policies))
+                yield kinds.Release(change.queue, new)
+                yield kinds.Move(change.queue, new, _dies_by_its_key(new, policies))
         yield change
 
 

@@ -13,14 +13,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from routewright.compiler.model.topology import Binding, Exchange, Topology
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    Disown,
-    RemoveExchange,
-    Unbind,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.standin_names import copy_name, read_name
 from routewright.compiler.plan.virtual_host import VirtualHost
@@ -86,12 +80,12 @@ def _before(topology: Topology, number: int, names: Iterable[str], *, in_use: bo
     state = SimulatedHost(topology)
     for name in names:
         if name in state.exchanges:
-            state.take(RemoveExchange(state.exchanges[name], with_bindings=True))
+            state.take(kinds.RemoveExchange(state.exchanges[name], with_bindings=True))
     if in_use:
         copies = {copy_name(number, "old", it): it for it in _names(topology)}
         for it in topology.bindings:
             if it.source.name in copies:
-                state.take(Bind(_mapped(it, copies, topology)))
+                state.take(kinds.Bind(_mapped(it, copies, topology)))
     return state.topology()
 
 
@@ -132,8 +126,10 @@ def _tidied(
 ) -> tuple[list[Change], list[Change]] | None:
     """What is to be taken away first, and what last; None if messages come to it."""
     there = host.topology
-    declared = {it.exchange.name: it.exchange for it in planned if isinstance(it, DeclareExchange)}
-    bound = {it.binding.identity for it in planned if isinstance(it, Bind)}
+    declared = {
+        it.exchange.name: it.exchange for it in planned if isinstance(it, kinds.DeclareExchange)
+    }
+    bound = {it.binding.identity for it in planned if isinstance(it, kinds.Bind)}
     first: list[Change] = []
     last: list[Change] = []
     for name in sorted(left.names):
@@ -143,14 +139,14 @@ def _tidied(
                 return None
             if exchange is not None:
                 (last if wanted is None else first).append(
-                    RemoveExchange(exchange, with_bindings=True)
+                    kinds.RemoveExchange(exchange, with_bindings=True)
                 )
             if wanted is None:
-                last.append(Disown(owner, "exchange", name))
+                last.append(kinds.Disown(owner, "exchange", name))
             continue
         extra = [it for it in there.bindings if it.source.name == name and it.identity not in bound]
         read = read_name(name)
         if extra and left.in_use and (read is None or read.role != "new"):
             return None
-        first += [Unbind(it) for it in extra]
+        first += [kinds.Unbind(it) for it in extra]
     return first, last

@@ -19,16 +19,8 @@ from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Pattern, Undecided, words
 from routewright.compiler.lowering.delay_names import belongs, is_last_stop, prefixes
 from routewright.compiler.model.topology import Binding, Topology
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.violation import Violation, harm
 from routewright.compiler.planner.course import Course, alternates
 from routewright.compiler.planner.simulated_host import Identity, SimulatedHost, rebound
@@ -150,13 +142,13 @@ class Simulation:
     def troubles(self, change: Change) -> Iterator[Violation]:
         """The keys that would go wrong right after a change; it is not taken."""
         match change:
-            case Bind(binding):
+            case kinds.Bind(binding):
                 gone, come = frozenset[Identity](), frozenset({binding.identity})
-            case Unbind(binding):
+            case kinds.Unbind(binding):
                 gone, come = frozenset({binding.identity}), frozenset[Identity]()
-            case RemoveQueue(end) | RemoveExchange(end):
+            case kinds.RemoveQueue(end) | kinds.RemoveExchange(end):
                 gone, come = frozenset(self._state.bound_to(end)), frozenset[Identity]()
-            case SetPolicy() | RemovePolicy():
+            case kinds.SetPolicy() | kinds.RemovePolicy():
                 yield from self._troubles_of_policy(change)
                 return
             case _:
@@ -169,9 +161,18 @@ class Simulation:
         """Go on to the state after a change."""
         self._state.take(change)
         if isinstance(
-            change, (DeclareExchange, RemoveExchange, RemoveQueue, SetPolicy, RemovePolicy)
+            change,
+            (
+                kinds.DeclareExchange,
+                kinds.RemoveExchange,
+                kinds.RemoveQueue,
+                kinds.SetPolicy,
+                kinds.RemovePolicy,
+            ),
         ):
-            if isinstance(change, DeclareExchange) and self._course.is_plain(change.exchange.name):
+            if isinstance(change, kinds.DeclareExchange) and self._course.is_plain(
+                change.exchange.name
+            ):
                 return  # whatever leads there has still to be bound
             self._outdated = True
 

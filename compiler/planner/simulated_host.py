@@ -9,23 +9,9 @@ from typing import TypeAlias, assert_never
 
 from routewright.compiler.model.policies import with_policy
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
+from routewright.compiler.plan import changes as kinds
 from routewright.compiler.plan.canonical import canonical_policy
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    DeclareQueue,
-    Disown,
-    Move,
-    Own,
-    Release,
-    RemoveExchange,
-    RemovePolicy,
-    RemoveQueue,
-    Replace,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.ownership import Owned
 from routewright.compiler.plan.virtual_host import VirtualHost
 
@@ -48,29 +34,29 @@ class SimulatedHost:
     def take(self, change: Change) -> None:
         """Change as the broker would, which also takes away the bindings of what it removes."""
         match change:
-            case DeclareExchange(exchange):
+            case kinds.DeclareExchange(exchange):
                 self.exchanges[exchange.name] = with_policy(exchange, self.policies.values())
-            case DeclareQueue(queue):
+            case kinds.DeclareQueue(queue):
                 self.queues[queue.name] = with_policy(queue, self.policies.values())
-            case Bind(binding):
+            case kinds.Bind(binding):
                 self._forget([binding.identity])
                 self.bindings[binding.identity] = binding
                 self._bound.update(_ends(binding))
-            case Unbind(binding):
+            case kinds.Unbind(binding):
                 self._forget([binding.identity])
-            case RemoveQueue(queue):
+            case kinds.RemoveQueue(queue):
                 self.queues.pop(queue.name, None)
                 self._forget(self.bound_to(queue))
-            case RemoveExchange(exchange):
+            case kinds.RemoveExchange(exchange):
                 self.exchanges.pop(exchange.name, None)
                 self._forget(self.bound_to(exchange))
-            case SetPolicy(policy):
+            case kinds.SetPolicy(policy):
                 self.policies[policy.name] = policy
                 self._heed_policies()
-            case RemovePolicy(policy):
+            case kinds.RemovePolicy(policy):
                 self.policies.pop(policy.name, None)
                 self._heed_policies()
-            case Own() | Disown() | Replace() | Move() | Release():
+            case kinds.Own() | kinds.Disown() | kinds.Replace() | kinds.Move() | kinds.Release():
                 pass  # marks are no part of what routes, and replacing keeps the name
             case _:
                 assert_never(change)
@@ -132,9 +118,9 @@ def after(host: VirtualHost, changes: Iterable[Change], owner: str) -> VirtualHo
     state, names = SimulatedHost(host.topology), set(host.owned_by(owner).names)
     for change in changes:
         state.take(change)
-        if isinstance(change, Own):
+        if isinstance(change, kinds.Own):
             names.add((change.kind, change.name))
-        elif isinstance(change, Disown):
+        elif isinstance(change, kinds.Disown):
             names.discard((change.kind, change.name))
     owned = {**host.owned, owner: Owned(frozenset(names), marked=True)}
     return replace(host, topology=state.topology(), owned=owned)
@@ -145,24 +131,24 @@ def remaining(changes: Iterable[Change], host: VirtualHost, owner: str) -> Itera
     state, owned = SimulatedHost(host.topology), set(host.owned_by(owner).names)
     for it in changes:
         match it:
-            case Own(_, kind, name):
+            case kinds.Own(_, kind, name):
                 done = (kind, name) in owned
                 owned.add((kind, name))
-            case Disown(_, kind, name):
+            case kinds.Disown(_, kind, name):
                 done = (kind, name) not in owned
                 owned.discard((kind, name))
-            case DeclareExchange(exchange):
+            case kinds.DeclareExchange(exchange):
                 done = exchange.name in state.exchanges
-            case DeclareQueue(queue):
+            case kinds.DeclareQueue(queue):
                 done = queue.name in state.queues
-            case Bind(binding):
+            case kinds.Bind(binding):
                 done = binding.identity in state.bindings
-            case Unbind(binding):
+            case kinds.Unbind(binding):
                 done = binding.identity not in state.bindings
-            case SetPolicy(policy):
+            case kinds.SetPolicy(policy):
                 there = state.policies.get(policy.name)
                 done = there is not None and canonical_policy(there) == canonical_policy(policy)
-            case RemoveExchange(exchange):
+            case kinds.RemoveExchange(exchange):
                 done = exchange.name not in state.exchanges
             case _:
                 done = False

@@ -24,17 +24,8 @@ from typing import Any
 from routewright.compiler.keys.patterns import Pattern, intersects
 from routewright.compiler.lowering.delay_names import is_on_the_ladder, prefixes
 from routewright.compiler.model.topology import Binding, Exchange, Queue, Topology
-from routewright.compiler.plan.changes import (
-    Bind,
-    Change,
-    DeclareExchange,
-    Disown,
-    Own,
-    RemoveExchange,
-    RemovePolicy,
-    SetPolicy,
-    Unbind,
-)
+from routewright.compiler.plan import changes as kinds
+from routewright.compiler.plan.changes import Change
 from routewright.compiler.plan.standin_names import copy_name, read_name
 from routewright.compiler.planner.simulate import Simulation
 from routewright.compiler.rabbitmq.policy_keys import ALTERNATE_EXCHANGE
@@ -131,31 +122,31 @@ class _Standins:
 
     def carried_over(self, waiting: Sequence[Change]) -> CarriedOver:
         copies = [*self._old.values(), *self._new.values(), *self._switches.values()]
-        policies = [it for it in waiting if isinstance(it, (SetPolicy, RemovePolicy))]
+        policies = [it for it in waiting if isinstance(it, (kinds.SetPolicy, kinds.RemovePolicy))]
         fill = [*self._filled(self._old, self._from_now), *self._filled(self._new, self._from_last)]
         entries = [it for name in self._switched for it in self._entries(name)]
         going = [it for name in self._switched for it in self._own(name, self._from_now)]
         coming = [it for name in self._switched for it in self._own(name, self._from_last)]
         changes: list[Change] = [
-            *(Own(self._owner, "exchange", it.name) for it in copies),
-            *(DeclareExchange(it) for it in copies),
-            *(Bind(it) for it in fill),
-            *(Bind(it) for it in entries),
-            *(Unbind(it) for it in going),
-            *(Bind(Binding(self._switches[it], self._new[it])) for it in self._switched),
+            *(kinds.Own(self._owner, "exchange", it.name) for it in copies),
+            *(kinds.DeclareExchange(it) for it in copies),
+            *(kinds.Bind(it) for it in fill),
+            *(kinds.Bind(it) for it in entries),
+            *(kinds.Unbind(it) for it in going),
+            *(kinds.Bind(Binding(self._switches[it], self._new[it])) for it in self._switched),
             *policies,
-            *(Bind(it) for it in coming),
-            *(Unbind(it) for it in entries),
-            *(RemoveExchange(it, with_bindings=True) for it in reversed(copies)),
-            *(Disown(self._owner, "exchange", it.name) for it in copies),
+            *(kinds.Bind(it) for it in coming),
+            *(kinds.Unbind(it) for it in entries),
+            *(kinds.RemoveExchange(it, with_bindings=True) for it in reversed(copies)),
+            *(kinds.Disown(self._owner, "exchange", it.name) for it in copies),
         ]
         settled = [it for it in waiting if self._settles(it)]
         return CarriedOver(tuple(changes), tuple(settled), tuple(self._switched), self._number)
 
     def _settles(self, change: Change) -> bool:
-        if isinstance(change, (Bind, Unbind)):
+        if isinstance(change, (kinds.Bind, kinds.Unbind)):
             return change.binding.source.name in self._switches
-        return isinstance(change, (SetPolicy, RemovePolicy))
+        return isinstance(change, (kinds.SetPolicy, kinds.RemovePolicy))
 
     def _copied_whole(self) -> set[str]:
         """The exchanges whose copies need all bindings, as all keys may come to them.
@@ -271,9 +262,9 @@ def _sources(waiting: Iterable[Change], now: Topology, last: Topology) -> set[st
     """The exchanges whose routing the changes are about."""
     found: set[str] = set()
     for change in waiting:
-        if isinstance(change, (Bind, Unbind)):
+        if isinstance(change, (kinds.Bind, kinds.Unbind)):
             found.add(change.binding.source.name)
-        elif isinstance(change, (SetPolicy, RemovePolicy)):
+        elif isinstance(change, (kinds.SetPolicy, kinds.RemovePolicy)):
             was, is_ = _every(now), _every(last)
             found |= {
                 name
