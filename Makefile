@@ -32,7 +32,7 @@ demo: $(VENV_DEMO)/stamp  ## compile the example's topology and run its tasks
 test: $(VENV)/stamp  ## run the tests, against brokers of their own
 	@tests/nodes/install.sh
 	@tests/nodes/trees.sh
-	$(VENV)/bin/pytest -n 2 $(ARGS)
+	$(VENV)/bin/pytest -n 2 --dist loadgroup $(ARGS)
 
 check: $(VENV)/stamp  ## lint, formatting, types
 	$(VENV)/bin/ruff check

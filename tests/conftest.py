@@ -18,12 +18,20 @@ settings.load_profile("routewright")
 _MARKS = {
     "rabbitmq": pytest.mark.broker,
     "private_rabbitmq": pytest.mark.broker,
+    "fragile_rabbitmq": pytest.mark.broker,
     "plugged_rabbitmq": pytest.mark.broker,
     "newer_rabbitmq": pytest.mark.broker,
     "tls_rabbitmq": pytest.mark.broker,
     "misnamed_rabbitmq": pytest.mark.broker,
     "redis_server": pytest.mark.redis,
     "private_redis": pytest.mark.redis,
+}
+# Servers that few tests use. These tests run in one process, so that each server starts once.
+_OF_ONE_PROCESS = {
+    "fragile_rabbitmq": "fragile",
+    "plugged_rabbitmq": "plugged",
+    "tls_rabbitmq": "tls",
+    "misnamed_rabbitmq": "tls",
 }
 _EXCHANGE_PLUGINS = (
     "rabbitmq_consistent_hash_exchange",
@@ -127,6 +135,24 @@ def private_redis() -> Iterator[Callable[..., Redis]]:
         yield lambda *options: servers.enter_context(Redis(*options))
 
 
+@pytest.fixture(scope="session")
+def fragile_rabbitmq() -> Iterator[RabbitMQ]:
+    """The node of `fragile_broker`."""
+    _need(RabbitMQ)
+    with RabbitMQ() as node:
+        yield node
+
+
+@pytest.fixture
+def fragile_broker(fragile_rabbitmq: RabbitMQ) -> Iterator[Broker]:
+    """A fresh virtual host on a shared node that the test may stop, kill or starve."""
+    if not fragile_rabbitmq.running:
+        fragile_rabbitmq.start()
+    yield Broker(fragile_rabbitmq, fragile_rabbitmq.fresh_vhost())
+    if fragile_rabbitmq.running:
+        fragile_rabbitmq.end_alarm()
+
+
 @contextmanager
 def _fresh_vhost(node: RabbitMQ) -> Iterator[Broker]:
     vhost = node.fresh_vhost()
@@ -146,12 +172,34 @@ def _go_without(reason: str) -> NoReturn:
     pytest.skip(reason)
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let `-m "not broker"` leave out all that starts a node, whether or not marked by hand."""
+    """Marks tests by their fixtures: those that start a node, and those of one process.
+
+    `-m "not broker"` leaves out all that starts a node, whether or not it was marked by hand.
+    """
     for item in items:
         for fixture in getattr(item, "fixturenames", ()):
             if fixture in _MARKS:
                 item.add_marker(_MARKS[fixture])
+        group = _group(item)
+        if group is not None:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _group(item: pytest.Item) -> str | None:
+    """The tests that share what is expensive to make, for they should run in one process."""
+    if not isinstance(item, pytest.Function):
+        return None
+    for fixture, group in _OF_ONE_PROCESS.items():
+        if fixture in item.fixturenames:
+            return group
+    if "newer_rabbitmq" in item.fixturenames:
+        return f"newer-{item.callspec.id}"
+    definitions = item._fixtureinfo.name2fixturedefs.values()
+    if any(each[-1].scope == "module" for each in definitions):
+        return item.nodeid.partition("::")[0]
+    return None
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

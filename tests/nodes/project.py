@@ -9,12 +9,13 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 from kombu.connection import Connection
+from terminal import routewright
 
 ROUTEWRIGHT = str(Path(sys.executable).with_name("routewright"))
 
@@ -31,7 +32,9 @@ class Project:
     def change(self, topology: str) -> None:
         """Write another topology, and apply it."""
         (self.folder / "topology.yaml").write_text(topology, encoding="utf-8")
-        self.run("compile", "--apply")
+        with chdir(self.folder):
+            done = routewright("compile", "--apply", ROUTEWRIGHT_BROKER=self.url)
+        assert done.returncode == 0, done.stdout + done.stderr
 
     def run(self, *arguments: str, code: int = 0) -> str:
         """Run `routewright`; what it printed."""

@@ -8,11 +8,23 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
+from click.testing import CliRunner
+
+from routewright.compiler.cli import main
+
 ROUTEWRIGHT = (sys.executable, "-m", "routewright.compiler.cli")
 
 
-def routewright(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Runs a command of Routewright, whose output is no terminal."""
+def routewright(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of Routewright in this process; its output is no terminal."""
+    done = CliRunner().invoke(main, arguments, env=environment)
+    if done.exception and not isinstance(done.exception, SystemExit):
+        raise done.exception
+    return subprocess.CompletedProcess(arguments, done.exit_code, done.stdout, done.stderr)
+
+
+def as_process(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a command of Routewright in a process of its own; its output is no terminal."""
     return subprocess.run(
         [*ROUTEWRIGHT, *arguments], check=False, capture_output=True, text=True, timeout=180
     )

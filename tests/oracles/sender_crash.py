@@ -63,7 +63,8 @@ class Found:
 
 def crash(node: RabbitMQ, queue_type: str, count: int, kills: int = 2) -> Found:
     """Send `count` tasks, half of them in pipelines, while the broker is killed and started."""
-    with _app(node, queue_type) as app:
+    vhost = node.fresh_vhost()
+    with _app(node, vhost, queue_type) as app:
         sent = Sent()
         threads = [
             threading.Thread(target=send_batches, args=(app, sent, f"{queue_type}-{number}", share))
@@ -77,7 +78,7 @@ def crash(node: RabbitMQ, queue_type: str, count: int, kills: int = 2) -> Found:
             node.start()
         for thread in threads:
             thread.join(WAIT)
-    return compare(sent, _drain(node, queue_type))
+    return compare(sent, _drain(node.url(vhost), queue_type))
 
 
 def await_sent(threads: Sequence[threading.Thread], sent: Sent, count: int) -> None:
@@ -136,8 +137,8 @@ def compare(sent: Sent, there: Counter[str]) -> Found:
 
 
 @contextmanager
-def _app(node: RabbitMQ, queue_type: str) -> Iterator[App]:
-    with Connection(node.url()) as connection:
+def _app(node: RabbitMQ, vhost: str, queue_type: str) -> Iterator[App]:
+    with Connection(node.url(vhost)) as connection:
         channel: Any = connection.channel()
         channel.exchange_declare("crash", "topic", durable=True, auto_delete=False)
         channel.queue_declare(
@@ -145,7 +146,7 @@ def _app(node: RabbitMQ, queue_type: str) -> Iterator[App]:
         )
         channel.queue_bind(queue_type, "crash", queue_type)
     if queue_type == "quorum":
-        until(lambda: node.has_written(queue_type))
+        until(lambda: node.has_written(queue_type, vhost))
     route = Route("crash.task", "crash", queue_type, (queue_type,))
     router = Router[str](
         topology="crash",
@@ -155,25 +156,25 @@ def _app(node: RabbitMQ, queue_type: str) -> Iterator[App]:
         routes=[route],
         groups=[Group("all", (queue_type,))],
     )
-    with App(router, node.url(), retry_budget=WAIT) as app:
+    with App(router, node.url(vhost), retry_budget=WAIT) as app:
         yield app
 
 
-def _drain(node: RabbitMQ, queue: str) -> Counter[str]:
+def _drain(url: str, queue: str) -> Counter[str]:
     """How often each task is in the queue."""
     deadline = time.monotonic() + WAIT
     while True:
         try:
-            return _drained(node, queue)
+            return _drained(url, queue)
         except AMQPError:  # a quorum queue has no leader yet
             if time.monotonic() > deadline:
                 raise
             time.sleep(0.1)
 
 
-def _drained(node: RabbitMQ, queue: str) -> Counter[str]:
+def _drained(url: str, queue: str) -> Counter[str]:
     found: Counter[str] = Counter()
-    with Connection(node.url()) as connection:
+    with Connection(url) as connection:
         channel: Any = connection.channel()
         left = channel.queue_declare(queue, passive=True).message_count
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import socket
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from private_nodes.tls import TlsRabbitMQ
+from terminal import routewright
 
 from routewright.compiler.broker.errors import BrokerError, CertificateRefused, InvalidUrl
 from routewright.compiler.executor.over_amqp import apply_topology
@@ -23,21 +23,11 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-def run(tmp_path: Path) -> Run:
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Runs a command in a folder with the guide's topology."""
     (tmp_path / "topology.yaml").write_text((ROOT / "topology.yaml").read_text())
-
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "routewright.compiler.cli", *arguments],
-            cwd=tmp_path,
-            check=False,
-            capture_output=True,
-            text=True,
-            timeout=60,
-        )
-
-    return run
+    monkeypatch.chdir(tmp_path)
+    return routewright
 
 
 @pytest.mark.parametrize("query", ["", "?ssl=true"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from kombu.connection import Connection
 from private_nodes import Broker
-from terminal import routewright
+from terminal import as_process, routewright
 
 pytestmark = pytest.mark.broker
 
@@ -51,7 +51,7 @@ BOUND = {("tasks", "video", "video.#"), ("tasks", "image", "image.#")}
 
 
 def test_a_plan_changes_nothing_and_its_file_does_what_it_says(broker: Broker) -> None:
-    planned = routewright("plan", "-o", "plan.json")
+    planned = as_process("plan", "-o", "plan.json")
     assert planned.returncode == 0, planned.stderr
     assert "create  exchange `tasks`" in planned.stdout
     assert planned.stdout.endswith("no key is lost or doubled at any moment between (proved).\n")

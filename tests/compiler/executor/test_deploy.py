@@ -1,13 +1,12 @@
 """Plans carried out on a real broker: what is there afterwards, what is not touched, what fails."""
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from deploying import apply, session
 from kombu.connection import Connection
-from private_nodes import Broker, RabbitMQ
+from private_nodes import Broker
 from random_changes import random_pair
 
 from routewright.compiler.broker import inspect as live
@@ -225,17 +224,16 @@ def test_what_two_topologies_own_goes_with_the_second(broker: Broker) -> None:
     assert names(broker) == set()
 
 
-def test_marks_survive_a_restart(private_rabbitmq: Callable[..., RabbitMQ]) -> None:
-    node = private_rabbitmq()
-    broker = Broker(node, "/")
-    with open_session(node.url(), 10, node.management_url) as first:
+def test_marks_survive_a_restart(fragile_broker: Broker) -> None:
+    node = fragile_broker.node
+    with session(fragile_broker) as first:
         deploy(one_queue(), first)
     node.stop()
     node.start()
-    with open_session(node.url(), 10, node.management_url) as second:
+    with session(fragile_broker) as second:
         found = plan_for(Topology("t"), second)
         assert {"remove-queue", "remove-exchange"} <= {*found.codes}
-    assert bindings(broker) == {("e", "q", "k.#")}
+    assert bindings(fragile_broker) == {("e", "q", "k.#")}
 
 
 @pytest.mark.parametrize("kind", ["classic", "quorum"])
@@ -448,23 +446,26 @@ def refused(broker: Broker, user: str, permissions: dict[str, str], tags: str) -
 
 
 def test_a_management_api_that_goes_away_half_way_is_said_with_what_was_done(
-    private_rabbitmq: Callable[..., RabbitMQ],
+    fragile_broker: Broker,
 ) -> None:
-    node = private_rabbitmq()
+    node = fragile_broker.node
     it = one_queue()
     limits = {"limits": Policy("limits", "^q$", {"alternate-exchange": "e"}, 1, "all")}
     wanted = Topology(
         "t", "rabbitmq-3.x", None, it.exchanges, it.queues, it.bindings, policies=limits
     )
-    with open_session(node.url(), 10, node.management_url) as opened_:
+    with session(fragile_broker) as opened_:
         made = plan_for(wanted, opened_)
 
         def stop(_phase: str, done: int, _total: int) -> None:
             if done == len(made.pending) - 1:
                 node.evaluate("application:stop(rabbitmq_management)")
 
-        with pytest.raises(BrokerError, match=r"the management API at .* of 7 steps were done"):
-            execute(made, opened_, stop)
+        try:
+            with pytest.raises(BrokerError, match=r"the management API at .* of 7 steps were done"):
+                execute(made, opened_, stop)
+        finally:
+            node.evaluate("application:ensure_all_started(rabbitmq_management)")
 
 
 class TestTheBrokerSaysNo:
@@ -539,9 +540,9 @@ class TestTheBrokerSaysNo:
             pass
 
     def test_the_management_api_of_another_broker(
-        self, broker: Broker, private_rabbitmq: Callable[..., RabbitMQ]
+        self, broker: Broker, fragile_broker: Broker
     ) -> None:
-        other = private_rabbitmq()
+        other = fragile_broker.node
         other.ctl("set_cluster_name", "another")
         with (
             pytest.raises(NotABroker, match="that of another broker"),

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from private_nodes import Broker
+from terminal import routewright
 
 pytestmark = pytest.mark.broker
-
-ROUTEWRIGHT = [sys.executable, "-m", "routewright.compiler.cli"]
 
 TOPOLOGY = """\
 topology: media
@@ -32,13 +30,7 @@ def _topology(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def run(command: str, broker: Broker, *arguments: str) -> subprocess.CompletedProcess[str]:
     where = ["--broker", broker.url, "--management", broker.node.management_url]
-    return subprocess.run(
-        [*ROUTEWRIGHT, *command.split(), *where, *arguments],
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    return routewright(*command.split(), *where, *arguments)
 
 
 def test_an_apply_that_creates_classic_queues_succeeds_and_says_so(newer_broker: Broker) -> None:

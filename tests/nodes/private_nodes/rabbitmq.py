@@ -8,7 +8,8 @@ import socket
 import subprocess
 import time
 from base64 import b64decode, b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from typing import Any, Self
 from urllib.parse import quote
@@ -108,6 +109,26 @@ class RabbitMQ(Node):
             raise CtlFailed(f"{expressions}: {result.stderr or result.stdout}")
         return found[1]
 
+    @contextmanager
+    def settings(self, **settings: int) -> Iterator[None]:
+        """Runs the node with other values of these settings of the application `rabbit`."""
+        before = {
+            name: self.evaluate(f"application:get_env(rabbit, {name}, undefined)")
+            for name in settings
+        }
+        self._set(settings)
+        try:
+            yield
+        finally:
+            self._set(before)
+
+    def alarm(self) -> None:
+        """Has the node run out of memory, so that it reads no publisher."""
+        self.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
+
+    def end_alarm(self) -> None:
+        self.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.6)")
+
     def close_connections(self, vhost: str, reason: str = "maintenance") -> None:
         """Closes all connections to a virtual host, as an operator does."""
         self.evaluate(
@@ -205,6 +226,10 @@ class RabbitMQ(Node):
         self._program("rabbitmq-server")
         self._start_epmd()
         return super().start()
+
+    def _set(self, settings: Mapping[str, object]) -> None:
+        calls = [f"application:set_env(rabbit, {name}, {it})" for name, it in settings.items()]
+        self.evaluate(", ".join(calls))
 
     def _list(self, command: str, vhost: str, columns: tuple[str, ...]) -> list[dict[str, Any]]:
         printed = self.ctl(command, "-p", vhost, *columns, "--quiet", "--formatter", "json")

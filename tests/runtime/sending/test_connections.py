@@ -278,10 +278,9 @@ def test_a_connection_that_is_being_kept_alive_is_closed_with_the_others(
 
 
 def test_a_send_waits_for_a_broker_that_comes_back_within_the_budget(
-    private_rabbitmq: Callable[..., Any], memory: Any
+    fragile_broker: Any, memory: Any
 ) -> None:
-    node = private_rabbitmq()
-    memory.url = node.url()
+    node, memory.url = fragile_broker.node, fragile_broker.url
     memory.declare()
     app = memory.app("t", connect_timeout=0.5, retry_budget=60)
     app.send_task("t", ignore_result=True)

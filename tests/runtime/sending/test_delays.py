@@ -408,13 +408,16 @@ def test_a_naive_eta_of_a_year_without_local_time_is_refused(memory: Any) -> Non
 
 @pytest.mark.broker
 def test_a_delay_longer_than_the_consumer_timeout_arrives(
-    private_rabbitmq: Callable[..., Any], eventually: Eventually
+    fragile_broker: Any, eventually: Eventually
 ) -> None:
-    node = private_rabbitmq("consumer_timeout = 1000")
-    node.evaluate("application:set_env(rabbit, channel_tick_interval, 500)")
+    with fragile_broker.node.settings(consumer_timeout=1000, channel_tick_interval=500):
+        _arrives_after_the_consumer_timeout(fragile_broker.url, eventually)
+
+
+def _arrives_after_the_consumer_timeout(url: str, eventually: Eventually) -> None:
     topology = compile_text(TOPOLOGY.replace("QUEUE", "work")).topology
     assert topology
-    apply_topology(with_delays(topology), node.url())
+    apply_topology(with_delays(topology), url)
     router = Router[str](
         topology="sums",
         source="sha256:0",
@@ -424,16 +427,16 @@ def test_a_delay_longer_than_the_consumer_timeout_arrives(
         groups=[],
         delays=ladder_for_runtime(topology),
     )
-    with App(router, node.url()) as app:
+    with App(router, url) as app:
         app.send_task("t", countdown=4, task_id="late")
         app.send_task("t", task_id="held")
-        with Connection(node.url()) as connection:
+        with Connection(url) as connection:
             channel: Any = connection.channel()
             channel.basic_consume("work", callback=lambda _message: None)
             connection.drain_events(timeout=30)
             with pytest.raises(amqp.PreconditionFailed, match="timed out"):
                 connection.drain_events(timeout=60)  # what nobody acknowledges costs the channel
-        with Connection(node.url()) as connection:
+        with Connection(url) as connection:
             channel = connection.channel()
 
             def look() -> bool:

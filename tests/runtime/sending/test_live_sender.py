@@ -111,17 +111,16 @@ def test_connections_that_an_operator_closes_under_senders_harm_no_send(
 
 
 def test_an_alarm_in_the_middle_of_a_pipeline_is_waited_out(
-    private_rabbitmq: Callable[..., Any], memory: Any, eventually: Eventually
+    fragile_broker: Any, memory: Any, eventually: Eventually
 ) -> None:
-    node = private_rabbitmq()
-    memory.url = node.url()
+    node, memory.url = fragile_broker.node, fragile_broker.url
     memory.declare()
     app = memory.app("t", confirm_timeout=30)
     with app.pipeline() as pipeline:
         for _ in range(10):
             send(app)
-        node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
-        blocked = threading.Timer(1, node.ctl, ("set_vm_memory_high_watermark", "0.6"))
+        node.alarm()
+        blocked = threading.Timer(1, node.end_alarm)
         blocked.start()
         for _ in range(3000):
             send(app)
@@ -131,14 +130,13 @@ def test_an_alarm_in_the_middle_of_a_pipeline_is_waited_out(
 
 
 def test_large_messages_to_a_broker_that_does_not_read_are_bounded(
-    private_rabbitmq: Callable[..., Any], memory: Any
+    fragile_broker: Any, memory: Any
 ) -> None:
-    node = private_rabbitmq()
-    memory.url = node.url()
+    node, memory.url = fragile_broker.node, fragile_broker.url
     memory.declare()
     app = memory.app("t", confirm_timeout=0.5)
     send(app)
-    node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
+    node.alarm()
     for _ in range(2):  # more than all buffers on the way hold
         started = time.monotonic()
         with pytest.raises(BrokerBlocked, match="memory or disk alarm"):

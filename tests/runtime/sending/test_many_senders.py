@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -71,8 +70,8 @@ def test_four_processes_forked_after_the_first_send_lose_and_double_nothing(rabb
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])
 def test_a_broker_that_is_killed_has_all_that_was_called_sent(
-    private_rabbitmq: Callable[..., Any], queue_type: str
+    fragile_broker: Any, queue_type: str
 ) -> None:
-    found = crash(private_rabbitmq(), queue_type, 2000, kills=1)
+    found = crash(fragile_broker.node, queue_type, 2000, kills=1)
     assert (found.missing, found.strange) == (set(), set())
     assert found.confirmed == 2000

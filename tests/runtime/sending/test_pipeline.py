@@ -186,20 +186,15 @@ def test_a_message_over_which_the_channel_is_closed_is_the_only_one_that_fails(
     assert set(arrived) == {str(number) for number in range(1500) if number not in culprits}
 
 
-def test_a_message_that_is_too_large_is_the_only_one_that_fails(
-    private_rabbitmq: Callable[..., Any], memory: Any
-) -> None:
-    node = private_rabbitmq("max_message_size = 1000000")
-    memory.url = node.url()
-    memory.declare()
-    app = memory.app("t")
-    with pytest.raises(NotAllSent) as caught:
+def test_a_message_that_is_too_large_is_the_only_one_that_fails(rabbitmq: Any, rabbit: Any) -> None:
+    app = rabbit.app("t")
+    with rabbitmq.settings(max_message_size=1_000_000), pytest.raises(NotAllSent) as caught:
         send_all(app, ["t"] * 20, lambda number: ["x" * (2_000_000 if number == 7 else 10)])
     [failed] = caught.value.failed
     assert failed.index == 7
     assert isinstance(failed.error, Refused)
     assert "larger than configured max size" in str(failed.error)
-    assert set(ids(memory)) == {str(number) for number in range(20) if number != 7}
+    assert set(ids(rabbit)) == {str(number) for number in range(20) if number != 7}
 
 
 @pytest.mark.broker

@@ -23,10 +23,9 @@ Eventually = Callable[..., None]
 
 
 def test_a_broker_that_stops_and_starts_again_loses_no_task_and_no_result(
-    private_rabbitmq: Callable[..., Any], memory: Any, eventually: Eventually
+    fragile_broker: Any, memory: Any, eventually: Eventually
 ) -> None:
-    node = private_rabbitmq()
-    memory.url = node.url()
+    node, memory.url = fragile_broker.node, fragile_broker.url
     memory.declare()
     app = memory.app("t", "blocked", confirm_timeout=0.5, retry_budget=0.5)
     app.task(name="t")(lambda x: x)
@@ -50,10 +49,10 @@ def test_a_broker_that_stops_and_starts_again_loses_no_task_and_no_result(
 
     # An alarm: the broker reads no publisher, and tells it so.
     app.send_task("t", [4], ignore_result=True)
-    node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
+    node.alarm()
     with pytest.raises(BrokerBlocked, match="memory or disk alarm"):
         app.send_task("t", [4], ignore_result=True)
-    node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.6)")
+    node.end_alarm()
     eventually(sent)
 
 

@@ -18,10 +18,9 @@ Eventually = Callable[..., None]
 
 @pytest.mark.broker
 def test_tasks_keep_their_limits_and_their_grace(
-    memory: Any, private_rabbitmq: Any, eventually: Eventually
+    memory: Any, fragile_broker: Any, eventually: Eventually
 ) -> None:
-    node = private_rabbitmq()
-    memory.url = node.url()
+    node, memory.url = fragile_broker.node, fragile_broker.url
     memory.declare()
     app = memory.app(memory.route("slow", soft_time_limit=3.0), memory.route("early", early=True))
     go, began, happened = threading.Event(), list[str](), list[str]()

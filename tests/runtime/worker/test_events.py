@@ -290,17 +290,17 @@ def test_an_exchange_for_events_that_is_deleted_harms_no_send(shop: Project) -> 
 
 
 def test_a_broker_that_is_lost_meanwhile_costs_events_and_no_task(
-    private_rabbitmq: Callable[..., Any], tmp_path: Path, eventually: Eventually
+    fragile_broker: Any, tmp_path: Path, eventually: Eventually
 ) -> None:
-    node = private_rabbitmq()
-    shop = Project(tmp_path, node.url(), TOPOLOGY, CODE)
+    node = fragile_broker.node
+    shop = Project(tmp_path, fragile_broker.url, TOPOLOGY, CODE)
     with shop.client() as jobs, shop.worker():
         before = [jobs.add.delay(n) for n in range(20)]
         assert [it.get(timeout=20) for it in before] == list(range(20))
         node.kill()
         node.start()
         after = [jobs.add.delay(n) for n in range(20)]
-        with receiving(node.url()) as seen:
+        with receiving(fragile_broker.url) as seen:
             assert [it.get(timeout=60) for it in after] == list(range(20))
             eventually(lambda: "worker-heartbeat" in seen.kinds(), within=60)
             last = jobs.add.delay(1)
@@ -308,21 +308,21 @@ def test_a_broker_that_is_lost_meanwhile_costs_events_and_no_task(
 
 
 def test_a_broker_that_blocks_publishers_still_hears_which_tasks_are_done(
-    private_rabbitmq: Callable[..., Any], tmp_path: Path, eventually: Eventually
+    fragile_broker: Any, tmp_path: Path, eventually: Eventually
 ) -> None:
-    node = private_rabbitmq()
-    shop = Project(tmp_path, node.url(), TOPOLOGY, CODE)
+    node = fragile_broker.node
+    shop = Project(tmp_path, fragile_broker.url, TOPOLOGY, CODE)
     with shop.client() as jobs, jobs.app.pipeline():
         for _ in range(50):
             jobs.odd.delay()
-    node.evaluate("vm_memory_monitor:set_vm_memory_high_watermark(0.0000001)")
+    node.alarm()
     with shop.worker():
-        eventually(lambda: messages(node, "work") == 0)
+        eventually(lambda: messages(fragile_broker, "work") == 0)
 
 
-def messages(node: Any, queue: str) -> int:
+def messages(broker: Any, queue: str) -> int:
     """How many there are in a queue, those included that are not acknowledged."""
-    queues = node.list_queues("/", "name", "messages")
+    queues = broker.queues("name", "messages")
     return next(int(it["messages"]) for it in queues if it["name"] == queue)
 
 

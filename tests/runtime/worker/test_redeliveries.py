@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
@@ -107,19 +107,9 @@ def _runs_once_beyond_the_consumer_timeout(
     eventually(lambda: not stage.waiting())
 
 
-@contextmanager
-def impatient(node: RabbitMQ) -> Iterator[None]:
+def impatient(node: RabbitMQ) -> AbstractContextManager[None]:
     """A shared node takes back, for a while, what is not acknowledged within a second."""
-    _set(node, consumer_timeout=1000, channel_tick_interval=500)
-    try:
-        yield
-    finally:
-        _set(node, consumer_timeout=1_800_000, channel_tick_interval=60_000)
-
-
-def _set(node: RabbitMQ, **settings: int) -> None:
-    calls = [f"application:set_env(rabbit, {name}, {it})" for name, it in settings.items()]
-    node.evaluate(", ".join(calls))
+    return node.settings(consumer_timeout=1000, channel_tick_interval=500)
 
 
 @pytest.mark.parametrize("queue_type", ["classic", "quorum"])

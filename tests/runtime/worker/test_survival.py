@@ -34,9 +34,9 @@ def test_all_that_was_called_sent_runs_though_processes_are_killed(
 
 
 def test_all_that_was_called_sent_runs_though_the_broker_is_killed(
-    private_rabbitmq: Callable[..., Any],
+    fragile_broker: Any,
 ) -> None:
-    node = private_rabbitmq()
+    node = fragile_broker.node
     for queue_type in ("classic", "quorum"):
         see_to(worker_crash.crash(node, queue_type, 1000, "broker", kills=1))
 
