@@ -118,7 +118,9 @@ class Deliveries:
         if isinstance(message, GiveUp):
             return self._settler.settle_unreadable(delivery, message)
         crashes = self._crash_watch.count(message.id) if delivery.redelivered else 0
-        objection = self._no_code(message) or untimely(message) or deadly(message, crashes)
+        objection = self._no_code(message) or untimely(message)
+        if objection is None and crashes:
+            objection = deadly(message, crashes)
         if objection is not None:
             return self._settler.settle(delivery, message, objection)
         with self._crash_watch.watching(thread, message.id, alone=crashes > 0):
