@@ -229,7 +229,7 @@ def _timed_checks(file: str) -> dict[str, float]:
 
     spent: dict[str, float] = {}
 
-    def timed(check: checks.Check) -> checks.Check:
+    def timed(check: Callable[..., Iterator[Any]]) -> Callable[..., Iterator[Any]]:
         def run(*arguments: Any) -> Iterator[Any]:
             began = time.perf_counter()
             found = list(check(*arguments))

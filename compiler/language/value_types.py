@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import keyword
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, LiteralString
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_core import PydanticCustomError
@@ -24,7 +24,7 @@ _MODULE_NAME = re.compile(r"[a-z][a-z0-9_]{0,99}")
 _TARGET = re.compile(r"rabbitmq-[34](\.(x|[0-9]{1,3}))?|redis|memory")
 
 
-def invalid(code: str, message: str, help_: str | None) -> PydanticCustomError:
+def invalid(code: LiteralString, message: str, help_: str | None) -> PydanticCustomError:
     """Returns the error that a validator raises, from which a diagnostic is made."""
     # The message is inserted last: it may quote braces from the file.
     return PydanticCustomError(code, "{message}", {"help": help_, "message": message})
