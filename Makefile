@@ -1,7 +1,7 @@
 # What a person or CI runs. The first use of a target makes the virtual environment it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format constraints clean
+.PHONY: help demo test seeds check format constraints clean
 
 # An executable of that name is no proof: a version manager leaves ones that only print an error.
 CANDIDATES := python3.11 python3.12 python3.13 python3.14 python3 /usr/bin/python3
@@ -33,6 +33,9 @@ test: $(VENV)/stamp  ## run the tests, against brokers of their own
 	@tests/nodes/install.sh
 	@tests/nodes/trees.sh
 	$(VENV)/bin/pytest -n 2 --dist loadgroup $(ARGS)
+
+seeds: $(VENV)/stamp  ## run many random cases, other ones for each commit
+	ROUTEWRIGHT_SEED=$${ROUTEWRIGHT_SEED:-$$(git rev-parse HEAD)} $(VENV)/bin/pytest -n 2 -m seeds $(ARGS)
 
 check: $(VENV)/stamp  ## lint, formatting, types
 	$(VENV)/bin/ruff check

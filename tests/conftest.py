@@ -202,6 +202,11 @@ def _group(item: pytest.Item) -> str | None:
     return None
 
 
+def pytest_report_header() -> str | None:
+    seed = os.environ.get("ROUTEWRIGHT_SEED")
+    return f"random cases of the marker `seeds`: ROUTEWRIGHT_SEED={seed}" if seed else None
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     reasons = [str(report.longrepr) for report in terminalreporter.getreports("skipped")]
     without = sum(_MISSING in reason for reason in reasons)

@@ -156,7 +156,7 @@ def test_stopped_half_way_it_leaves_no_worker_and_no_message(
         while "--group slow" not in (line := demo.stdout.readline()):
             assert line, demo.stderr.read()
         demo.send_signal(number)
-        output, errors = demo.communicate(timeout=60)
+        output, errors = demo.communicate(timeout=300)
     finally:
         demo.kill()
     assert demo.returncode == code, output + errors
@@ -192,7 +192,7 @@ def assert_shows_every_task(demo: "CompletedProcess[str]") -> None:
 
 def by_name(broker: Broker) -> list[dict[str, Any]]:
     """The queues; the reply queue may be a moment in going."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while True:
         found = broker.queues("name", "messages", "consumers")
         if found == EMPTY or time.monotonic() > deadline:

@@ -13,6 +13,7 @@ import amqp
 import pytest
 from brute_force import BruteForce
 from private_nodes import Broker, until
+from seeds import numbers
 
 from routewright.compiler.analysis.compare import compare
 from routewright.compiler.executor.over_amqp import apply_topology
@@ -113,7 +114,7 @@ def as_short(key: str) -> str:
     return ".".join(word if word in WORDS else OTHER for word in key.split("."))
 
 
-@pytest.mark.parametrize("number", range(150))
+@pytest.mark.parametrize("number", numbers(30, 150))
 def test_what_is_said_of_dead_letters_is_so_for_every_short_key(number: int) -> None:
     topology = random_topology(random.Random(f"dead/{number}"))
     slow, routing = BruteForce(topology), Routing(topology)
@@ -134,7 +135,7 @@ def test_what_is_said_of_dead_letters_is_so_for_every_short_key(number: int) -> 
             assert len(key.split(".")) > 3 or as_short(key) in keys
 
 
-@pytest.mark.parametrize("number", range(150))
+@pytest.mark.parametrize("number", numbers(30, 150))
 def test_a_queue_is_reached_when_some_short_key_gets_there(number: int) -> None:
     topology = random_topology(random.Random(f"dead/{number}"))
     routing = Routing(topology)
@@ -143,7 +144,7 @@ def test_a_queue_is_reached_when_some_short_key_gets_there(number: int) -> None:
     assert ways.reached == {name for name, _ in met}
 
 
-@pytest.mark.parametrize("number", range(150))
+@pytest.mark.parametrize("number", numbers(30, 150))
 def test_dead_letters_that_go_elsewhere_are_those_of_some_short_key(number: int) -> None:
     randomly = random.Random(f"compared/{number}")
     old = random_topology(randomly)
