@@ -142,7 +142,7 @@ class TestTheWayToTheBroker:
         port = server(b"\x01\0\0\0\0\xff\xff" + bytes(60) if drip else b"", drip=drip)
         started = time.monotonic()
         line = _refused(f"amqp://u:secret@127.0.0.1:{port}//", Unreachable, timeout=1)
-        assert time.monotonic() - started < 10
+        assert time.monotonic() - started < 9
         assert line == f"127.0.0.1:{port} does not answer within 1 s"
 
     @pytest.mark.parametrize(
@@ -230,7 +230,7 @@ class TestLostHalfWay:
         started = time.monotonic()
         with pytest.raises(ConnectionLost, match="does not answer any more"):
             apply_topology(media, url, timeout=1)
-        assert time.monotonic() - started < 20
+        assert time.monotonic() - started < 9
 
 
 def _user(broker: Broker, name: str, permissions: dict[str, str] | None) -> None:

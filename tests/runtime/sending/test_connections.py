@@ -170,7 +170,7 @@ def test_the_timeout_of_a_call_bounds_all_its_attempts(
     refusing = "amqp://127.0.0.1:1//"
     for url in (silent, refusing, f"{refusing};{silent}", f"{silent};{refusing}"):
         memory.url = url
-        app = memory.app("t")
+        app = memory.app("t", connect_timeout=60)
         started = time.monotonic()
         with pytest.raises(BrokerUnreachable):
             app.send_task("t", connect_timeout=0.3, ignore_result=ignore_result)
@@ -181,7 +181,7 @@ def test_a_look_up_that_hangs_is_bounded_too(memory: Any, monkeypatch: pytest.Mo
     hanging = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_: hanging.wait(30))
     memory.url = "amqp://rabbit.example//"
-    app = memory.app("t")
+    app = memory.app("t", connect_timeout=60)
     started = time.monotonic()
     with pytest.raises(BrokerUnreachable, match=r"rabbit.example.*: no answer in 0\.3 s"):
         app.send_task("t", connect_timeout=0.3, ignore_result=True)

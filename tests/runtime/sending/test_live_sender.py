@@ -141,7 +141,7 @@ def test_large_messages_to_a_broker_that_does_not_read_are_bounded(
         started = time.monotonic()
         with pytest.raises(BrokerBlocked, match="memory or disk alarm"):
             app.send_task("t", ["x" * 20_000_000], ignore_result=True)
-        assert time.monotonic() - started < 150
+        assert time.monotonic() - started < 9
 
 
 def test_a_pipeline_to_a_silent_broker_fails_what_was_unconfirmed_and_goes_on(
@@ -176,7 +176,7 @@ def test_a_broker_that_falls_silent_after_the_login_is_bounded(rabbit: Any, brok
         started = time.monotonic()
         with pytest.raises(ConfirmTimeout, match=r"did not confirm in 0\.5 s"):
             send(app, "lost")
-        assert time.monotonic() - started < 15
+        assert time.monotonic() - started < 9
         gate.shut.clear()
         send(app, "after")
     rabbit.url = broker.url
