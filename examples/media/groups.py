@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol, Self
 if TYPE_CHECKING:
     from media import Done
 
-START, STOP = 30.0, 15.0  # seconds that workers may take
+START, STOP = 120.0, 15.0  # seconds that workers may take
 
 
 class DemoFailed(Exception):

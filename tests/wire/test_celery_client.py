@@ -93,7 +93,7 @@ class Fleet:
         return signature(f"ours.{name}", args=args, options=options, app=self.celery)
 
     def note(self) -> tuple[Any, ...]:
-        return self.noted.get(timeout=30)
+        return self.noted.get(timeout=120)
 
 
 @pytest.fixture(scope="module")
@@ -109,7 +109,7 @@ def fleet(sums: Any, shared_broker: Broker, own_worker: Any) -> Iterator[Fleet]:
 
 def test_a_result_comes_back(fleet: Fleet) -> None:
     sent = fleet.celery.send_task("ours.add", [2], {"y": 2})
-    assert sent.get(timeout=30) == 4
+    assert sent.get(timeout=120) == 4
     assert sent.successful()
 
 
@@ -118,31 +118,31 @@ def test_a_task_of_the_client_may_be_delayed(fleet: Fleet) -> None:
         raise NotImplementedError
 
     mul: Any = fleet.celery.task(name="ours.mul")(multiply)
-    assert mul.delay(3, 4).get(timeout=30) == 12
-    assert mul.apply_async((3, 5), priority=9).get(timeout=30) == 15
+    assert mul.delay(3, 4).get(timeout=120) == 12
+    assert mul.apply_async((3, 5), priority=9).get(timeout=120) == 15
 
 
 def test_a_failure_raises_in_the_client(fleet: Fleet) -> None:
     sent = fleet.celery.send_task("ours.fail")
     with pytest.raises(ValueError, match="a problem") as caught:
-        sent.get(timeout=30)
+        sent.get(timeout=120)
     assert caught.value.args == ("a problem", 7)
     assert 'raise ValueError("a problem", 7)' in sent.traceback
 
 
 def test_a_countdown_and_an_eta_are_kept_to(fleet: Fleet) -> None:
     started = time.time()
-    assert fleet.celery.send_task("ours.now", countdown=1).get(timeout=30) >= started + 1
+    assert fleet.celery.send_task("ours.now", countdown=1).get(timeout=120) >= started + 1
     eta = datetime.now(UTC) + timedelta(seconds=0.7)
-    assert fleet.celery.send_task("ours.now", eta=eta).get(timeout=30) >= eta.timestamp()
+    assert fleet.celery.send_task("ours.now", eta=eta).get(timeout=120) >= eta.timestamp()
 
 
 def test_expires_is_kept_to(fleet: Fleet) -> None:
-    assert fleet.celery.send_task("ours.add", [1, 1], expires=60).get(timeout=30) == 2
+    assert fleet.celery.send_task("ours.add", [1, 1], expires=60).get(timeout=120) == 2
     # Without `expiration`, in which Celery tells the broker to drop it, the worker has to look.
     late = fleet.celery.send_task("ours.add", [1, 1], countdown=1, expires=LONG_AGO)
     with pytest.raises(Exception, match="expired"):
-        late.get(timeout=30)
+        late.get(timeout=120)
     assert late.state == "REVOKED"
 
 
@@ -154,16 +154,16 @@ def test_a_result_that_is_ignored_is_not_sent(fleet: Fleet) -> None:
 
 def test_a_chain_hands_on_each_result(fleet: Fleet) -> None:
     sent = (fleet.s("add", 2, 2) | fleet.s("mul", 3)).apply_async()
-    assert sent.get(timeout=30) == 12
-    assert sent.parent.get(timeout=30) == 4
+    assert sent.get(timeout=120) == 12
+    assert sent.parent.get(timeout=120) == 4
 
 
 def test_a_chain_may_be_long_and_have_parts_that_take_nothing(fleet: Fleet) -> None:
     parts = [fleet.s("add", 1, 1), *(fleet.s("add", 1) for _ in range(20))]
-    assert chain(*parts).apply_async().get(timeout=30) == 22
+    assert chain(*parts).apply_async().get(timeout=120) == 22
     immutable = fleet.s("mul", 5, 5).set(immutable=True)
     assert (
-        chain(fleet.s("add", 1, 1), immutable, fleet.s("add", 1)).apply_async().get(timeout=30)
+        chain(fleet.s("add", 1, 1), immutable, fleet.s("add", 1)).apply_async().get(timeout=120)
         == 26
     )
 
@@ -171,51 +171,51 @@ def test_a_chain_may_be_long_and_have_parts_that_take_nothing(fleet: Fleet) -> N
 def test_a_chain_knows_its_root_and_each_its_parent(fleet: Fleet) -> None:
     sent = chain(*(fleet.s("family") for _ in range(3))).apply_async()
     third, second, first = sent, sent.parent, sent.parent.parent
-    assert third.get(timeout=30) == [third.id, first.id, second.id]
-    assert second.get(timeout=30) == [second.id, first.id, first.id]
-    assert first.get(timeout=30) == [first.id, first.id, None]
+    assert third.get(timeout=120) == [third.id, first.id, second.id]
+    assert second.get(timeout=120) == [second.id, first.id, first.id]
+    assert first.get(timeout=120) == [first.id, first.id, None]
 
 
 def test_a_chain_may_be_delayed_on_its_way(fleet: Fleet) -> None:
     started = time.time()
     now = fleet.s("now").set(immutable=True, countdown=1)
-    assert (fleet.s("add", 1, 1) | now).apply_async().get(timeout=30) >= started + 1
+    assert (fleet.s("add", 1, 1) | now).apply_async().get(timeout=120) >= started + 1
 
 
 def test_a_chain_ends_with_its_first_failure(fleet: Fleet) -> None:
     sent = chain(fleet.s("add", 1, 1), fleet.s("fail"), fleet.s("note"), fleet.s("note"))
     last = sent.apply_async()
     with pytest.raises(ValueError, match="a problem"):
-        last.get(timeout=30)
+        last.get(timeout=120)
     # Each of those that do not run is told, not only what the client works out of the parents.
     alone = CeleryResult(last.id, app=fleet.celery)
     with pytest.raises(ValueError, match="a problem"):
-        alone.get(timeout=30)
+        alone.get(timeout=120)
     assert fleet.noted.empty()
 
 
 def test_a_group_needs_nothing_of_the_worker(fleet: Fleet) -> None:
     sent = group(fleet.s("add", 1, 1), fleet.s("add", 2, 2)).apply_async()
-    assert sent.get(timeout=30) == [2, 4]
+    assert sent.get(timeout=120) == [2, 4]
 
 
 def test_a_chain_may_end_in_a_group(fleet: Fleet) -> None:
     together = group(fleet.s("add", 1), fleet.s("mul", 10), fleet.s("add", 3) | fleet.s("mul", 2))
     sent = (fleet.s("add", 1, 1) | together).apply_async()
-    assert sent.get(timeout=30) == [3, 20, 10]
+    assert sent.get(timeout=120) == [3, 20, 10]
 
 
 def test_a_callback_gets_the_result(fleet: Fleet) -> None:
     link = [fleet.s("note", "first"), fleet.s("note", "alone").set(immutable=True)]
     sent = fleet.celery.send_task("ours.add", [2, 2], link=link)
-    assert sent.get(timeout=30) == 4
+    assert sent.get(timeout=120) == 4
     assert {fleet.note(), fleet.note()} == {(4, "first"), ("alone",)}
 
 
 def test_a_callback_may_be_a_chain_or_a_group(fleet: Fleet) -> None:
     together = group(fleet.s("note", "one"), fleet.s("note", "two"))
     link = [fleet.s("add", 1) | fleet.s("mul", 2) | fleet.s("note", "chained"), together]
-    fleet.celery.send_task("ours.add", [2, 2], link=link).get(timeout=30)
+    fleet.celery.send_task("ours.add", [2, 2], link=link).get(timeout=120)
     notes = {fleet.note() for _ in range(3)}
     assert notes == {(10, "chained"), (4, "one"), (4, "two")}
 
@@ -223,14 +223,14 @@ def test_a_callback_may_be_a_chain_or_a_group(fleet: Fleet) -> None:
 def test_a_callback_may_be_asked_for_its_result(fleet: Fleet) -> None:
     link = fleet.s("mul", 3)
     asked = link.freeze()
-    fleet.celery.send_task("ours.add", [2, 2], link=link).get(timeout=30)
-    assert asked.get(timeout=30) == 12
+    fleet.celery.send_task("ours.add", [2, 2], link=link).get(timeout=120)
+    assert asked.get(timeout=120) == 12
 
 
 def test_an_errback_gets_the_id_of_the_task_that_failed(fleet: Fleet) -> None:
     sent = fleet.celery.send_task("ours.fail", link_error=fleet.s("note", "failed"))
     assert fleet.note() == (sent.id, "failed")
-    fleet.celery.send_task("ours.add", [1, 1], link_error=fleet.s("note")).get(timeout=30)
+    fleet.celery.send_task("ours.add", [1, 1], link_error=fleet.s("note")).get(timeout=120)
     assert fleet.noted.empty()
 
 
@@ -256,7 +256,7 @@ def test_what_cannot_be_sent_is_the_failure_of_the_task(fleet: Fleet, name: str)
         "ours.add", [1, 1], link=[first, lost], link_error=fleet.s("note", "told")
     )
     with pytest.raises(Exception, match=f"should follow .*declares no task `{name}`"):
-        sent.get(timeout=30)
+        sent.get(timeout=120)
     assert fleet.note() == (sent.id, "told")
     assert fleet.noted.empty()  # and the other callback has not left either
 
@@ -270,7 +270,7 @@ def test_a_callback_that_no_queue_takes_is_the_failure_of_the_task(
     lost = signature("safe.add", args=(1,), app=fleet.celery)
     sent = fleet.celery.send_task("ours.add", [1, 1], link=lost)
     with pytest.raises(Exception, match=r"should follow .*`safe\.add`.*NO_ROUTE"):
-        sent.get(timeout=30)
+        sent.get(timeout=120)
     with Connection(shared_broker.url) as connection:
         channel = connection.channel()
         parked = []
@@ -282,7 +282,7 @@ def test_a_callback_that_no_queue_takes_is_the_failure_of_the_task(
 def test_what_follows_a_task_waits_for_its_retries(fleet: Fleet) -> None:
     more = {"link": fleet.s("note", "linked"), "link_error": fleet.s("note", "failed")}
     sent = fleet.celery.send_task("ours.flaky", [2, 2], **more)
-    assert sent.get(timeout=30) == "at last"
+    assert sent.get(timeout=120) == "at last"
     assert fleet.note() == ("at last", "linked")
     sent = fleet.celery.send_task("ours.flaky", [2, 1], **more)
     assert fleet.note() == (sent.id, "failed")
@@ -293,7 +293,7 @@ def test_the_time_limit_of_a_client_is_kept_to(fleet: Fleet) -> None:
     errback = fleet.s("note", "failed")
     sent = fleet.celery.send_task("ours.stuck", time_limit=0.5, link_error=errback)
     with pytest.raises(Exception, match="time limit"):
-        sent.get(timeout=30)
+        sent.get(timeout=120)
     assert fleet.note() == (sent.id, "failed")
     fleet.released.set()
 
@@ -301,7 +301,7 @@ def test_the_time_limit_of_a_client_is_kept_to(fleet: Fleet) -> None:
 def test_a_value_that_cannot_be_sent_goes_to_no_callback(fleet: Fleet) -> None:
     sent = fleet.celery.send_task("ours.odd", link=fleet.s("note"))
     with pytest.raises(Exception, match="cannot be sent as JSON"):
-        sent.get(timeout=30)
+        sent.get(timeout=120)
     assert fleet.noted.empty()
 
 
@@ -309,14 +309,14 @@ def test_an_errback_that_cannot_be_sent_harms_nothing(fleet: Fleet) -> None:
     errbacks = [signature("nowhere.at.all", app=fleet.celery), fleet.s("note", "failed")]
     sent = fleet.celery.send_task("ours.fail", link_error=errbacks)
     with pytest.raises(ValueError, match="a problem"):
-        sent.get(timeout=30)
+        sent.get(timeout=120)
     assert fleet.note() == (sent.id, "failed")
 
 
 def test_an_unknown_task_fails_its_chain(fleet: Fleet) -> None:
     sent = (fleet.s("unknown") | fleet.s("note")).apply_async()
     with pytest.raises(Exception, match=r"no task `ours\.unknown` in this worker"):
-        CeleryResult(sent.id, app=fleet.celery).get(timeout=30)
+        CeleryResult(sent.id, app=fleet.celery).get(timeout=120)
 
 
 @pytest.mark.parametrize(
@@ -330,7 +330,7 @@ def test_an_unknown_task_fails_its_chain(fleet: Fleet) -> None:
 def test_a_chord_is_refused_with_a_reason(fleet: Fleet, options: Any) -> None:
     sent = fleet.celery.send_task("ours.add", [1, 1], **options)
     with pytest.raises(Exception, match=r"chord.* not supported"):
-        sent.get(timeout=30)
+        sent.get(timeout=120)
     assert sent.state == "FAILURE"
 
 
@@ -340,7 +340,7 @@ def test_protocol_1_is_refused_with_a_reason(sums: Any, shared_broker: Broker) -
         old.conf.task_protocol = 1
         sent = old.send_task("ours.add", [1, 1])
         with pytest.raises(Exception, match="protocol 1, which is not supported"):
-            sent.get(timeout=30)
+            sent.get(timeout=120)
 
 
 def test_many_clients_at_a_time(fleet: Fleet, sums: Any) -> None:
@@ -364,7 +364,7 @@ def test_a_chain_goes_to_and_fro_between_both_kinds_of_workers(
     theirs = signature("theirs.add", args=(10,), app=fleet.celery)
     with celery_worker(sums, shared_broker.url, "theirs"):
         sent = chain(fleet.s("add", 1, 1), theirs, fleet.s("mul", 2), theirs.clone())
-        assert sent.apply_async(task_id=str(uuid4())).get(timeout=30) == 34
+        assert sent.apply_async(task_id=str(uuid4())).get(timeout=120) == 34
 
 
 def test_worker_processes_follow_chains_too(compiled: Any, broker: Broker, tmp_path: Path) -> None:
@@ -386,7 +386,7 @@ def test_worker_processes_follow_chains_too(compiled: Any, broker: Broker, tmp_p
             add, pid = (signature(f"ours.{name}", app=client) for name in ("add", "pid"))
             whole = chain(add.clone((1, 1)), add.clone((1,)), pid).apply_async()
             assert whole.get(timeout=60) != worker.pid
-            assert whole.parent.get(timeout=30) == 3
+            assert whole.parent.get(timeout=120) == 3
         finally:
             worker.terminate()
             worker.wait(30)

@@ -34,7 +34,7 @@ def test_a_serializer_of_ones_own_goes_both_ways(stage: Any, reversed_text: str)
         for name in (reversed_text, "BACKWARDS", "backwards")
     ]
     with stage.worker(app, accept=names):
-        assert [result.get(timeout=20) for result in results] == [["ä", {"1": [2]}]] * 3
+        assert [result.get(timeout=120) for result in results] == [["ä", {"1": [2]}]] * 3
 
 
 def test_only_where_the_topology_says_so_is_it_sent(memory: Any, reversed_text: str) -> None:

@@ -85,14 +85,14 @@ def test_celery_reads_what_a_worker_stores(
     with memory.worker(app):
         sent = {name: app.send_task(name, args) for name, args in (("add", [1, 2]), ("fail", []))}
         read = {name: AsyncResult(result.id, app=peer) for name, result in sent.items()}
-        assert read["add"].get(timeout=20) == 3
+        assert read["add"].get(timeout=120) == 3
         with pytest.raises(FileNotFoundError, match="no such file"):
-            read["fail"].get(timeout=20)
+            read["fail"].get(timeout=120)
         waiting = AsyncResult(wait.delay().id, app=peer)
         until(lambda: waiting.state == "PROGRESS")
         assert waiting.info == {"done": 1, "total": 2}
         go.set()
-        assert waiting.get(timeout=20) == "done"
+        assert waiting.get(timeout=120) == "done"
     assert [(each.state, each.successful()) for each in read.values()] == [
         ("SUCCESS", True),
         ("FAILURE", False),
@@ -109,7 +109,7 @@ def test_celery_waits_for_what_a_worker_is_yet_to_store(
     app.task(name="t")(lambda: "done")
     result = AsyncResult(app.send_task("t").id, app=peer)
     values: list[Any] = []
-    waiter = threading.Thread(target=lambda: values.append(result.get(timeout=20)))
+    waiter = threading.Thread(target=lambda: values.append(result.get(timeout=120)))
     waiter.start()
     until(lambda: peer.backend.result_consumer.subscribed_to)  # and so it must be told
     with memory.worker(app):

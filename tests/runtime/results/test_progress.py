@@ -44,7 +44,7 @@ def test_a_bound_function_tells_its_sender_how_far_it_is(stage: Any, way: str) -
         until(lambda: result.info == {"done": 3, "total": 10})
         assert (result.status, result.ready(), result.result) == ("PROGRESS", False, None)
         go.set()
-        assert result.get(timeout=20) == "done"
+        assert result.get(timeout=120) == "done"
     assert (result.state, result.info) == ("SUCCESS", "done")
 
 
@@ -85,7 +85,7 @@ def test_each_process_of_a_worker_tells(rabbit: Any, way: str, tmp_path: Path) -
             for number, result in enumerate(results):
                 until(lambda now=number, it=result: it.info == {"done": now, "total": 2})
             (tmp_path / "go").touch()
-            assert len({result.get(timeout=20) for result in results}) == 2
+            assert len({result.get(timeout=120) for result in results}) == 2
         finally:
             worker.terminate()
     assert worker.returncode == 0
@@ -106,7 +106,7 @@ def test_a_class_tells_its_sender_how_far_it_is(memory: Any, way: str) -> None:
         result = Count.delay()
         until(lambda: result.info == {"done": 0.5, "total": None})
         go.set()
-        result.get(timeout=20)
+        result.get(timeout=120)
 
 
 def test_the_last_word_before_a_long_silence_arrives(memory: Any, way: str) -> None:
@@ -123,7 +123,7 @@ def test_the_last_word_before_a_long_silence_arrives(memory: Any, way: str) -> N
         result = count.delay()
         until(lambda: result.info == {"done": 2000, "total": 2000})
         go.set()
-        result.get(timeout=20)
+        result.get(timeout=120)
 
 
 def test_a_tight_loop_floods_nobody(memory: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -184,7 +184,7 @@ def test_progress_is_told_in_numbers(memory: Any, done: Any) -> None:
         self.update_progress(done)
 
     with memory.worker(app), pytest.raises((TypeError, ValueError), match="numbers"):
-        count.delay().get(timeout=20)
+        count.delay().get(timeout=120)
 
 
 def test_a_redis_that_is_away_holds_up_no_progress(
@@ -221,4 +221,4 @@ def test_a_task_that_runs_is_started_where_the_app_tracks_that(memory: Any, way:
         until(lambda: result.status == "STARTED")
         assert result.info["pid"] == os.getpid()
         go.set()
-        assert result.get(timeout=20) is True
+        assert result.get(timeout=120) is True

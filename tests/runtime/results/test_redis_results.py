@@ -66,7 +66,7 @@ def test_a_value_comes_back_and_is_stored_in_the_form_of_celery(
     app.task(name="t")(lambda x: {"got": x})
     with stage.worker(app):
         result = app.send_task("t", [[1, None, "ü"]])
-        assert result.get(timeout=20) == {"got": [1, None, "ü"]}
+        assert result.get(timeout=120) == {"got": [1, None, "ü"]}
     meta = json.loads(client.get(f"celery-task-meta-{result.id}"))
     assert meta.pop("date_done")
     assert meta == {
@@ -87,7 +87,7 @@ def test_no_reply_queue_is_opened(rabbit: Any, broker: Any, results: str) -> Non
     result = app.send_task("t")
     assert [queue["name"] for queue in broker.queues()] == [rabbit.queue]
     with rabbit.worker(app):
-        assert result.get(timeout=20) == "done"
+        assert result.get(timeout=120) == "done"
 
 
 def test_the_environment_says_where_results_are(
@@ -98,7 +98,7 @@ def test_the_environment_says_where_results_are(
     app.task(name="t")(lambda: "done")
     with memory.worker(app):
         result = app.send_task("t")
-        assert result.get(timeout=20) == "done"
+        assert result.get(timeout=120) == "done"
     assert client.exists(f"celery-task-meta-{result.id}")
     assert memory.app("t", results="rpc://").send_task("t").status == "PENDING"
 
@@ -116,7 +116,7 @@ def test_an_exception_is_a_failure_with_its_traceback(
     with memory.worker(app):
         result = fail.delay()
         with pytest.raises(Exception, match="3"):
-            result.get(timeout=20)
+            result.get(timeout=120)
     again = memory.app("t", results=results).AsyncResult(result.id)
     assert (again.status, again.failed(), again.ready()) == ("FAILURE", True, True)
     assert "in fail" in again.traceback
@@ -130,7 +130,7 @@ def test_a_value_that_cannot_be_sent_is_a_failure_that_says_so(
     app = memory.app("t", results=results if way == "redis" else way)
     app.task(name="t")(object)
     with memory.worker(app), pytest.raises(Exception, match="cannot be sent as JSON"):
-        app.send_task("t").get(timeout=20)
+        app.send_task("t").get(timeout=120)
 
 
 def test_what_is_not_run_is_told_too(memory: Any, results: str) -> None:
@@ -138,9 +138,9 @@ def test_what_is_not_run_is_told_too(memory: Any, results: str) -> None:
     app.task(name="t")(lambda: None)
     with memory.worker(app):
         with pytest.raises(TaskRevoked):
-            app.send_task("t", expires=-1).get(timeout=20)
+            app.send_task("t", expires=-1).get(timeout=120)
         with pytest.raises(Exception, match="no task `unknown`"):
-            app.send_task("unknown").get(timeout=20)
+            app.send_task("unknown").get(timeout=120)
 
 
 def test_a_task_that_is_tried_again_says_so_until_it_is_over(memory: Any, results: str) -> None:
@@ -160,7 +160,7 @@ def test_a_task_that_is_tried_again_says_so_until_it_is_over(memory: Any, result
         until(lambda: result.status == "RETRY")
         assert isinstance(result.info, KeyError)
         assert (result.ready(), result.failed(), result.result) == (False, False, None)
-        assert result.get(timeout=20) == 2
+        assert result.get(timeout=120) == 2
     assert (result.status, result.info) == ("SUCCESS", 2)
 
 
@@ -170,7 +170,7 @@ def test_a_task_that_runs_for_too_long_is_a_failure(memory: Any, results: str) -
     app.task(name="t")(lambda: go.wait(20))
     with memory.worker(app):
         with pytest.raises(TimeLimitExceeded):
-            app.send_task("t").get(timeout=20)
+            app.send_task("t").get(timeout=120)
         go.set()
 
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_read_has_a_result_though_nobody_names_a_queue(
             )
             connection.channel().basic_publish(message, routing_key=rabbit.queue)
         with pytest.raises(MalformedMessage, match="the body is no application/json"):
-            app.AsyncResult(ID).get(timeout=20)
+            app.AsyncResult(ID).get(timeout=120)
     assert len(client.keys()) == 1
 
 
@@ -199,7 +199,7 @@ def test_an_ignored_result_is_not_stored(memory: Any, results: str, client: Any)
         for task in ("unknown", "t"):
             with pytest.raises(NoResult, match="ignores its result"):
                 app.send_task(task, ignore_result=True).get()
-        app.send_task("t").get(timeout=20)
+        app.send_task("t").get(timeout=120)
     assert len(client.keys()) == 1
 
 
@@ -208,14 +208,14 @@ def test_another_process_looks_a_result_up_by_its_id(memory: Any, results: str) 
     app.task(name="t")(lambda: "done")
     with memory.worker(app):
         result = app.send_task("t")
-        result.get(timeout=20)
+        result.get(timeout=120)
     program = f"""
 from routewright.runtime import App, Router
 router = Router(
     topology="other", source="", target="rabbitmq-3.10", vhost=None, routes=[], groups=[]
 )
 with App(router, "memory://", results={results!r}) as app:
-    print(app.AsyncResult({result.id!r}).get(timeout=20), app.AsyncResult("nobody's").state)
+    print(app.AsyncResult({result.id!r}).get(timeout=120), app.AsyncResult("nobody's").state)
 """
     other = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
@@ -319,7 +319,7 @@ def test_all_that_wait_for_one_id_are_told_whenever_they_come(store: Any) -> Non
 
     def wait() -> list[int]:
         start.wait()
-        return [store.look_up(each).get(timeout=20) for each in ids]
+        return [store.look_up(each).get(timeout=120) for each in ids]
 
     with ThreadPoolExecutor(8) as pool:
         waits = [pool.submit(wait) for _ in range(8)]
@@ -339,7 +339,7 @@ def test_what_nobody_waits_for_any_more_is_unsubscribed(store: Any, client: Any)
     until(lambda: client.pubsub_numsub(f"celery-task-meta-{ID}")[0][1] == 0)
     other = store.look_up(ID)  # the subscription is taken up again
     store.keep(_reply("SUCCESS", 1))
-    assert other.get(timeout=20) == 1
+    assert other.get(timeout=120) == 1
 
 
 def test_closing_the_app_tells_whoever_waits(memory: Any, results: str) -> None:
@@ -348,7 +348,7 @@ def test_closing_the_app_tells_whoever_waits(memory: Any, results: str) -> None:
     closer = threading.Timer(0.05, app.close)
     closer.start()
     with pytest.raises(NoResult, match="the app was closed"):
-        result.get(timeout=20)
+        result.get(timeout=120)
     closer.join()
 
 
@@ -406,13 +406,13 @@ def test_a_result_that_cannot_be_stored_is_logged_and_the_worker_goes_on(
     app = memory.app("t", results=server.url)
     app.task(name="t")(lambda: "done")
     with memory.worker(app):
-        assert app.send_task("t").get(timeout=20) == "done"
+        assert app.send_task("t").get(timeout=120) == "done"
         server.kill()
         ids = [app.send_task("t").id for _ in range(5)]
         for task_id in ids:
             until(lambda lost=task_id: f"the result of {lost} is lost" in caplog.text)
         server.start()
-        assert app.send_task("t").get(timeout=20) == "done"
+        assert app.send_task("t").get(timeout=120) == "done"
     assert caplog.text.count("tried again") == 1
 
 
@@ -451,7 +451,7 @@ def test_a_refusal_that_does_not_pass_is_not_tried_again(
     with memory.worker(app):
         app.send_task("t", task_id=ID)
         until(lambda: f"the result of {ID} is lost" in caplog.text)
-        assert app.send_task("t").get(timeout=20) == "done"
+        assert app.send_task("t").get(timeout=120) == "done"
     assert "tried again" not in caplog.text
 
 
@@ -471,7 +471,7 @@ def test_a_wrong_password_is_said_and_never_shown(
     port = private_redis().port
     app = memory.app("t", results=f"redis://me:s3cret@127.0.0.1:{port}/0")
     with pytest.raises(StoreUnreachable) as caught:
-        app.send_task("t").get(timeout=20)
+        app.send_task("t").get(timeout=120)
     assert "s3cret" not in str(caught.value)
 
 
@@ -532,9 +532,9 @@ with App(router, "memory://", results={results!r}) as app:
     child = os.fork()
     if not child:
         app.results.keep(Outcome(result.id, "SUCCESS", "from the child").encode())
-        print(result.get(timeout=20), flush=True)
+        print(result.get(timeout=120), flush=True)
         os._exit(0)
-    print(result.get(timeout=20), flush=True)
+    print(result.get(timeout=120), flush=True)
     assert os.waitpid(child, 0)[1] == 0
 """)
     done = subprocess.run(

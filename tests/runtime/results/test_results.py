@@ -50,7 +50,7 @@ def test_a_value_comes_back(stage: Any) -> None:
     app.task(name="t")(lambda x: {"got": x})
     with stage.worker(app):
         result = app.send_task("t", [[1, None, "ü"]])
-        assert result.get(timeout=20) == {"got": [1, None, "ü"]}
+        assert result.get(timeout=120) == {"got": [1, None, "ü"]}
     assert (result.ready(), result.successful(), result.failed()) == (True, True, False)
     assert (result.status, result.result) == ("SUCCESS", {"got": [1, None, "ü"]})
 
@@ -65,7 +65,7 @@ def test_an_exception_comes_back_as_what_it_was(stage: Any) -> None:
     with stage.worker(app):
         result = fail.delay()
         with pytest.raises(KeyError) as caught:
-            result.get(timeout=20)
+            result.get(timeout=120)
     assert caught.value.args == ("a", 3)
     assert "in fail" in caught.value.__notes__[0]
     assert result.traceback is not None
@@ -89,15 +89,15 @@ def test_an_exception_that_ends_a_process_ends_only_its_task(
     with memory.worker(app, concurrency=1):
         result = leave.delay()
         with pytest.raises(TaskFailed, match=type(error).__name__):
-            result.get(timeout=20)
-        assert app.send_task("t").get(timeout=20) == "still here"
+            result.get(timeout=120)
+        assert app.send_task("t").get(timeout=120) == "still here"
 
 
 def test_a_value_that_cannot_be_sent_is_a_failure_that_says_so(memory: Any) -> None:
     app = memory.app("t")
     app.task(name="t")(object)
     with memory.worker(app), pytest.raises(Exception, match="cannot be sent as JSON"):
-        app.send_task("t").get(timeout=20)
+        app.send_task("t").get(timeout=120)
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_an_id_that_is_sent_twice_settles_both_results(memory: Any) -> None:
     app.task(name="t")(lambda: "done")
     first, second = (app.send_task("t", task_id="same") for _ in range(2))
     with memory.worker(app):
-        assert [result.get(timeout=20) for result in (first, second)] == ["done"] * 2
+        assert [result.get(timeout=120) for result in (first, second)] == ["done"] * 2
 
 
 def test_a_result_that_does_not_come_times_out(memory: Any) -> None:
@@ -192,7 +192,7 @@ def test_closing_the_app_tells_whoever_waits(memory: Any) -> None:
     closer = threading.Timer(0.05, app.close)
     closer.start()
     with pytest.raises(NoResult, match="the app was closed"):
-        result.get(timeout=20)
+        result.get(timeout=120)
     closer.join()
 
 
@@ -202,7 +202,7 @@ def test_an_expired_task_is_revoked_and_not_run(memory: Any) -> None:
     app.task(name="t")(lambda: ran.append(1))
     result = app.send_task("t", expires=-1)
     with memory.worker(app), pytest.raises(TaskRevoked, match="expired"):
-        result.get(timeout=20)
+        result.get(timeout=120)
     assert (result.status, ran) == ("REVOKED", [])
 
 
@@ -235,8 +235,8 @@ def test_what_a_task_sends_is_its_child(memory: Any) -> None:
 
     with memory.worker(app):
         result = app.send_task("parent")
-        result.get(timeout=20)
-        app.send_task("t").get(timeout=20)
+        result.get(timeout=120)
+        app.send_task("t").get(timeout=120)
     first = next(message for message in seen if message.parent_id is not None)
     assert (first.parent_id, first.root_id) == (result.id, result.id)
 
@@ -257,4 +257,4 @@ def test_a_result_finds_its_way_after_a_lost_connection(rabbit: Any, broker: Any
     result = app.send_task("t")
     broker.node.close_connections(broker.vhost)
     with rabbit.worker(app):
-        assert result.get(timeout=20) == "done"
+        assert result.get(timeout=120) == "done"

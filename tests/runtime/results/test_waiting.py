@@ -124,7 +124,7 @@ def test_a_get_never_holds_up_another(memory: Any, way: str) -> None:
         slow = app.send_task("slow")
         waits = [pool.submit(slow.get, timeout=60) for _ in range(4)]
         for _ in range(3):
-            assert app.send_task("t").get(timeout=20) == "done"
+            assert app.send_task("t").get(timeout=120) == "done"
         go.set()
         assert {each.result() for each in waits} == {True}
 
@@ -152,7 +152,7 @@ def test_results_are_told_as_they_complete(memory: Any, way: str) -> None:
         assert (results.failed(), results.successful()) == (True, False)
         assert results.completed_count() == 2
         with pytest.raises(ValueError, match="1"):
-            results.join(timeout=20)
+            results.join(timeout=120)
         assert [type(each) for each in results.join(propagate=False)] == [int, ValueError, int]
 
 
@@ -166,7 +166,7 @@ def test_what_does_not_complete_times_out_and_leaves_nothing_behind(memory: Any,
     assert not any(result._waiting for result in results)
     assert list(TaskSetResult((), ()).as_completed()) == TaskSetResult((), ()).join() == []
     with memory.worker(app):
-        assert results.join(timeout=20) == [None] * 3
+        assert results.join(timeout=120) == [None] * 3
 
 
 def test_what_was_not_sent_completes_at_once() -> None:

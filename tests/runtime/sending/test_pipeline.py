@@ -74,7 +74,7 @@ def test_a_set_of_tasks_is_sent_and_waited_for_together(stage: Any) -> None:
         [Add.s(1, 2), Add.signature(args=[3], kwargs={"y": 4}, priority=0), twice.s(5)]
     ).apply_async()
     with stage.worker(the_app):
-        assert sent.join(timeout=20) == [3, 7, 10]
+        assert sent.join(timeout=120) == [3, 7, 10]
     assert sent.ready()
     assert sent.successful()
     assert sent.outcomes == (None, None, None)

@@ -20,7 +20,7 @@ def test_priority_0_is_served_first_and_an_unsaid_one_as_0(memory: Any, redis_se
         app.send_task("t", [priority], priority=priority, ignore_result=True)
     last = app.send_task("t", ["last"], priority=9)
     with memory.worker(app, concurrency=1, prefetch=1):
-        last.get(timeout=20)
+        last.get(timeout=120)
     assert sorted(order[:2], key=str) == [0, None]
     assert order[2:] == [3, 6, 9, "last"]
 

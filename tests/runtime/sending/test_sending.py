@@ -458,15 +458,15 @@ def test_a_forked_child_makes_connections_of_its_own(rabbit: Any, tmp_path: Path
                 except NoResult:
                     pass
                 result = app.send_task("t", [1])
-                assert result.get(timeout=20) == 1
+                assert result.get(timeout=120) == 1
                 app.close()
                 os._exit(7)
             worker = Worker(other, group)
             thread = threading.Thread(target=worker.run)
             thread.start()
-            assert early.get(timeout=20) == 0
+            assert early.get(timeout=120) == 0
             assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
-            assert app.send_task("t", [2]).get(timeout=20) == 2
+            assert app.send_task("t", [2]).get(timeout=120) == 2
             worker.stop()
             thread.join()
             """

@@ -116,6 +116,6 @@ def test_connections_that_keep_breaking_lose_nothing_that_was_confirmed(
         for thread in threads:
             thread.join()
         assert surprises == []
-        values = Counter(tuple(result.get(timeout=30)) for result in results)
+        values = Counter(tuple(result.get(timeout=120)) for result in results)
     assert len(values) == len(results)
     assert len(results) > 200

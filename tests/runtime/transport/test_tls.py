@@ -56,7 +56,7 @@ def test_the_certificate_of_the_host_is_accepted(
 ) -> None:
     stage, app = stage(tls_rabbitmq, tls_rabbitmq.tls_url(host) + query)
     with stage.worker(app):
-        assert app.send_task("double", [21]).get(timeout=20) == 42
+        assert app.send_task("double", [21]).get(timeout=120) == 42
     connection = app.broker.connect()
     assert connection.connection.transport.sock.server_hostname == host
     connection.release()

@@ -79,5 +79,5 @@ def test_a_task_whose_soft_limit_comes_as_it_ends_has_its_value(
     app = memory.app(memory.route("t", soft_time_limit=60.0))
     app.task(name="t")(lambda: 7)
     with memory.worker(app):
-        assert app.send_task("t").get(timeout=20) == 7
+        assert app.send_task("t").get(timeout=120) == 7
     assert raised

@@ -195,7 +195,7 @@ def test_nothing_changes_where_the_other_queue_is_not_there_or_nothing_is_said(
         answer = teller.ask({"leave": rabbit.queue, "for": stand_in}, worker)
         assert f"no queue '{stand_in}'" in answer["error"]
         assert teller.consumers(rabbit.queue) == 1
-        assert app.send_task("t", [1]).get(timeout=20) is None
+        assert app.send_task("t", [1]).get(timeout=120) is None
         order = {"leave": "theirs", "for": f"{STAND_IN}theirs"}
         assert teller.ask(order, worker) == {"left": "theirs"}
     assert caplog.text.count("ignored what the worker was told") == 7
@@ -309,7 +309,7 @@ def test_a_worker_cannot_be_kept_from_its_queue_by_orders_that_follow_fast(
         assert "was left for too long or too often; try again in" in answer["error"]
         assert obeyed >= 10  # a plan that is killed and begun again leaves it as often
         assert teller.consumers(rabbit.queue) == 1
-        assert app.send_task("t", [1]).get(timeout=20) == 1
+        assert app.send_task("t", [1]).get(timeout=120) == 1
 
 
 def test_who_waits_for_a_queue_to_be_left_is_told_that_it_is_consumed_again(
@@ -373,7 +373,7 @@ def test_without_permission_for_its_own_queue_it_works_and_says_so_once(
     app = rabbit.app("t")
     app.task(name="t")(lambda number: number)
     with rabbit.worker(app):
-        assert app.send_task("t", [1]).get(timeout=20) == 1
+        assert app.send_task("t", [1]).get(timeout=120) == 1
     assert not teller.workers()
     assert caplog.text.count("grant configure and read on `routewright.worker.*`") == 1
 

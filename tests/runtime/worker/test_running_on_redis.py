@@ -87,7 +87,7 @@ def test_a_retry_that_a_worker_holds_outlives_it(
         assert (redis.llen("work"), redis.hlen("unacked")) == (1, 0)
         (shop.folder / "mended").touch()
         with shop.worker():
-            assert result.get(timeout=30) == 7
+            assert result.get(timeout=120) == 7
     assert (redis.llen("work"), redis.hlen("unacked")) == (0, 0)
 
 
@@ -97,7 +97,7 @@ def test_what_has_used_up_its_retries_is_parked_in_a_list(
     with shop.client() as jobs, shop.worker():
         result = jobs.hasty.delay(7)
         with pytest.raises(ValueError, match="7"):
-            result.get(timeout=30)
+            result.get(timeout=120)
         eventually(lambda: redis.llen("shop.parked") == 1)
         eventually(lambda: redis.hlen("unacked") == 0)
     headers = json.loads(redis.lindex("shop.parked", 0))["headers"]
