@@ -152,9 +152,11 @@ class Deliveries:
                 if copy is not None:
                     self._hand_over(copy)
                 continue
+            # Remembered first: if the reply is lost with the connection, the message comes back.
+            settlements = self._redeliveries.settled(settlement)
             if settlement.reply is not None and settlement.reply_to is not None:
                 consumer.publish(settlement.reply_to, settlement.reply)
-            for each in self._redeliveries.settled(settlement):
+            for each in settlements:
                 self._tell(consumer, each)
 
     # What `receive` consists of.

@@ -401,6 +401,26 @@ def test_a_result_is_sent_before_its_message_is_acknowledged(memory: Any, loses:
     assert consumer.told == ["publish replies", *([] if loses else ["ack"])]
 
 
+def test_a_result_that_is_lost_with_the_connection_is_sent_when_its_message_comes_back(
+    memory: Any,
+) -> None:
+    worker = Worker(memory.app("t"), memory.app().router.group("group"))
+    lost: Any = LosingConsumer(loses=True)
+    envelope = Envelope("", "", "", {"id": "1"})
+    first = Delivery(envelope, 1, "queue", lost)
+    worker._deliveries.receive(first)
+    reply: Any = Envelope("", "", "", {})
+    worker._handover.owe(Settlement(first, Disposition.ACK, "replies", reply, final=True))
+    with pytest.raises(LinkLost):
+        worker._settle(lost)
+
+    consumer: Any = LosingConsumer(loses=False)
+    worker._deliveries.receive(Delivery(envelope, 1, "queue", consumer, redelivered=True))
+    worker._settle(consumer)
+    worker._waker.close()
+    assert consumer.told == ["publish replies", "ack"]
+
+
 def test_what_waits_in_the_worker_is_handed_back_before_the_broker_is_told(memory: Any) -> None:
     """Cancelling takes a round trip, in which a task thread would start what waits."""
     worker = Worker(memory.app("t"), memory.app().router.group("group"), grace=0)
