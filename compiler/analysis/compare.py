@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from routewright.compiler.analysis.compare_dead_letters import (
+    ChangedReach,
     DeadLetterDifference,
     compare_dead_letters,
 )
@@ -22,13 +23,13 @@ from routewright.compiler.keys.header_sets import Undecidable, all_headers, prin
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.task_keys import ANY_KEYS, Keys, keys_of, placeholders
 from routewright.compiler.model.topology import Exchange, Task, Topology
-from routewright.compiler.routing.delivery import Delivery, Outcome, Reach, listed, names_in
+from routewright.compiler.routing.delivery import Delivery, Outcome, Reach, listed
 from routewright.compiler.routing.routing import Routing, headers_of
 from routewright.compiler.routing.side_by_side import with_headers
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class Difference(ChangedReach):
     """A class of keys that go elsewhere: the smallest, what they reached and reach, the tasks."""
 
     exchange: str
@@ -39,16 +40,6 @@ class Difference:
     tasks: tuple[str, ...] = ()
 
     @property
-    def before(self) -> tuple[str, ...]:
-        """The queues that a message could reach."""
-        return names_in(self.was)
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        """The queues that a message can reach."""
-        return names_in(self.now)
-
-    @property
     def kind(self) -> str:
         """`lost`, `gained`, `doubled` (more queues than before) or `moved`."""
         if () in self.now and () not in self.was:
@@ -57,6 +48,17 @@ class Difference:
             return "gained"
         more = all(set(was) < set(now) for was in self.was for now in self.now)
         return "doubled" if more else "moved"
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields that a comparison and a plan have in JSON, in their order."""
+        return {
+            "exchange": self.exchange,
+            "witness": self.witness,
+            "kind": self.kind,
+            "before": list(self.before),
+            "after": list(self.after),
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,11 +193,7 @@ def as_json(comparison: Comparison) -> str:
             "equivalent": comparison.equivalent,
             "differences": [
                 {
-                    "exchange": it.exchange,
-                    "witness": it.witness,
-                    "kind": it.kind,
-                    "before": list(it.before),
-                    "after": list(it.after),
+                    **it.fields,
                     **({"before_one_of": it.was} if len(it.was) > 1 else {}),
                     **({"after_one_of": it.now} if len(it.now) > 1 else {}),
                     **({"headers": printed(it.headers)} if it.headers else {}),

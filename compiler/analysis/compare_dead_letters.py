@@ -22,8 +22,27 @@ from routewright.compiler.routing.delivery import Outcome, Reach, names_in
 from routewright.compiler.routing.routing import Routing
 
 
+class ChangedReach:
+    """What messages of a class could reach, and what they can reach now."""
+
+    __slots__ = ()
+
+    was: Reach
+    now: Reach
+
+    @property
+    def before(self) -> tuple[str, ...]:
+        """The queues that a message could reach."""
+        return names_in(self.was)
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        """The queues that a message can reach."""
+        return names_in(self.now)
+
+
 @dataclass(frozen=True, slots=True)
-class DeadLetterDifference:
+class DeadLetterDifference(ChangedReach):
     """Dead letters of a queue that go elsewhere: the smallest key they had, and what they reach."""
 
     queue: str
@@ -31,16 +50,6 @@ class DeadLetterDifference:
     was: Reach
     now: Reach
     headers: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def before(self) -> tuple[str, ...]:
-        """The queues that a dead letter could reach."""
-        return names_in(self.was)
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        """The queues that a dead letter can reach."""
-        return names_in(self.now)
 
 
 class _Side:

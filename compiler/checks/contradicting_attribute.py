@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.model.topology import Task
 
 if TYPE_CHECKING:
@@ -17,11 +17,10 @@ def contradicting_attribute(task: Task, declared: DataclassInstance) -> Iterator
         written = getattr(task, option, None)
         if said is None or not task.origin.has(option) or said == written:
             continue
-        yield Diagnostic(
+        yield warning(
             "contradicting-attribute",
             f"task `{task.name}` has `{option}` {said!r} in its code and {written!r} here, and the "
             "code wins",
             task.origin.span(option),
             help="keep one of them",
-            severity=Severity.WARNING,
         )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.keys.patterns import witness
 from routewright.compiler.model.topology import Binding, Topology
 from routewright.compiler.rabbitmq.exchange_types import KNOWN_TYPES
@@ -42,12 +42,11 @@ def dead_binding(topology: Topology, routing: Routing) -> Iterator[Diagnostic]:
         if binding.source.routes_as not in KNOWN_TYPES:
             continue
         what = f"`{binding.key}`" if binding.key else "this binding"
-        yield Diagnostic(
+        yield warning(
             "dead-binding",
             f"no task comes by {what} from exchange `{source}` to `{binding.destination.name}`",
             binding.origin.span("binding_key"),
             help="take it away, unless somebody else publishes such keys",
-            severity=Severity.WARNING,
             witness=_smallest(binding),
         )
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.analysis.paths import dead_ends, path_of
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.dead_letters import DeadLetters
 from routewright.compiler.routing.delivery import Outcome
@@ -25,7 +25,7 @@ def dead_letter_goes_nowhere(
         by_outcome = {it.outcome: (key, it) for key, it in reversed(routes)}
         if Outcome.UNROUTABLE in by_outcome:
             key, delivery = by_outcome[Outcome.UNROUTABLE]
-            yield Diagnostic(
+            yield warning(
                 "dead-letter-goes-nowhere",
                 f"the dead letters of queue `{queue.name}` with the key `{key}` reach no queue "
                 f"from exchange `{queue.dead_letter_exchange}`",
@@ -33,7 +33,6 @@ def dead_letter_goes_nowhere(
                 help="bind a queue there that takes every key, or give the dead letters a key"
                 if queue.dead_letter_routing_key is None
                 else "bind a queue there",
-                severity=Severity.WARNING,
                 notes=(
                     *path_of(routing.arrivals.get(queue.name), queue.name),
                     *dead_ends(queue.dead_letter_exchange or "", delivery),
@@ -41,11 +40,10 @@ def dead_letter_goes_nowhere(
                 witness=key,
             )
         elif Outcome.UNDECIDED in by_outcome:
-            yield Diagnostic(
+            yield warning(
                 "dead-letter-goes-nowhere",
                 f"whether all dead letters of queue `{queue.name}` reach a queue from exchange "
                 f"`{queue.dead_letter_exchange}` is undecided",
                 queue.argument_span("x-dead-letter-exchange"),
                 help="bind a queue there that takes every message",
-                severity=Severity.WARNING,
             )

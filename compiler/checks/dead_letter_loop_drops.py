@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.dead_letters import DeadLetters, round_of
 from routewright.compiler.routing.routing import Routing
@@ -19,13 +19,12 @@ def dead_letter_loop_drops(
     """
     for loop in dead_letters.loops:
         if loop.by_itself:
-            yield Diagnostic(
+            yield warning(
                 "dead-letter-loop-drops",
                 f"a message with the key {loop.message.shown} that nobody rejects is dropped when "
                 f"it comes round: {round_of(loop)}",
                 topology.queues[loop.queues[0]].argument_span("x-dead-letter-exchange"),
                 help="let the last queue of the round dead-letter to somewhere else",
-                severity=Severity.WARNING,
                 witness=loop.message.key,
                 headers=loop.message.headers,
             )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.routing import Routing
 
@@ -22,10 +22,9 @@ def dead_letters_not_at_least_once(topology: Topology, _routing: Routing) -> Ite
         if queue.effective.get("x-overflow") != "reject-publish":
             missing.append("`overflow: reject-publish`")
         if missing:
-            yield Diagnostic(
+            yield warning(
                 "dead-letters-not-at-least-once",
                 f"the dead letters of queue `{queue.name}` are sent at most once all the same",
                 queue.argument_span("x-dead-letter-strategy"),
                 help=f"add {' and '.join(missing)}",
-                severity=Severity.WARNING,
             )

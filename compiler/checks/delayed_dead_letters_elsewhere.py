@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.keys.key_classes import key_classes
 from routewright.compiler.keys.pattern_table import PatternTable
 from routewright.compiler.keys.patterns import Pattern, Undecided, words
@@ -116,12 +116,11 @@ class _BothDeliveries:
 
 
 def _warning(queue: Queue, message: str, key: str | None = None) -> Diagnostic:
-    return Diagnostic(
+    return warning(
         "delayed-dead-letters-elsewhere",
         message,
         queue.argument_span("x-dead-letter-exchange"),
         help="give the queue's dead letters a routing key, or use a fanout exchange for them",
-        severity=Severity.WARNING,
         witness=key,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 
 from routewright.compiler.analysis.paths import paths
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.keys.header_sets import Undecidable, all_headers, printed
 from routewright.compiler.keys.patterns import Undecided, topic
 from routewright.compiler.model.topology import Assertion, Topology
@@ -97,10 +97,9 @@ def _arguments(assertion: Assertion, broken: Witness) -> str:
 
 
 def _undecided(assertion: Assertion, why: str) -> Diagnostic:
-    return Diagnostic(
+    return warning(
         "failed-assertion",
         f"whether this holds is undecided: {why}",
         assertion.origin.span(assertion.claim),
         help="narrow the keys that it speaks of",
-        severity=Severity.WARNING,
     )

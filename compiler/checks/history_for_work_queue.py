@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.analysis.paths import path_of
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, warning
 from routewright.compiler.model.topology import Queue, Topology
 from routewright.compiler.rabbitmq.exchange_types import RECENT_HISTORY
 from routewright.compiler.routing.routing import Routing
@@ -25,7 +25,7 @@ def history_for_work_queue(topology: Topology, routing: Routing) -> Iterator[Dia
             name for name in reached & routing.arrivals.keys() if not topology.queues[name].tap
         )
         if work:
-            yield Diagnostic(
+            yield warning(
                 "history-for-work-queue",
                 f"whenever `{end.name}` is bound anew to `{binding.source.name}`, queue "
                 f"`{work[0]}` gets the last messages again, and their tasks run again",
@@ -38,6 +38,5 @@ def history_for_work_queue(topology: Topology, routing: Routing) -> Iterator[Dia
                     ),
                     *path_of(routing.arrivals[work[0]], work[0]),
                 ),
-                severity=Severity.WARNING,
                 witness=routing.arrivals[work[0]].key,
             )

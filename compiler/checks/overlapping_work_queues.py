@@ -5,7 +5,7 @@ from contextlib import suppress
 from itertools import combinations, islice
 
 from routewright.compiler.analysis.paths import paths
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, warning
 from routewright.compiler.keys.header_sets import Undecidable
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.topology import Topology
@@ -58,14 +58,13 @@ def _told_of_tasks(topology: Topology, routing: Routing) -> set[tuple[str, str]]
 def _overlap(exchange: str, witness: Witness, pair: tuple[str, str]) -> Diagnostic:
     one, other = pair
     first, *notes = paths(exchange, witness.delivery, pair)
-    return Diagnostic(
+    return warning(
         "overlapping-work-queues",
         f"{witness.shown} on exchange `{exchange}` would reach both work queues `{one}` and "
         f"`{other}`",
         first.span,
         help="narrow one of the bindings, or say `tap: true` on a queue that only watches",
         notes=(Note(first.message), *notes),
-        severity=Severity.WARNING,
         witness=witness.key,
         headers=witness.headers,
     )

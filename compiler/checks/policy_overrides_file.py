@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, warning
 from routewright.compiler.model.topology import Queue, Topology
 from routewright.compiler.routing.routing import Routing
 
@@ -24,12 +24,11 @@ def policy_overrides_file(topology: Topology, _routing: Routing) -> Iterator[Dia
 def _overridden(queue: Queue, argument: str) -> Diagnostic:
     policy, key = queue.policy, argument.removeprefix("x-")
     name = policy.name if policy else ""
-    return Diagnostic(
+    return warning(
         "policy-overrides-file",
         f"policy `{name}` makes `{argument}` of queue `{queue.name}` "
         f"{queue.effective[argument]!r}, and the queue says {queue.arguments[argument]!r}",
         queue.argument_span(argument),
         help="say it in one of the two places",
         notes=(Note("the policy says so here", policy.key_span(key)),) if policy else (),
-        severity=Severity.WARNING,
     )

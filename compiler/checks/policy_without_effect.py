@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.model.policies import candidates, policy_matches
 from routewright.compiler.model.topology import Exchange, Policy, Queue, Topology
 from routewright.compiler.routing.routing import Routing
@@ -17,7 +17,7 @@ def policy_without_effect(topology: Topology, _routing: Routing) -> Iterator[Dia
     for policy in topology.policies.values():
         matched = [it for it in candidates(topology) if policy_matches(policy, it)]
         if not any(it.policy and it.policy.name == policy.name for it in matched):
-            yield Diagnostic(
+            yield warning(
                 "policy-without-effect",
                 f"policy `{policy.name}` applies to nothing: {_why(policy, matched)}",
                 policy.origin.span("pattern"),
@@ -25,7 +25,6 @@ def policy_without_effect(topology: Topology, _routing: Routing) -> Iterator[Dia
                 "`^orders\\\\.`"
                 if not matched
                 else "raise its `priority`, or put its keys into the other policy",
-                severity=Severity.WARNING,
             )
 
 

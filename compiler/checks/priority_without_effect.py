@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.analysis.paths import paths
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, warning
 from routewright.compiler.model.topology import Queue, Topology
 from routewright.compiler.rabbitmq.queue_arguments import CLASSIC, QUORUM
 from routewright.compiler.rabbitmq.targets import QUORUM_PRIORITIES, release
@@ -30,7 +30,7 @@ def priority_without_effect(topology: Topology, routing: Routing) -> Iterator[Di
             ]
             if in_turn:
                 queue = in_turn[0]
-                yield Diagnostic(
+                yield warning(
                     "priority-without-effect",
                     f"task `{task.name}` has a priority, and `{key}` leads to the {queue.type} "
                     f"queue `{queue.name}`, which has none on `{topology.target}`",
@@ -40,7 +40,6 @@ def priority_without_effect(topology: Topology, routing: Routing) -> Iterator[Di
                         Note("the queue is declared here", queue.origin.key_span()),
                         *paths(task.exchange.name, delivery, [queue.name]),
                     ),
-                    severity=Severity.WARNING,
                     witness=key,
                 )
                 break

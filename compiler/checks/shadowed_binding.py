@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import TypeAlias
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, warning
 from routewright.compiler.keys.key_classes import key_classes
 from routewright.compiler.keys.kombu_topics import kombu_topic
 from routewright.compiler.keys.pattern_table import PatternTable
@@ -52,7 +52,7 @@ def _shadowed(bindings: list[Binding], readings: Sequence[Reading]) -> Iterator[
         gone.add(id(binding))  # of two that cover one another, one must stay
         wide = [it for it in others if id(it) in covering]
         part = " a part of" if len(wide) > 1 else ""
-        yield Diagnostic(
+        yield warning(
             "shadowed-binding",
             f"every key that `{binding.key}` matches reaches `{binding.destination.name}` by its "
             "other bindings",
@@ -61,7 +61,6 @@ def _shadowed(bindings: list[Binding], readings: Sequence[Reading]) -> Iterator[
             notes=tuple(
                 Note(f"`{it.key}` matches{part} them", it.origin.span("binding_key")) for it in wide
             ),
-            severity=Severity.WARNING,
             witness=witness([topic(binding.key)]),
         )
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.routing import Routing
 
@@ -16,11 +16,10 @@ def soft_limit_without_effect(topology: Topology, _routing: Routing) -> Iterator
     for task in topology.tasks.values():
         soft, hard = task.soft_time_limit, task.time_limit
         if soft is not None and hard is not None and soft >= hard:
-            yield Diagnostic(
+            yield warning(
                 "soft-limit-without-effect",
                 f"task `{task.name}` is given up after {hard:g} s, before its soft limit of "
                 f"{soft:g} s",
                 task.span_of("soft_time_limit"),
                 help="make `soft_time_limit` shorter than `time_limit`",
-                severity=Severity.WARNING,
             )

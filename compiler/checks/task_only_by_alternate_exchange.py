@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator
 
 from routewright.compiler.analysis.paths import paths
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, warning
 from routewright.compiler.diagnostics.source import Span
 from routewright.compiler.keys.patterns import Wild
 from routewright.compiler.lowering.carving import fronts
@@ -26,7 +26,7 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
             hidden = _caught(delivery, meant)
             if hidden is None:
                 continue
-            yield Diagnostic(
+            yield warning(
                 "task-only-by-alternate-exchange",
                 f"no binding matches `{key}` of task `{task.name}`; only the "
                 f"alternate exchange of `{hidden.exchange}` takes it, as it takes every key",
@@ -39,7 +39,6 @@ def task_only_by_alternate_exchange(topology: Topology, routing: Routing) -> Ite
                     ),
                     *paths(task.exchange.name, delivery, delivery.queues[:_MOST_NOTES]),
                 ),
-                severity=Severity.WARNING,
                 witness=key,
             )
             break

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.keys import key_classes as keyspace
 from routewright.compiler.keys.header_sets import Undecidable
 from routewright.compiler.keys.patterns import Undecided
@@ -40,10 +40,9 @@ def too_many_key_classes(topology: Topology, routing: Routing) -> Iterator[Diagn
 
 def _too_many(topology: Topology, exchange: str, what: str, way_out: str) -> Diagnostic:
     declared = topology.exchanges.get(exchange)
-    return Diagnostic(
+    return warning(
         "too-many-key-classes",
         f"{what}; whether work queues overlap is undecided",
         declared.origin.key_span() if declared else None,
         help=way_out,
-        severity=Severity.WARNING,
     )

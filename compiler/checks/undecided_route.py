@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, warning
 from routewright.compiler.keys.patterns import Undecided
 from routewright.compiler.model.task_keys import placeholders
 from routewright.compiler.model.topology import Task, Topology
@@ -59,7 +59,7 @@ def _undecided(
     message: str, task: Task, key: str, deliveries: Iterable[Delivery], topology: Topology
 ) -> Diagnostic:
     may_reach = sorted({name for it in deliveries for name in it.may_reach})
-    return Diagnostic(
+    return warning(
         "undecided-route",
         message,
         task.exchange_span,
@@ -68,6 +68,5 @@ def _undecided(
             Note(f"it may reach queue `{name}`", topology.queues[name].origin.key_span())
             for name in may_reach[:_MOST_NOTES]
         ),
-        severity=Severity.WARNING,
         witness=None if placeholders(key) else key,
     )

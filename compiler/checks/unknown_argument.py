@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, did_you_mean, warning
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.rabbitmq.queue_arguments import OTHER_ARGUMENTS, QUEUE_ARGUMENTS
 from routewright.compiler.routing.routing import Routing
@@ -18,10 +18,9 @@ def unknown_argument(topology: Topology, _routing: Routing) -> Iterator[Diagnost
     for queue in topology.queues.values():
         for argument in queue.arguments:
             if argument.startswith("x-") and argument not in known:
-                yield Diagnostic(
+                yield warning(
                     "unknown-argument",
                     f"no queue of RabbitMQ has the argument `{argument}`",
                     queue.origin.key_span("arguments", argument),
                     help=did_you_mean(argument, sorted(known), "take it away if it is a slip"),
-                    severity=Severity.WARNING,
                 )

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity, did_you_mean
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, did_you_mean, warning
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.routing import Routing
 
@@ -17,24 +17,22 @@ def unknown_serializer(topology: Topology, _routing: Routing) -> Iterator[Diagno
     """
     for task in topology.tasks.values():
         if task.serializer.lower() not in SERIALIZERS:
-            yield Diagnostic(
+            yield warning(
                 "unknown-serializer",
                 f"task `{task.name}` is sent by `{task.serializer}`, which is no serializer of "
                 "kombu's",
                 task.span_of("serializer"),
                 help=did_you_mean(task.serializer, SERIALIZERS)
                 or "register it with kombu, in the sender and in the worker",
-                severity=Severity.WARNING,
             )
     for group in topology.groups.values():
         for index, name in enumerate(group.accept):
             if name.lower() not in SERIALIZERS:
-                yield Diagnostic(
+                yield warning(
                     "unknown-serializer",
                     f"worker group `{group.name}` reads `{name}`, which is no serializer of "
                     "kombu's",
                     group.origin.span("accept", index),
                     help=did_you_mean(name, SERIALIZERS)
                     or "register it with kombu, in the sender and in the worker",
-                    severity=Severity.WARNING,
                 )

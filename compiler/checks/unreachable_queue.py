@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Note, warning
 from routewright.compiler.model.topology import Binding, Topology
 from routewright.compiler.routing.entry_points import sent_by_name
 from routewright.compiler.routing.keys_into import KeysInto
@@ -30,14 +30,13 @@ def unreachable_queue(topology: Topology, routing: Routing) -> Iterator[Diagnost
     for name, queue in topology.queues.items():
         if name not in reached and queue is not topology.parking:
             bindings = routing.graph.bindings_to(queue)
-            yield Diagnostic(
+            yield warning(
                 "unreachable-queue",
                 f"queue `{name}` is bound only to exchanges from which no key gets to it"
                 if bindings
                 else f"queue `{name}` is bound to nothing",
                 queue.origin.key_span(),
                 help="bind it to an exchange that tasks are sent to, or take it away",
-                severity=Severity.WARNING,
                 notes=tuple(islice(_what_comes_to(topology, bindings), _MOST_NOTES)),
             )
 

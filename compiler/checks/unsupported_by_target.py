@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity, warning
 from routewright.compiler.diagnostics.source import Span
 from routewright.compiler.keys.kombu_topics import kombu_topic
 from routewright.compiler.keys.patterns import topic, witness
@@ -107,12 +107,11 @@ def _on_virtual_transport(topology: Topology, routing: Routing) -> Iterator[Diag
     for queue in topology.queues.values():
         yield from _ignored(target, queue)
     if topology.delays is not None:
-        yield Diagnostic(
+        yield warning(
             "unsupported-by-target",
             f"`{target}` delays no message: workers hold a task until it is due",
             topology.delays.origin.key_span(),
             help="use a RabbitMQ, if many tasks wait or any of them long",
-            severity=Severity.WARNING,
         )
     for policy in topology.policies.values():
         yield _lacking(target, "policies", policy.origin.key_span())
@@ -136,26 +135,24 @@ def _narrower(target: str, binding: Binding, beside: list[Binding]) -> Iterator[
     """A binding key that matches fewer keys there, and the rest comes by no binding beside it."""
     key = witness([topic(binding.key)], [kombu_topic(it.key) for it in beside])
     if key is not None:
-        yield Diagnostic(
+        yield warning(
             "unsupported-by-target",
             f"`{binding.key}` does not match `{key}` on `{target}`, "
             "whose `#` takes a word at least",
             binding.origin.span("binding_key"),
             help=f"bind `{binding.destination.name}` to `{key}` too, if others than this runtime "
             "publish it",
-            severity=Severity.WARNING,
             witness=key,
         )
 
 
 def _ignored(target: str, queue: Queue) -> Iterator[Diagnostic]:
     for argument in queue.arguments:
-        yield Diagnostic(
+        yield warning(
             "unsupported-by-target",
             f"`{argument}` of queue `{queue.name}` has no effect on `{target}`",
             queue.argument_span(argument),
             help="take it away, or use a RabbitMQ",
-            severity=Severity.WARNING,
         )
 
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.model.topology import Exchange, Topology
 from routewright.compiler.routing.routing import Routing
 
@@ -22,10 +22,9 @@ def unused_exchange(topology: Topology, _routing: Routing) -> Iterator[Diagnosti
     used |= {it.dead_letter_exchange or "" for it in topology.queues.values()}
     for name, exchange in topology.exchanges.items():
         if name not in used:
-            yield Diagnostic(
+            yield warning(
                 "unused-exchange",
                 f"nothing is sent to exchange `{name}`: no task, no exchange, no dead letter",
                 exchange.origin.key_span(),
                 help="send a task there, or take it away",
-                severity=Severity.WARNING,
             )

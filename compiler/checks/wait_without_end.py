@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from routewright.compiler.analysis.paths import path_of
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
 from routewright.compiler.keys.patterns import witness
 from routewright.compiler.model.topology import Queue, Topology, readers
 from routewright.compiler.routing.matching import pattern_of
@@ -24,13 +24,12 @@ def wait_without_end(topology: Topology, routing: Routing) -> Iterator[Diagnosti
         waits = queue.dead_letter_exchange is not None and name not in read and not queue.tap
         if topology.groups and waits and _LETS_GO.isdisjoint(queue.effective):
             arrival = routing.arrivals.get(name)
-            yield Diagnostic(
+            yield warning(
                 "wait-without-end",
                 f"messages in queue `{name}` wait for ever: nobody consumes it, and nothing sends "
                 f"them on to exchange `{queue.dead_letter_exchange}`",
                 queue.argument_span("x-dead-letter-exchange"),
                 help="give the queue a `message_ttl`, or a worker group",
-                severity=Severity.WARNING,
                 notes=path_of(arrival, name),
                 witness=arrival.key if arrival else _key_into(queue, routing),
             )

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
-from routewright.compiler.keys.patterns import Wild, topic
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
+from routewright.compiler.keys.patterns import word_with_a_wildcard
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.routing import Routing
-
-_SIGNS = frozenset(wild.value for wild in Wild)
 
 
 def wildcard_inside_task_name(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
@@ -17,13 +15,11 @@ def wildcard_inside_task_name(topology: Topology, _routing: Routing) -> Iterator
     Celery takes for a pattern too, is a task of just that name.
     """
     for name, task in topology.tasks.items():
-        words = (word for word in topic(name) if not isinstance(word, Wild))
-        word = next((word for word in words if not _SIGNS.isdisjoint(word)), None)
+        word = word_with_a_wildcard(name)
         if word is not None:
-            yield Diagnostic(
+            yield warning(
                 "wildcard-inside-task-name",
                 f"`{word}` in the task name `{name}` is an ordinary word",
                 task.origin.key_span(),
                 help="put a dot between a word and a wildcard",
-                severity=Severity.WARNING,
             )

@@ -2,12 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, Severity
-from routewright.compiler.keys.patterns import Wild, topic
+from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
+from routewright.compiler.keys.patterns import word_with_a_wildcard
 from routewright.compiler.model.topology import Topology
 from routewright.compiler.routing.routing import Routing
-
-_SIGNS = frozenset(wild.value for wild in Wild)
 
 
 def wildcard_inside_word(topology: Topology, _routing: Routing) -> Iterator[Diagnostic]:
@@ -18,13 +16,11 @@ def wildcard_inside_word(topology: Topology, _routing: Routing) -> Iterator[Diag
     for binding in topology.bindings:
         if binding.source.routes_as != "topic":
             continue
-        for word in topic(binding.key):
-            if not isinstance(word, Wild) and not _SIGNS.isdisjoint(word):
-                yield Diagnostic(
-                    "wildcard-inside-word",
-                    f"`{word}` in the binding key `{binding.key}` is an ordinary word",
-                    binding.origin.span("binding_key"),
-                    help="put a dot between a word and a wildcard",
-                    severity=Severity.WARNING,
-                )
-                break
+        word = word_with_a_wildcard(binding.key)
+        if word is not None:
+            yield warning(
+                "wildcard-inside-word",
+                f"`{word}` in the binding key `{binding.key}` is an ordinary word",
+                binding.origin.span("binding_key"),
+                help="put a dot between a word and a wildcard",
+            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,10 @@ class Diagnostic:
     severity: Severity = Severity.ERROR
     witness: str | None = None
     headers: Mapping[str, Any] = field(default_factory=dict)
+
+
+warning = partial(Diagnostic, severity=Severity.WARNING)
+"""Makes a diagnostic that does not stop the compilation."""
 
 
 def has_errors(diagnostics: Iterable[Diagnostic]) -> bool:

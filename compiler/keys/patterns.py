@@ -69,6 +69,12 @@ def has_wildcard(pattern: str) -> bool:
     return not _WILD.isdisjoint(words(pattern))
 
 
+def word_with_a_wildcard(pattern: str) -> str | None:
+    """Returns the first ordinary word that contains the sign of a wildcard."""
+    ordinary = (word for word in words(pattern) if word not in _WILD)
+    return next((word for word in ordinary if not _WILD.isdisjoint(word)), None)
+
+
 def matches(pattern: Pattern, key: str) -> bool:
     """Whether a key matches a pattern."""
     automaton = Automaton(pattern)

@@ -49,14 +49,7 @@ def _fields(plan: Plan) -> dict[str, Any]:
         "steps": [_step(it) for it in plan.steps],
         **({"held": [_step(it) for it in plan.held]} if plan.held else {}),
         "differences": [
-            {
-                "exchange": it.exchange,
-                "witness": it.witness,
-                "kind": it.kind,
-                "before": list(it.before),
-                "after": list(it.after),
-                **({"headers": printed(it.headers)} if it.headers else {}),
-            }
+            {**it.fields, **({"headers": printed(it.headers)} if it.headers else {})}
             for it in plan.differences
         ],
         "violations": [

@@ -11,7 +11,7 @@ from routewright.compiler.reports.explanations import CODES
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "diagnostics.md"
-REPORTING = {"Diagnostic", "Trap", "VariableError", "invalid", "report", "_report"}
+REPORTING = {"Diagnostic", "Trap", "VariableError", "invalid", "report", "_report", "warning"}
 
 
 def codes_in(path: Path) -> set[str]:
