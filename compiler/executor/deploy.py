@@ -1,12 +1,12 @@
 """The way of a plan, from the topology that is wanted to a virtual host that was looked at again.
 
-    look         reads the virtual host, and reads it again in the end
-    make_plan    decides the steps, and leaves out those whose approval is missing
-    lock         keeps other applies away
-    fingerprint  shows that nothing of what the plan saw has changed
-    prepare      sees beforehand to all that could stop the plan half-way
-    carry_out    carries out the steps, each confirmed before the next
-    differing    compares what is there with what the plan says
+    look             reads the virtual host, and reads it again in the end
+    make_plan        decides the steps, and leaves out those whose approval is missing
+    lock             keeps other applies away
+    _need_unchanged  compares the fingerprint of what the plan saw with what is there
+    prepare          sees beforehand to all that could stop the plan half-way
+    carry_out        carries out the steps, each confirmed before the next
+    _differing       compares what is there with what the plan says
 
 `deploy` is all of it. A plan may wait in a file between the two halves, for someone to approve it:
 `plan_for` is the first half and `execute` the second.

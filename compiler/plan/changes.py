@@ -1,4 +1,9 @@
-"""Everything that a step of a plan can do to a broker: one closed union of changes."""
+"""Everything that a step of a plan can do to a broker: one closed union of changes.
+
+A new kind has to be learnt by all that tell the kinds apart: here `verb`, `file.py` (written and
+read); in `planner/` `differences.py` (which makes them), `simulated_host.py`, `course.py`,
+`simulate.py`, `order.py`, `needed_approvals.py` and `reasons.py`; in `executor/` `carry_out.py`.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Celery's wire forms: messages, results, events, and what they are encoded with.
+"""Messages as they are on the wire: Celery's tasks, results and events, and orders to workers.
 
-Nothing here opens a connection.
+Names, limits and texts that belong to these are here too. Nothing here opens a connection.
 """

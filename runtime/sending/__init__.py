@@ -1,4 +1,4 @@
-"""Brings a call from its options to a message that the broker has confirmed.
+"""Brings a message to the broker's confirm: a call's from its options, and a worker's once more.
 
-Nothing here runs a task, or receives one.
+Whether a task is tried again is decided here too, for tasks ask for it. Nothing here receives.
 """

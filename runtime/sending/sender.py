@@ -1,4 +1,8 @@
-"""Sends one call, from its options to the broker's confirm: the whole story."""
+"""Sends one call, from its options to the broker's confirm.
+
+`Sender.send` tells it step by step. How a message is published, confirmed and published again after
+a lost connection is in `stream.py`.
+"""
 
 from __future__ import annotations
 
@@ -57,7 +61,7 @@ class Sender:
         options = choose(route, declared, call.options)
         if options.headers:
             check_headers(dict(options.headers))
-        self._delayed(route, call.due)
+        self._delayed(route, call.due)  # raises if no delay leads there
         source, connect_timeout = self.source(call.connection, call.connect_timeout)
         message = _message(name, args, kwargs, route, options, call)
         envelope = message.encode(options.serializer, options.priority)

@@ -2,10 +2,11 @@
 
 Three methods of `Deliveries` tell the whole way, in this order:
 
-- `receive`, in the network thread: recognise a message that came back; hold one that is not due;
-  hand it to a task thread.
+- `receive`, in the network thread: recognise a message that came back; park one that the broker
+  would drop soon; hold one that is not due; hand it to a task thread.
 - `handle`, in a task thread: decode the message; find its task; ask whether it is due, has expired
-  or has killed processes; run it within its limits; decide what becomes of it, and act on that.
+  or has killed processes; run it within its limits; decide what becomes of it (`verdicts.py`), and
+  act on that (`settler.py`).
 - `settle`, in the network thread: reply; acknowledge.
 
 The network thread alone uses the connection, so that a long task never costs it.
