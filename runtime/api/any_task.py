@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, Protocol, TypedDict, T
 from routewright.runtime.errors import InvalidOption
 from routewright.runtime.messages.message import Message, request
 from routewright.runtime.results.progress import update_progress
-from routewright.runtime.sending.options import Call, Options
+from routewright.runtime.sending.delaying import due_at
+from routewright.runtime.sending.options import CALL_ONLY, Call, Options, read_options
 from routewright.runtime.sending.retrying import retry
 
 if TYPE_CHECKING:
     from routewright.runtime.results.async_result import AsyncResult
+    from routewright.runtime.sending.connection import Connection
 
 
 R = TypeVar("R")
@@ -55,13 +57,7 @@ class AnyApp(Protocol):
         ...
 
     def send(
-        self,
-        name: str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        *,
-        declared: Options,
-        call: Call,
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], call: Call
     ) -> AsyncResult[Any]:
         """Send a task of that name along its route."""
         ...
@@ -82,13 +78,41 @@ class SendOptions(TypedDict, total=False):
     ignore_result: bool | None
 
 
+class CallOptions(SendOptions, total=False):
+    """What a call may say: the options of a send, and what no task can say."""
+
+    task_id: str | None
+    connection: Connection | None
+    connect_timeout: float | None
+    countdown: float | None
+    eta: datetime | None
+
+
+def read_call(where: str, given: CallOptions, declared: Options) -> Call:
+    """Reads what a call says, of a task whose definition says `declared`.
+
+    Raises:
+        InvalidOption: there is no such option, or a time cannot be what it is.
+    """
+    if not given:
+        return Call(declared=declared)
+    options: dict[str, Any] = dict(given)
+    task_id, connection = options.pop("task_id", None), options.pop("connection", None)
+    connect_timeout = options.pop("connect_timeout", None)
+    countdown, eta = options.pop("countdown", None), options.pop("eta", None)
+    called = read_options(where, options, *CALL_ONLY)
+    due = due_at(countdown, eta)
+    return Call(task_id, connection, connect_timeout, called, declared, due)
+
+
 def send(
     sent: AnyTask,
     args: Sequence[Any] | None,
     kwargs: Mapping[str, Any] | None,
-    call: Call,
+    options: CallOptions,
 ) -> AsyncResult[Any]:
-    """Check the arguments and hand the task to its app; see `Task.apply_async`."""
+    """Checks a call and hands it to the app of its task; see `Task.apply_async`."""
+    call = read_call("apply_async", options, sent.declared())
     positional = () if args is None else args
     keywords = {} if kwargs is None else kwargs
     if not isinstance(positional, (list, tuple)):
@@ -99,7 +123,7 @@ def send(
     if app is None:
         raise InvalidOption(f"task `{sent.name}` has no app; set `app = ...` in its class")
     sent.check(positional, keywords)
-    return app.send(sent.name, positional, keywords, declared=sent.declared(), call=call)
+    return app.send(sent.name, positional, keywords, call)
 
 
 def refuse_async(name: str, function: Callable[..., Any]) -> None:

@@ -5,23 +5,16 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from typing import Any, Literal, ParamSpec, Self, TypeVar, Unpack, cast, overload
 
-from routewright.runtime.api.any_task import AnyTask, SendOptions
+from routewright.runtime.api.any_task import AnyTask, CallOptions, SendOptions, read_call
 from routewright.runtime.api.task_function import BindingDecorator, Decorator, FunctionTask, task
 from routewright.runtime.errors import DuplicateTask, InvalidOption
 from routewright.runtime.results.async_result import AsyncResult
 from routewright.runtime.results.stores import RPC, Results, results_at
 from routewright.runtime.router.route import Router
 from routewright.runtime.sending.connection import Connection
-from routewright.runtime.sending.delaying import due_at
-from routewright.runtime.sending.options import (
-    CALL_ONLY,
-    Call,
-    Options,
-    read_options,
-)
+from routewright.runtime.sending.options import NO_OPTIONS, Call
 from routewright.runtime.sending.pipeline import Pipeline
 from routewright.runtime.sending.publisher import Publisher
 from routewright.runtime.sending.sender import Sender
@@ -155,27 +148,13 @@ class App:
         name: str,
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
-        *,
-        task_id: str | None = None,
-        connection: Connection | None = None,
-        connect_timeout: float | None = None,
-        countdown: float | None = None,
-        eta: datetime | None = None,
-        **options: Unpack[SendOptions],
+        **options: Unpack[CallOptions],
     ) -> AsyncResult[Any]:
         """Send a task by its name alone, for a sender that has not its code."""
-        called = read_options("send_task", options, *CALL_ONLY)
-        call = Call(task_id, connection, connect_timeout, called, due_at(countdown, eta))
-        return self.send(name, args, kwargs or {}, declared=Options(), call=call)
+        return self.send(name, args, kwargs or {}, read_call("send_task", options, NO_OPTIONS))
 
     def send(
-        self,
-        name: str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        *,
-        declared: Options,
-        call: Call,
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], call: Call
     ) -> AsyncResult[Any]:
         """Send one task along its route; what `apply_async` does.
 
@@ -184,7 +163,7 @@ class App:
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             InvalidOption, SendError: as of `Task.apply_async`.
         """
-        return self._sender.send(name, args, kwargs, declared=declared, call=call)
+        return self._sender.send(name, args, kwargs, call)
 
     def AsyncResult(self, task_id: str) -> AsyncResult[Any]:  # noqa: N802  as Celery's users know it
         """The result of a task by its id, from any process where results are kept in Redis.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from routewright.runtime.api.any_task import (
     AnyApp,
-    SendOptions,
+    CallOptions,
     Signature,
     WhileRunning,
     bind_arguments,
@@ -18,12 +18,10 @@ from routewright.runtime.api.any_task import (
     send,
 )
 from routewright.runtime.messages.naming import default_name
-from routewright.runtime.sending.delaying import due_at
-from routewright.runtime.sending.options import CALL_ONLY, Call, Options, read_options
+from routewright.runtime.sending.options import Options
 
 if TYPE_CHECKING:
     from routewright.runtime.results.async_result import AsyncResult
-    from routewright.runtime.sending.connection import Connection
 
 
 class Task(WhileRunning):
@@ -78,13 +76,7 @@ class Task(WhileRunning):
         cls,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        *,
-        task_id: str | None = None,
-        connection: Connection | None = None,
-        connect_timeout: float | None = None,
-        countdown: float | None = None,
-        eta: datetime | None = None,
-        **options: Unpack[SendOptions],
+        **options: Unpack[CallOptions],
     ) -> AsyncResult[Any]:
         """Send the task along its route.
 
@@ -105,9 +97,7 @@ class Task(WhileRunning):
             InvalidParameter: the routing key has a placeholder that the call does not fill.
             SendError: the task was not sent, or not surely; the subclass says which.
         """
-        called = read_options("apply_async", options, *CALL_ONLY)
-        call = Call(task_id, connection, connect_timeout, called, due_at(countdown, eta))
-        return send(cls, args, kwargs, call)
+        return send(cls, args, kwargs, options)
 
     @classmethod
     def s(cls, *args: Any, **kwargs: Any) -> Signature[Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 from functools import update_wrapper
 from typing import (
     TYPE_CHECKING,
@@ -20,6 +19,7 @@ from typing import (
 
 from routewright.runtime.api.any_task import (
     AnyApp,
+    CallOptions,
     SendOptions,
     Signature,
     WhileRunning,
@@ -28,12 +28,10 @@ from routewright.runtime.api.any_task import (
     send,
 )
 from routewright.runtime.messages.naming import default_name
-from routewright.runtime.sending.delaying import due_at
-from routewright.runtime.sending.options import CALL_ONLY, Call, Options, read_options
+from routewright.runtime.sending.options import Options, read_options
 
 if TYPE_CHECKING:
     from routewright.runtime.results.async_result import AsyncResult
-    from routewright.runtime.sending.connection import Connection
 
 P = ParamSpec("P")
 R = TypeVar("R", covariant=True)  # noqa: PLC0105  `R` is what a reader of signatures expects
@@ -76,18 +74,10 @@ class FunctionTask(WhileRunning, Generic[P, R]):
         self,
         args: Sequence[Any] | None = None,
         kwargs: Mapping[str, Any] | None = None,
-        *,
-        task_id: str | None = None,
-        connection: Connection | None = None,
-        connect_timeout: float | None = None,
-        countdown: float | None = None,
-        eta: datetime | None = None,
-        **options: Unpack[SendOptions],
+        **options: Unpack[CallOptions],
     ) -> AsyncResult[R]:
         """Send the task along its route; see `Task.apply_async`."""
-        called = read_options("apply_async", options, *CALL_ONLY)
-        call = Call(task_id, connection, connect_timeout, called, due_at(countdown, eta))
-        return send(self, args, kwargs, call)
+        return send(self, args, kwargs, options)
 
     def s(self, *args: P.args, **kwargs: P.kwargs) -> Signature[R]:
         """A call of the task that is yet to be sent, for a `TaskSet`."""

@@ -59,12 +59,13 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What one call says: the options, and what no task can say."""
+    """What one call says, and its task's definition: the options, and what no task can say."""
 
     task_id: str | None = None
     connection: Connection | None = None
     connect_timeout: float | None = None
     options: Options = NO_OPTIONS
+    declared: Options = NO_OPTIONS
     due: datetime | None = None
     after: After | None = None
 

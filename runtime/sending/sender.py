@@ -21,7 +21,7 @@ from routewright.runtime.router.route import Route, Router
 from routewright.runtime.sending.connection import Connection
 from routewright.runtime.sending.delaying import delayed_route
 from routewright.runtime.sending.dispatch import Dispatch
-from routewright.runtime.sending.options import After, Call, Chosen, Options, choose
+from routewright.runtime.sending.options import After, Call, Chosen, choose
 from routewright.runtime.sending.pipeline import pipeline_of
 from routewright.runtime.sending.publisher import Publisher, deliver
 from routewright.runtime.sending.stream import Source
@@ -44,21 +44,16 @@ class Sender:
         self._results = results
 
     def send(
-        self,
-        name: str,
-        args: Sequence[Any],
-        kwargs: Mapping[str, Any],
-        *,
-        declared: Options,
-        call: Call,
+        self, name: str, args: Sequence[Any], kwargs: Mapping[str, Any], call: Call
     ) -> AsyncResult[Any]:
         """Sends a call, and returns when the broker has confirmed it; see `App.send`.
 
         Everything that can be wrong with the call itself is found before any network is used: such
         a call leaves no trace.
         """
-        route = route_of(self._router, self._router.resolve(name), declared, call.options, kwargs)
-        options = choose(route, declared, call.options)
+        named = self._router.resolve(name)
+        route = route_of(self._router, named, call.declared, call.options, kwargs)
+        options = choose(route, call.declared, call.options)
         if options.headers:
             check_headers(dict(options.headers))
         self._delayed(route, call.due)  # raises if no delay leads there

@@ -77,18 +77,18 @@ def _next(message: Message, value: object) -> Iterator[Sequel]:
 
 
 def _send(app: App, sequels: Iterable[Sequel]) -> None:
-    calls = [(sequel, _declared(app, sequel.task), _call(app, sequel)) for sequel in sequels]
-    for sequel, declared, call in calls:
+    calls = [(sequel, _call(app, sequel)) for sequel in sequels]
+    for sequel, call in calls:
         route = app.router.resolve(sequel.task)
         choose(
-            route_of(app.router, route, declared, call.options, sequel.kwargs),
-            declared,
+            route_of(app.router, route, call.declared, call.options, sequel.kwargs),
+            call.declared,
             call.options,
         )
     try:
         with app.pipeline():
-            for sequel, declared, call in calls:
-                app.send(sequel.task, sequel.args, sequel.kwargs, declared=declared, call=call)
+            for sequel, call in calls:
+                app.send(sequel.task, sequel.args, sequel.kwargs, call)
     except NotAllSent as error:
         raise error.failed[0].error from error
 
@@ -117,6 +117,7 @@ def _call(app: App, sequel: Sequel) -> Call:
     return Call(
         given.get("task_id"),
         options=options,
+        declared=_declared(app, sequel.task),
         due=due_at(countdown, eta),
         after=After(
             short_string(given.get("reply_to")),
