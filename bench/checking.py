@@ -16,8 +16,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from command_line import progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 SMALLER, LARGER = 1_000, 10_000  # queues, with five bindings each
@@ -161,7 +161,7 @@ def _measure_large(
     checks: dict[int, dict[str, float]] = {}
     for queues in wholes:
         (folder / f"{queues}.yaml").write_text("\n".join(large(queues)))
-    with _progress() as bar:
+    with progress(remaining=False) as bar:
         row = bar.add_task("Checking", total=2 * (runs + 1))
         for _ in range(runs):
             for queues, those in wholes.items():  # in turns: what disturbs one disturbs the other
@@ -179,19 +179,13 @@ def _measure_large(
 
 def _measure_hard(folder: Path) -> dict[str, Run]:
     ended: dict[str, Run] = {}
-    with _progress() as bar:
+    with progress(remaining=False) as bar:
         for name, lines in bar.track(HARD.items(), description="Checking"):
             file = folder / "hard.yaml"
             file.write_text("\n".join(lines()))
             arguments = ("-c", _COMMAND, "check", str(file), "--format", "json")
             ended[name] = _process(*arguments, seconds=HARD_SECONDS, megabytes=HARD_MEGABYTES)
     return ended
-
-
-def _progress() -> Progress:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    return Progress(*columns, console=console, transient=True, disable=not sys.stderr.isatty())
 
 
 def _process(*arguments: str, seconds: int = 3_600, megabytes: int = 16_384) -> Run:

@@ -15,8 +15,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
+from command_line import progress
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 from rich.table import Table
 
 SMALLER, LARGER = 1_000, 10_000  # queues; five bindings and two tasks for each
@@ -114,11 +114,7 @@ def _measure(folder: Path, runs: int) -> dict[int, list[Run]]:
     measured: dict[int, list[Run]] = {SMALLER: [], LARGER: []}
     for queues in measured:
         (folder / f"{queues}.yaml").write_text(topology(queues))
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns, console=console, transient=True, disable=not sys.stderr.isatty()
-    ) as bar:
+    with progress(remaining=False) as bar:
         row = bar.add_task("Compiling", total=2 * runs)
         for number in range(runs):
             for queues, those in measured.items():  # in turns: what disturbs one disturbs the other

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from random import Random
 
 import tests_path  # noqa: F401  puts what tests share on the path
+from command_line import numbers
 from planted.corpus import Mutant, mutants, some_planted_in
 from planted.random_sound import random_sound
 from planted.sound import Sound, sound
@@ -73,11 +74,7 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--topologies", type=int, default=80, help="how many random ones (80)")
-    parser.add_argument("--each", type=int, default=10, help="mutants of each of these (10)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same ones (1)")
-    return parser.parse_args()
+    return numbers(__doc__, topologies=(80, "how many random ones"), each=(10, "mutants of each"))
 
 
 def _in_random(drawn: list[Sound], options: argparse.Namespace) -> Iterator[Mutant]:

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from random import Random
 
 import tests_path  # noqa: F401  puts what tests share on the path
+from command_line import numbers, progress
 from mutation import SOUND, examined, mutant
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 _BATCH = 250
@@ -103,12 +103,12 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--count", type=int, default=100_000, help="how many mutants (100000)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same mutants (1)")
-    parser.add_argument("--first", type=int, default=0, help="the number of the first one (0)")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    return parser.parse_args()
+    return numbers(
+        __doc__,
+        count=(100_000, "how many mutants"),
+        first=(0, "the number of the first one"),
+        processes=(os.cpu_count() or 1, "how many compile at a time"),
+    )
 
 
 def _in_processes(seed: int, first: int, count: int, processes: int) -> Iterator[Tally]:
@@ -116,17 +116,9 @@ def _in_processes(seed: int, first: int, count: int, processes: int) -> Iterator
         range(start, min(start + _BATCH, first + count))
         for start in range(first, first + count, _BATCH)
     ]
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
     with (
         ProcessPoolExecutor(processes, initializer=_bound) as pool,
-        Progress(
-            *columns,
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        ) as bar,
+        progress() as bar,
     ):
         row = bar.add_task("Compiling", total=count)
         waiting: list[Future[Tally]] = [pool.submit(tally, seed, batch) for batch in batches]

@@ -17,9 +17,9 @@ from typing import TypeVar
 
 import tests_path  # noqa: F401  puts what tests share on the path
 from brute_force import BruteForce, expression, spelt_out
+from command_line import numbers, progress
 from random_topologies import random_message, random_topology
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from routewright.compiler.keys.patterns import covers, exactly, intersects, topic, witness
@@ -253,12 +253,12 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=1_000_000, help="random ones (1000000)")
-    parser.add_argument("--unions", type=int, default=100_000, help="random ones (100000)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same ones (1)")
-    parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
-    return parser.parse_args()
+    return numbers(
+        __doc__,
+        messages=(1_000_000, "random ones"),
+        unions=(100_000, "random ones"),
+        processes=(os.cpu_count() or 1, "how many compare at a time"),
+    )
 
 
 def _tasks(options: argparse.Namespace) -> list[tuple[str, int, int, int]]:
@@ -275,17 +275,9 @@ def _tasks(options: argparse.Namespace) -> list[tuple[str, int, int, int]]:
 
 
 def _in_processes(tasks: list[tuple[str, int, int, int]], processes: int) -> Iterator[Tally]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
     with (
         ProcessPoolExecutor(processes) as pool,
-        Progress(
-            *columns,
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-            disable=not sys.stderr.isatty(),
-        ) as bar,
+        progress() as bar,
     ):
         row = bar.add_task("Comparing", total=len(tasks))
         for done in as_completed([pool.submit(a_part_of, task) for task in tasks]):

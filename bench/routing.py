@@ -14,11 +14,11 @@ from typing import Any
 
 import amqp
 import tests_path  # noqa: F401  puts what tests share on the path
+from command_line import numbers, progress
 from kombu.transport.virtual.exchange import TopicExchange
 from private_nodes import RabbitMQ
 from random_topologies import message_to, topology_with_predeclared
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from routewright.compiler.executor.over_amqp import apply_topology
@@ -192,23 +192,11 @@ def main() -> int:
 
 
 def _options() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--topologies", type=int, default=320, help="100 messages to each (320)")
-    parser.add_argument("--keys", type=int, default=200, help="keys to time (200)")
-    parser.add_argument("--seed", type=int, default=1, help="the same seed, the same ones (1)")
-    return parser.parse_args()
+    return numbers(__doc__, topologies=(320, "100 messages to each"), keys=(200, "keys to time"))
 
 
 def _shown(things: Any) -> Iterator[Any]:
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    console = Console(stderr=True)
-    with Progress(
-        *columns,
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as bar:
+    with progress() as bar:
         yield from bar.track(things, description="Routing")
 
 
