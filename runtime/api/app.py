@@ -13,6 +13,7 @@ from routewright.runtime.errors import DuplicateTask, InvalidOption
 from routewright.runtime.results.async_result import AsyncResult
 from routewright.runtime.results.stores import RPC, Results, results_at
 from routewright.runtime.router.route import Router
+from routewright.runtime.sending.confirming_link import LinkSettings
 from routewright.runtime.sending.connection import Connection
 from routewright.runtime.sending.options import NO_OPTIONS, Call
 from routewright.runtime.sending.pipeline import Pipeline
@@ -78,12 +79,10 @@ class App:
             retry_budget=retry_budget,
             ssl=ssl,
         )
-        self.publisher = Publisher(
-            self.broker,
-            limit=pool_limit,
-            confirm_timeout=seconds("confirm_timeout", confirm_timeout),
-            events=router.events,
+        settings = LinkSettings(
+            self.broker, seconds("confirm_timeout", confirm_timeout), router.events
         )
+        self.publisher = Publisher(settings, limit=pool_limit)
         results_url = results or os.environ.get("ROUTEWRIGHT_RESULTS") or RPC
         self.results: Results = results_at(results_url, self.broker)
         self._sender = Sender(router, self.publisher, self.results)
@@ -186,12 +185,7 @@ class App:
         """
         if connect_timeout is not None:
             connect_timeout = seconds("connect_timeout", connect_timeout)
-        return Connection(
-            self.broker,
-            connect_timeout=connect_timeout,
-            confirm_timeout=self.publisher.confirm_timeout,
-            events=self.router.events,
-        )
+        return Connection(self.publisher.settings, connect_timeout)
 
     def pipeline(
         self, connection: Connection | None = None, connect_timeout: float | None = None

@@ -22,6 +22,7 @@ from routewright.runtime.errors import (
 from routewright.runtime.messages.delivery_limit import COUNTS, DELIVERY_LIMIT, times_given_back
 from routewright.runtime.parking.parked_message import ParkedMessage, requeued
 from routewright.runtime.router.route import Route
+from routewright.runtime.sending.confirming_link import LinkSettings
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.publisher import Publisher, deliver
 from routewright.runtime.transport.broker import LOST, Broker
@@ -88,7 +89,7 @@ class ParkedQueue:
             BrokerUnreachable, MissingQueue: there is nothing to look at.
             SendError: a queue is gone, or does not take the message; those before it are back.
         """
-        publisher = Publisher(self._broker)
+        publisher = Publisher(LinkSettings(self._broker))
 
         def send(parked: ParkedMessage) -> None:
             queue = to or parked.queue

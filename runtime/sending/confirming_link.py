@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from time import monotonic
 from typing import Any
 
@@ -32,26 +33,33 @@ BATCH_BYTES = 2**14
 SUCCESSION = 0.001  # seconds between two messages that may go out together
 
 
+@dataclass(frozen=True, slots=True)
+class LinkSettings:
+    """What the links of an app have in common.
+
+    Attributes:
+        broker: the broker to connect to.
+        confirm_timeout: seconds that the broker may go without settling anything, and that a send
+            waits for a link that others use.
+        events: whether the events of what is sent leave on the links too.
+    """
+
+    broker: Broker
+    confirm_timeout: float = 10.0
+    events: bool = False
+
+
 class ConfirmingLink:
     """An AMQP connection with one channel in confirm mode, on which messages are unsettled.
 
     Args:
-        broker: whom to connect to.
+        settings: what it has in common with the other links.
         connect_timeout: seconds to keep trying for, unless the broker's own are wanted.
-        confirm_timeout: seconds that the broker may go without settling anything.
-        events: whether the events of what is sent leave here too.
     """
 
-    def __init__(
-        self,
-        broker: Broker,
-        *,
-        connect_timeout: float | None,
-        confirm_timeout: float,
-        events: bool = False,
-    ) -> None:
-        self._broker = broker
-        self._timeout = confirm_timeout
+    def __init__(self, settings: LinkSettings, connect_timeout: float | None) -> None:
+        broker = self._broker = settings.broker
+        self._timeout = settings.confirm_timeout
         self._blocked = False
         self.in_doubt = False
         self._touched = monotonic()
@@ -65,12 +73,12 @@ class ConfirmingLink:
         try:
             self._channel: Any = self._connection.channel()
             self._channel.confirm_select()
-            self._events: Any = event_channel(self._amqp) if events else None
+            self._events: Any = event_channel(self._amqp) if settings.events else None
         except LOST as error:
             connections.discard(self._connection)
             raise LinkLost(str(error)) from error
         # Bounds every write: one that takes longer has met a broker that does not read.
-        self._amqp.transport.sock.settimeout(confirm_timeout)
+        self._amqp.transport.sock.settimeout(self._timeout)
         self._write: Callable[[bytes], None] = self._amqp.transport.write
         told = self._channel.events
         told["basic_ack"].add(self._ledger.acked)

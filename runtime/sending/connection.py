@@ -7,6 +7,7 @@ import threading
 from typing import Self
 
 from routewright.runtime.errors import BrokerUnreachable, InvalidOption
+from routewright.runtime.sending.confirming_link import LinkSettings
 from routewright.runtime.sending.links import Link, open_link
 from routewright.runtime.transport.broker import Broker
 from routewright.runtime.transport.pulse import Pulse
@@ -19,28 +20,16 @@ class Connection:
     is a context manager; otherwise `close` it.
 
     Args:
-        broker: whom to connect to.
-        connect_timeout: seconds to wait for the connection, now and whenever it is made anew.
-        confirm_timeout: seconds the broker may take to confirm a message, and a send may wait for
-            its turn.
-        events: whether the events of what is sent leave on it too.
+        settings: the broker to connect to, and how.
+        connect_timeout: seconds to wait for the connection, now and whenever it is made again.
 
     Raises:
         BrokerUnreachable: it could not be made.
     """
 
-    def __init__(
-        self,
-        broker: Broker,
-        *,
-        connect_timeout: float | None,
-        confirm_timeout: float,
-        events: bool = False,
-    ) -> None:
-        self._broker = broker
+    def __init__(self, settings: LinkSettings, connect_timeout: float | None) -> None:
+        self._settings = settings
         self._connect_timeout = connect_timeout
-        self._timeout = confirm_timeout
-        self._events = events
         self._turn = threading.Lock()
         self._closed = False
         self._pid = os.getpid()
@@ -50,7 +39,7 @@ class Connection:
 
     def __repr__(self) -> str:
         state = "closed" if self._closed else "open"
-        return f"<Connection to {self._broker.name}, {state}>"
+        return f"<Connection to {self.broker.name}, {state}>"
 
     def __enter__(self) -> Self:
         return self
@@ -61,7 +50,7 @@ class Connection:
     @property
     def broker(self) -> Broker:
         """Whom it leads to."""
-        return self._broker
+        return self._settings.broker
 
     def close(self) -> None:
         """Close it; nothing can be sent on it any more."""
@@ -81,8 +70,9 @@ class Connection:
         """
         if self._pid != os.getpid():
             raise InvalidOption("this connection was made before a fork; establish another one")
-        if not self._turn.acquire(timeout=self._timeout):
-            raise BrokerUnreachable(f"the connection stayed busy for {self._timeout:g} s")
+        timeout = self._settings.confirm_timeout
+        if not self._turn.acquire(timeout=timeout):
+            raise BrokerUnreachable(f"the connection stayed busy for {timeout:g} s")
         try:
             return self._sound(connect_timeout or self._connect_timeout)
         except BaseException:
@@ -109,7 +99,7 @@ class Connection:
 
     def lost(self) -> None:
         """The link broke; the next one is waited for more patiently."""
-        self._broker.lost()
+        self.broker.lost()
 
     def _sound(self, connect_timeout: float | None) -> Link:
         if self._closed:
@@ -118,10 +108,5 @@ class Connection:
             self._link.discard()
             self._link = None
         if self._link is None:
-            self._link = open_link(
-                self._broker,
-                connect_timeout=connect_timeout,
-                confirm_timeout=self._timeout,
-                events=self._events,
-            )
+            self._link = open_link(self._settings, connect_timeout)
         return self._link

@@ -12,9 +12,9 @@ from typing import Any, Protocol
 from routewright.runtime.connect import connections
 from routewright.runtime.errors import EncodeError, Unroutable
 from routewright.runtime.messages.events import SENT_KEY
-from routewright.runtime.sending.confirming_link import ConfirmingLink
+from routewright.runtime.sending.confirming_link import ConfirmingLink, LinkSettings
 from routewright.runtime.sending.dispatch import Dispatch
-from routewright.runtime.transport.broker import Broker, LinkLost
+from routewright.runtime.transport.broker import LinkLost
 from routewright.runtime.transport.envelopes import prepare
 from routewright.runtime.transport.event_channel import declare, publish
 
@@ -73,16 +73,15 @@ class VirtualLink:
     proved. They confirm nothing: what raises no error is taken for sent.
     """
 
-    def __init__(
-        self, broker: Broker, *, connect_timeout: float | None, events: bool = False
-    ) -> None:
+    def __init__(self, settings: LinkSettings, connect_timeout: float | None) -> None:
+        broker = settings.broker
         self.in_doubt = False
         self.stale = False  # kombu looks after that
         self.settled = 0
         self._unsettled: list[Dispatch] = []
         self._connection = broker.persist(connect_timeout, broker.connect)
         self._channel: Any = self._connection.channel()
-        if events:
+        if settings.events:
             declare(self._channel, self._connection.transport.driver_type)
 
     def make_room(self, dispatch: Dispatch, window: int) -> None:
@@ -162,20 +161,13 @@ class VirtualLink:
         """Nothing: there is no socket, or its library looks after forks itself."""
 
 
-def open_link(
-    broker: Broker, *, connect_timeout: float | None, confirm_timeout: float, events: bool = False
-) -> Link:
-    """A new link of the kind the broker needs; with `events`, those of what is sent leave on it.
+def open_link(settings: LinkSettings, connect_timeout: float | None) -> Link:
+    """Opens a link of the kind that the broker needs.
 
     Raises:
         BrokerUnreachable: no connection could be made.
         LinkLost: it broke again at once.
     """
-    if broker.is_amqp:
-        return ConfirmingLink(
-            broker,
-            connect_timeout=connect_timeout,
-            confirm_timeout=confirm_timeout,
-            events=events,
-        )
-    return VirtualLink(broker, connect_timeout=connect_timeout, events=events)
+    if settings.broker.is_amqp:
+        return ConfirmingLink(settings, connect_timeout)
+    return VirtualLink(settings, connect_timeout)

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from routewright.runtime.errors import BrokerUnreachable
+from routewright.runtime.sending.confirming_link import LinkSettings
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.sending.fair_semaphore import FairSemaphore
 from routewright.runtime.sending.links import Link, open_link
@@ -18,26 +19,19 @@ class Publisher:
     """At most `limit` connections to send on; safe to call from any thread.
 
     Args:
-        broker: whom to connect to.
+        settings: the broker to connect to, and how.
         limit: how many connections there may be; a send waits for one that is free.
-        confirm_timeout: seconds the broker may take to confirm a message, and a send may wait for
-            a free connection.
-        events: whether the events of what is sent leave on its links too.
     """
 
-    def __init__(
-        self,
-        broker: Broker,
-        *,
-        limit: int = 10,
-        confirm_timeout: float = 10.0,
-        events: bool = False,
-    ) -> None:
-        self.broker = broker
-        self.events = events
+    def __init__(self, settings: LinkSettings, *, limit: int = 10) -> None:
+        self.settings = settings
         self._limit = limit
-        self.confirm_timeout = confirm_timeout
         self._start()
+
+    @property
+    def broker(self) -> Broker:
+        """The broker that it sends to."""
+        return self.settings.broker
 
     def _start(self) -> None:
         self._free = FairSemaphore(self._limit)
@@ -52,10 +46,10 @@ class Publisher:
         Raises:
             BrokerUnreachable: no connection could be made, or none became free.
         """
-        if not self._free.acquire(self.confirm_timeout):
+        timeout = self.settings.confirm_timeout
+        if not self._free.acquire(timeout):
             raise BrokerUnreachable(
-                f"all {self._limit} connections to {self.broker.name} stayed busy for"
-                f" {self.confirm_timeout:g} s"
+                f"all {self._limit} connections to {self.broker.name} stayed busy for {timeout:g} s"
             )
         try:
             return self._fresh() or self._open(connect_timeout)
@@ -104,12 +98,7 @@ class Publisher:
             link.discard()
 
     def _open(self, connect_timeout: float | None) -> Link:
-        link = open_link(
-            self.broker,
-            connect_timeout=connect_timeout,
-            confirm_timeout=self.confirm_timeout,
-            events=self.events,
-        )
+        link = open_link(self.settings, connect_timeout)
         self._links.add(link)
         return link
 
