@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
+from routewright.compiler.checks.dead_letter_rounds import round_warning
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.routing.dead_letters import DeadLetters, round_of
+from routewright.compiler.routing.dead_letters import DeadLetters
 from routewright.compiler.routing.routing import Routing
 
 
@@ -19,12 +20,10 @@ def dead_letter_loop_drops(
     """
     for loop in dead_letters.loops:
         if loop.by_itself:
-            yield warning(
+            yield round_warning(
                 "dead-letter-loop-drops",
-                f"a message with the key {loop.message.shown} that nobody rejects is dropped when "
-                f"it comes round: {round_of(loop)}",
-                topology.queues[loop.queues[0]].argument_span("x-dead-letter-exchange"),
-                help="let the last queue of the round dead-letter to somewhere else",
-                witness=loop.message.key,
-                headers=loop.message.headers,
+                topology,
+                loop,
+                "that nobody rejects is dropped when it comes round",
+                help_="let the last queue of the round dead-letter to somewhere else",
             )

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from routewright.compiler.diagnostics.diagnostic import Diagnostic, warning
+from routewright.compiler.checks.dead_letter_rounds import round_warning
+from routewright.compiler.diagnostics.diagnostic import Diagnostic
 from routewright.compiler.model.topology import Topology
-from routewright.compiler.routing.dead_letters import DeadLetters, round_of
+from routewright.compiler.routing.dead_letters import DeadLetters
 from routewright.compiler.routing.routing import Routing
 
 
@@ -19,12 +20,11 @@ def endless_dead_letter_loop(
     """
     for loop in dead_letters.loops:
         if loop.rejectable:
-            yield warning(
+            yield round_warning(
                 "endless-dead-letter-loop",
-                f"a message with the key {loop.message.shown} that is rejected comes round for "
-                f"ever: {round_of(loop)}",
-                topology.queues[loop.queues[0]].argument_span("x-dead-letter-exchange"),
-                help="let the consumer give up after some rounds; the header `x-death` counts them",
-                witness=loop.message.key,
-                headers=loop.message.headers,
+                topology,
+                loop,
+                "that is rejected comes round for ever",
+                help_="let the consumer give up after some rounds; "
+                "the header `x-death` counts them",
             )

@@ -49,8 +49,8 @@ def carry_over(
     simulation: Simulation,
     waiting: Sequence[Change],
     owner: str,
-    number: int | None = None,
-    exclusive: Collection[str] = (),
+    number: int | None,
+    exclusive: Collection[str],
 ) -> CarriedOver | None:
     """The way over for changes of the routing that cannot be made one by one.
 

@@ -11,7 +11,10 @@ from routewright.compiler.reports.explanations import CODES
 
 ROOT = Path(__file__).parents[3]
 PAGE = ROOT / "docs" / "diagnostics.md"
-REPORTING = {"Diagnostic", "Trap", "VariableError", "invalid", "report", "_report", "warning"}
+REPORTING = {
+    *("Diagnostic", "Trap", "VariableError"),
+    *("invalid", "report", "_report", "round_warning", "warning"),
+}
 
 
 def codes_in(path: Path) -> set[str]:
