@@ -6,6 +6,7 @@ import inspect
 import threading
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 from routewright.runtime.api.any_task import (
@@ -18,10 +19,13 @@ from routewright.runtime.api.any_task import (
     send,
 )
 from routewright.runtime.messages.naming import default_name
-from routewright.runtime.sending.options import Options
+from routewright.runtime.sending.options import OPTIONS, Options
 
 if TYPE_CHECKING:
     from routewright.runtime.results.async_result import AsyncResult
+
+
+_declared = attrgetter(*OPTIONS)
 
 
 class Task(WhileRunning):
@@ -117,18 +121,7 @@ class Task(WhileRunning):
     @classmethod
     def declared(cls) -> Options:
         """What the class says about sending."""
-        return Options(
-            exchange=cls.exchange,
-            routing_key=cls.routing_key,
-            queue=cls.queue,
-            priority=cls.priority,
-            serializer=cls.serializer,
-            headers=cls.headers,
-            expires=cls.expires,
-            mandatory=cls.mandatory,
-            immediate=cls.immediate,
-            ignore_result=cls.ignore_result,
-        )
+        return Options(*_declared(cls))
 
     @classmethod
     def origin(cls) -> tuple[str, str]:

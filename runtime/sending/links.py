@@ -15,7 +15,7 @@ from routewright.runtime.messages.events import SENT_KEY
 from routewright.runtime.sending.confirming_link import ConfirmingLink, LinkSettings
 from routewright.runtime.sending.dispatch import Dispatch
 from routewright.runtime.transport.broker import LinkLost
-from routewright.runtime.transport.envelopes import prepare
+from routewright.runtime.transport.envelopes import put
 from routewright.runtime.transport.event_channel import declare, publish
 
 logger = logging.getLogger("routewright.events")
@@ -111,8 +111,7 @@ class VirtualLink:
         try:
             for queue in route.queues:
                 # A message of its own for each: the transport writes into it.
-                message = prepare(self._channel, envelope, envelope.priority)
-                self._channel.basic_publish(message, exchange="", routing_key=queue)
+                put(self._channel, queue, envelope, envelope.priority)
         except (TypeError, ValueError) as error:
             dispatch.fail(EncodeError, str(error), error)
             self._unsettled.clear()

@@ -14,7 +14,7 @@ from kombu.transport.pyamqp import Channel
 
 from routewright.runtime.connect import connections
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.transport.envelopes import envelope_of, prepare
+from routewright.runtime.transport.envelopes import envelope_of, put
 from routewright.runtime.transport.inbox import TAG_BITS, Inbox, Taken
 from routewright.runtime.transport.waker import Waker
 
@@ -218,8 +218,7 @@ class AmqpTransport:
 
     def publish(self, queue: str, envelope: Envelope) -> None:
         """Puts a message into a queue, unconfirmed; the broker sees it before any later `ack`."""
-        message = prepare(self._outgoing, envelope, None)
-        self._outgoing.basic_publish(message, exchange="", routing_key=queue)
+        put(self._outgoing, queue, envelope)
 
     def delete(self, queue: str) -> None:
         """Deletes a queue."""

@@ -15,15 +15,15 @@ PERSISTENT = 2
 MAX_HEADERS = 100_000  # bytes; they must fit one frame, which RabbitMQ allows 131,072
 
 
-def prepare(channel: Any, envelope: Envelope, priority: int | None) -> Any:
-    """Returns a message of the channel's own kind, with the properties that are set."""
+def put(channel: Any, queue: str, envelope: Envelope, priority: int | None = None) -> None:
+    """Publishes straight into a queue: a message of the channel's own kind."""
     properties = {
         "delivery_mode": PERSISTENT,
         "correlation_id": envelope.correlation_id,
         "reply_to": envelope.reply_to,
         "expiration": envelope.expiration,
     }
-    return channel.prepare_message(
+    message = channel.prepare_message(
         envelope.body,
         priority=priority,
         content_type=envelope.content_type,
@@ -31,6 +31,7 @@ def prepare(channel: Any, envelope: Envelope, priority: int | None) -> Any:
         headers=dict(envelope.headers),
         properties={name: value for name, value in properties.items() if value is not None},
     )
+    channel.basic_publish(message, exchange="", routing_key=queue)
 
 
 def envelope_of(raw: Any) -> Envelope:

@@ -10,7 +10,7 @@ from typing import Any
 
 from routewright.runtime.connect import connections
 from routewright.runtime.messages.message import Envelope
-from routewright.runtime.transport.envelopes import envelope_of_virtual, prepare
+from routewright.runtime.transport.envelopes import envelope_of_virtual, put
 from routewright.runtime.transport.inbox import Taken
 
 MOST_HELD = 10_000  # messages that a worker may hold where no broker can delay them
@@ -120,8 +120,7 @@ class PollingTransport:
 
     def publish(self, queue: str, envelope: Envelope) -> None:
         """Puts a message into a queue."""
-        message = prepare(self._channel, envelope, None)
-        self._channel.basic_publish(message, exchange="", routing_key=queue)
+        put(self._channel, queue, envelope)
 
     def delete(self, queue: str) -> None:
         """Empties a queue: a virtual queue without messages does not exist."""
