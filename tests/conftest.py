@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import NoReturn
+from typing import NoReturn, TypeVar
 
 import pytest
 from hypothesis import settings
@@ -40,6 +40,8 @@ _EXCHANGE_PLUGINS = (
     "rabbitmq_sharding",
 )
 _MISSING = "is not installed here"
+
+Some = TypeVar("Some", RabbitMQ, Redis)
 
 
 @pytest.fixture(scope="session")
@@ -122,9 +124,7 @@ def misnamed_rabbitmq(authority: Authority) -> Iterator[TlsRabbitMQ]:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
     """The Redis server that tests share, with whatever keys others left there."""
-    _need(Redis)
-    with Redis() as server:
-        yield server
+    yield from _started(Redis)
 
 
 @pytest.fixture
@@ -138,9 +138,7 @@ def private_redis() -> Iterator[Callable[..., Redis]]:
 @pytest.fixture(scope="session")
 def fragile_rabbitmq() -> Iterator[RabbitMQ]:
     """The node of `fragile_broker`."""
-    _need(RabbitMQ)
-    with RabbitMQ() as node:
-        yield node
+    yield from _started(RabbitMQ)
 
 
 @pytest.fixture
@@ -158,6 +156,12 @@ def _fresh_vhost(node: RabbitMQ) -> Iterator[Broker]:
     vhost = node.fresh_vhost()
     yield Broker(node, vhost)
     node.delete_vhost(vhost)
+
+
+def _started(kind: type[Some]) -> Iterator[Some]:
+    _need(kind)
+    with kind() as node:
+        yield node
 
 
 def _need(node: type[Node]) -> None:

@@ -6,10 +6,12 @@ Each depends on the generator it is given and on nothing else.
 from __future__ import annotations
 
 import random
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 from routewright.compiler.model.topology import PREDECLARED, Binding, Exchange, Queue, Topology
+from routewright.compiler.routing.routing import Routing
 
 WORDS = ["a", "b", ""]
 
@@ -46,6 +48,14 @@ def random_topology(randomly: random.Random, name: str) -> Topology:
         binding = Binding(source, destination, ".".join(words), arguments)
         bindings[binding.identity] = binding
     return Topology(name, "rabbitmq-3.x", None, exchanges, queues, tuple(bindings.values()))
+
+
+def random_routings(name: str, count: int) -> Iterator[tuple[random.Random, Topology, Routing]]:
+    """Random topologies, each with its routing, and with a generator that may draw more."""
+    for number in range(count):
+        randomly = random.Random(f"{name}/{number}")
+        topology = random_topology(randomly, "t")
+        yield randomly, topology, Routing(topology)
 
 
 def random_headers(randomly: random.Random) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from child_process import ended
 from in_thread import running
 from kombu import pools
 from kombu.connection import Connection
@@ -135,20 +136,14 @@ def celery_worker(
             subprocess.Popen(
                 [*command, *options], env=environment, stdout=out, stderr=out, cwd=folder
             ) as worker,
+            ended(worker),
         ):
-            try:
-                deadline = time.monotonic() + 60
-                while b" ready." not in log.read_bytes():
-                    assert worker.poll() is None, log.read_text()
-                    assert time.monotonic() < deadline, log.read_text()
-                    time.sleep(0.05)
-                yield log
-            finally:
-                worker.terminate()
-                try:
-                    worker.wait(20)
-                except subprocess.TimeoutExpired:
-                    worker.kill()
+            deadline = time.monotonic() + 60
+            while b" ready." not in log.read_bytes():
+                assert worker.poll() is None, log.read_text()
+                assert time.monotonic() < deadline, log.read_text()
+                time.sleep(0.05)
+            yield log
 
     return run
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
-from random import Random
 from typing import Any
 
 import pytest
-from random_topologies import random_message, random_topology
+from random_topologies import random_message, random_routings
 
 from routewright.compiler import compile_text
 from routewright.compiler.analysis.paths import paths
 from routewright.compiler.reports.for_programs import as_json
-from routewright.compiler.routing.routing import Routing
 
 SHARED = """
 topology: t
@@ -119,10 +117,7 @@ workers: {some: {queues: [two]}}
 def test_a_way_leads_from_the_exchange_by_steps_that_the_message_takes_to_each_queue() -> None:
     """On random topologies."""
     long = 0
-    for seed in range(100):
-        randomly = Random(f"paths/{seed}")
-        topology = random_topology(randomly, "t")
-        routing = Routing(topology)
+    for randomly, topology, routing in random_routings("paths", 100):
         for _ in range(30):
             exchange, key, headers = random_message(randomly, topology)
             delivery = routing.route(exchange, key, headers)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from private_nodes.tls import TlsRabbitMQ
 from terminal import routewright
+from tls_options import REFUSED
 
 from routewright.compiler.broker.errors import BrokerError, CertificateRefused, InvalidUrl
 from routewright.compiler.executor.over_amqp import apply_topology
@@ -83,16 +84,7 @@ def test_each_host_of_several_is_verified_by_its_own_name(
     assert "q" in [row["name"] for row in tls_rabbitmq.list_queues()]
 
 
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        ("ca_certs=ca.pem", "an option that `amqps:` does not take, `ca_certs`"),
-        ("ssl_cert_reqs=none", "an option that `amqps:` does not take, `ssl_cert_reqs`"),
-        ("connect_timeout=3", "an option that `amqps:` does not take, `connect_timeout`"),
-        ("ssl=false", "`ssl` of the broker URL can only be `true`"),
-        ("ssl=true&ssl_ca_certs=ca.pem", "does not take, `ssl_ca_certs`"),
-    ],
-)
+@pytest.mark.parametrize(("option", "said"), REFUSED)
 @pytest.mark.parametrize("url", ["{}", "amqp://localhost;{}"])
 def test_an_option_that_a_url_cannot_have_is_named(option: str, said: str, url: str) -> None:
     with pytest.raises(InvalidUrl) as caught:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-from random import Random
 
 import pytest
-from random_topologies import random_message, random_topology
+from random_topologies import random_message, random_routings
 
 from routewright.compiler import compile_text
 from routewright.compiler.keys import header_sets as headers
 from routewright.compiler.reports.for_programs import as_json
 from routewright.compiler.routing import by_headers
-from routewright.compiler.routing.routing import Routing
 
 
 def overlaps(*arguments: str) -> list[dict[str, object]]:
@@ -91,10 +89,7 @@ def test_what_is_too_much_to_look_at_is_undecided(monkeypatch: pytest.MonkeyPatc
 def test_every_message_reaches_a_set_of_queues_that_was_foreseen() -> None:
     """On random topologies, in both directions."""
     with_headers = 0
-    for seed in range(150):
-        randomly = Random(f"headers/{seed}")
-        topology = random_topology(randomly, "t")
-        ways = Routing(topology)
+    for randomly, topology, ways in random_routings("headers", 150):
         for exchange in topology.exchanges:
             foreseen = [*ways.destinations(exchange), *ways.destinations_by_headers(exchange)]
             for it in foreseen:

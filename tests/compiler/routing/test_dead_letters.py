@@ -58,6 +58,14 @@ def deaths(message: Any) -> list[tuple[str, str, int]]:
     return [(it["queue"], it["reason"], it["count"]) for it in header]
 
 
+def comes_back(there: VirtualHost, queue: str, *, times: int) -> None:
+    """Rejects a message, which comes back to the queue each time and counts its deaths there."""
+    for rounds in range(times):
+        message = there.fetched(queue, keep=True)
+        assert deaths(message) == ([(queue, "rejected", rounds)] if rounds else [])
+        there.give_back(message)
+
+
 def said(text: str) -> dict[str, str | None]:
     """What the compiler has to say of dead letters, with the key it shows."""
     found = compile_text(text).diagnostics
@@ -154,10 +162,7 @@ def test_a_queue_that_is_its_own_dead_letter_queue_is_an_endless_round(broker: B
     assert said(INTO_ITSELF) == {"endless-dead-letter-loop": "image"}
     with live(broker, INTO_ITSELF) as there:
         there.publish("jobs", "image")
-        for rounds in range(6):
-            message = there.fetched("image", keep=True)
-            assert deaths(message) == ([("image", "rejected", rounds)] if rounds else [])
-            there.give_back(message)
+        comes_back(there, "image", times=6)
 
 
 # `order.late` has no way on from `dead`, and neither has any other key but `order.kept`.
@@ -291,10 +296,7 @@ def test_a_round_of_dead_letters_by_headers_is_found(broker: Broker) -> None:
     ]
     with live(broker, BACK_BY_HEADERS) as there:
         there.publish("jobs", "", region="eu")
-        for rounds in range(3):
-            message = there.fetched("europe", keep=True)
-            assert deaths(message) == ([("europe", "rejected", rounds)] if rounds else [])
-            there.give_back(message)
+        comes_back(there, "europe", times=3)
 
 
 DYING = """

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from planted.slip import Planting, Slip, with_queue
 from planted.sound import Document, Sound
@@ -10,14 +10,12 @@ from planted.sound import Document, Sound
 
 def _keys_that_nobody_gets(base: Sound) -> Iterator[Slip]:
     """The original queue does not get the keys that are carved out of it."""
-    for queue, exchange, _ in _originals(base):
-        carved = {"carve_out_of": queue, "exchange": exchange, "binding_key": "zz.never"}
+    for _, _, carved in _carvings(base, lambda _: "zz.never"):
         yield "`zz.never`", with_queue(base, carved)
 
 
 def _carved_out_twice(base: Sound) -> Iterator[Slip]:
-    for queue, exchange, key in _originals(base):
-        carved = {"carve_out_of": queue, "exchange": exchange, "binding_key": _one_of(key)}
+    for _, _, carved in _carvings(base, _one_of):
         document = with_queue(base, carved)
         document["queues"]["again"] = dict(carved)
         document["workers"].setdefault("extra", {"queues": []})["queues"].append("again")
@@ -26,16 +24,14 @@ def _carved_out_twice(base: Sound) -> Iterator[Slip]:
 
 def _more_than_the_original(base: Sound) -> Iterator[Slip]:
     """All keys are carved out of a queue that gets a part of them."""
-    for queue, exchange, _ in _originals(base):
-        carved = {"carve_out_of": queue, "exchange": exchange, "binding_key": "#"}
+    for _, _, carved in _carvings(base, lambda _: "#"):
         yield "`#`", with_queue(base, carved)
 
 
 def _part_of_the_keys_watched(base: Sound) -> Iterator[Slip]:
     """A tap gets `*.zz` of the keys `a.*` that are carved out, and no pattern says just those."""
-    for queue, exchange, key in _originals(base):
+    for exchange, key, carved in _carvings(base, lambda key: f"{key[:-1]}*"):
         if key.endswith(".#"):
-            carved = {"carve_out_of": queue, "exchange": exchange, "binding_key": f"{key[:-1]}*"}
             document = with_queue(base, carved)
             parts = ["*" if place == 0 else it for place, it in enumerate(key.split(".")[:-1])]
             binding = {"exchange": exchange, "binding_key": ".".join([*parts, "zz"])}
@@ -45,8 +41,7 @@ def _part_of_the_keys_watched(base: Sound) -> Iterator[Slip]:
 
 def _got_round(base: Sound) -> Iterator[Slip]:
     """A task is sent to an exchange that leads everything to the carved one, past its front."""
-    for queue, exchange, key in _originals(base):
-        carved = {"carve_out_of": queue, "exchange": exchange, "binding_key": _one_of(key)}
+    for exchange, key, carved in _carvings(base, _one_of):
         document = with_queue(base, carved)
         document["exchanges"]["around"] = {"type": "fanout"}
         bindings = document["exchanges"][exchange].setdefault("bindings", [])
@@ -71,6 +66,15 @@ def _of_an_unknown_queue(base: Sound) -> Iterator[Slip]:
     for queue, _, key in _originals(base):
         carved = {"carve_out_of": f"{queue}x", "binding_key": _one_of(key)}
         yield f"`{queue}x`", with_queue(base, carved)
+
+
+def _carvings(
+    base: Sound, key_of: Callable[[str], str]
+) -> Iterator[tuple[str, str, dict[str, str]]]:
+    """For each original: its exchange, its key, and a queue that takes a key out of it."""
+    for queue, exchange, key in _originals(base):
+        carved = {"carve_out_of": queue, "exchange": exchange, "binding_key": key_of(key)}
+        yield exchange, key, carved
 
 
 def _originals(base: Sound) -> Iterator[tuple[str, str, str]]:
