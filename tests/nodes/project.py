@@ -17,6 +17,15 @@ from typing import Any
 from kombu.connection import Connection
 from terminal import routewright
 
+PATIENT = """
+@app.task
+def patient(number):
+    if not (here / "mended").exists():
+        raise ValueError(number)
+    return number
+"""
+"""A task for the code of a project, which fails until there is a file `mended`."""
+
 ROUTEWRIGHT = str(Path(sys.executable).with_name("routewright"))
 
 

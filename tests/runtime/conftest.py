@@ -14,6 +14,8 @@ import pytest
 from in_thread import running
 from kombu.connection import Connection
 from kombu.entity import Exchange, Queue
+from private_nodes import Redis
+from waiting import Eventually
 
 from routewright.runtime import App, AsyncResult, Group, Route, Router, Worker
 
@@ -55,6 +57,15 @@ class Stage:
             exchange = Exchange("tasks", "topic")
             for name in queues or (self.queue,):
                 Queue(name, exchange, "work.#")(channel).declare()
+
+    def limit(self, messages: int) -> None:
+        """Declare the queue again, as one that rejects what is beyond so many messages."""
+        with self.connection() as connection:
+            channel: Any = connection.channel()
+            channel.queue_delete(self.queue)
+            limits = {"x-max-length": messages, "x-overflow": "reject-publish"}
+            channel.queue_declare(self.queue, durable=True, auto_delete=False, arguments=limits)
+            channel.queue_bind(self.queue, "tasks", "work.#")
 
     @contextmanager
     def connection(self) -> Iterator[Connection]:
@@ -133,8 +144,17 @@ def stage(request: pytest.FixtureRequest) -> Stage:
     return found
 
 
+@pytest.fixture(params=["rpc", "redis"])
+def way(request: pytest.FixtureRequest) -> str:
+    """The URL of where results are kept: on the broker, and in Redis."""
+    if request.param == "rpc":
+        return "rpc://"
+    server: Redis = request.getfixturevalue("redis_server")
+    return server.url
+
+
 @pytest.fixture
-def eventually() -> Callable[..., None]:
+def eventually() -> Eventually:
     """Wait for a condition; fail if it does not come about."""
 
     def wait(condition: Callable[[], object], within: float = 120) -> None:

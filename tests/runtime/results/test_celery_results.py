@@ -15,6 +15,7 @@ import pytest
 import redis
 from celery import Celery
 from celery.result import AsyncResult
+from child_process import ended
 from private_nodes import Redis, until
 
 from routewright.runtime import TaskFailed, TaskSet
@@ -133,16 +134,9 @@ def celery_worker(
         worker = subprocess.Popen(
             command, cwd=tmp_path, env={**os.environ, "C_FORCE_ROOT": "1"}, stdout=file, stderr=file
         )
-        try:
+        with ended(worker):
             rabbit.compresses = request.param is not None
             yield rabbit
-        finally:
-            worker.terminate()
-            try:
-                worker.wait(20)
-            except subprocess.TimeoutExpired:
-                worker.kill()
-                worker.wait()
 
 
 @pytest.mark.broker

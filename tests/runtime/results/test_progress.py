@@ -21,14 +21,6 @@ from routewright.runtime.results.progress import Progress
 MESSAGE = Message("t", "id", reply_to="queue")
 
 
-@pytest.fixture(params=["rpc", "redis"])
-def way(request: pytest.FixtureRequest) -> str:
-    if request.param == "rpc":
-        return "rpc://"
-    server: Redis = request.getfixturevalue("redis_server")
-    return server.url
-
-
 def test_a_bound_function_tells_its_sender_how_far_it_is(stage: Any, way: str) -> None:
     app = stage.app("t", results=way)
     go = threading.Event()

@@ -342,16 +342,6 @@ def test_what_nobody_waits_for_any_more_is_unsubscribed(store: Any, client: Any)
     assert other.get(timeout=120) == 1
 
 
-def test_closing_the_app_tells_whoever_waits(memory: Any, results: str) -> None:
-    app = memory.app("t", results=results)
-    result = app.send_task("t")
-    closer = threading.Timer(0.05, app.close)
-    closer.start()
-    with pytest.raises(NoResult, match="the app was closed"):
-        result.get(timeout=120)
-    closer.join()
-
-
 def test_redis_may_be_killed_and_restarted_while_a_client_waits(
     memory: Any, private_redis: Callable[..., Redis], caplog: pytest.LogCaptureFixture
 ) -> None:

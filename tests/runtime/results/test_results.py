@@ -186,8 +186,8 @@ def test_an_ignored_result_says_so_at_once(stage: Any) -> None:
         result.get()
 
 
-def test_closing_the_app_tells_whoever_waits(memory: Any) -> None:
-    app = memory.app("t")
+def test_closing_the_app_tells_whoever_waits(memory: Any, way: str) -> None:
+    app = memory.app("t", results=way)
     result = app.send_task("t")
     closer = threading.Timer(0.05, app.close)
     closer.start()

@@ -6,12 +6,13 @@ import gc
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 from weakref import WeakSet
 
 import pytest
 from private_nodes import Cable
+from waiting import Eventually
 
 from routewright.runtime import (
     BrokerUnreachable,
@@ -23,8 +24,6 @@ from routewright.runtime import (
 from routewright.runtime.api import app as apps
 from routewright.runtime.sending import confirming_link as confirming
 from routewright.runtime.transport import pulse
-
-Eventually = Callable[..., None]
 
 
 def open_connections(broker: Any) -> set[str]:

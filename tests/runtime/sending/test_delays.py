@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeAlias
 
 import amqp
 import pytest
 from kombu.connection import Connection
+from waiting import Eventually
 
 from routewright.compiler import compile_text
 from routewright.compiler.executor.over_amqp import apply_topology
@@ -29,8 +30,6 @@ from routewright.runtime.router.delay_ladder import DelayLadder
 from routewright.runtime.sending import sender
 from routewright.runtime.sending.resending import Resender
 from routewright.runtime.worker import deliveries
-
-Eventually = Callable[..., None]
 
 TOPOLOGY = """
 topology: sums
@@ -59,6 +58,16 @@ def app_of(stage: Any, ladder: DelayLadder | None, *tasks: str, **options: Any) 
     app: App = stage.app(*(tasks or ("t",)), **options)
     app.router.delays = ladder
     return app
+
+
+Delayed: TypeAlias = tuple[Any, DelayLadder, App]
+
+
+@pytest.fixture
+def delayed(delaying: tuple[Any, DelayLadder]) -> Delayed:
+    """The stage, its ladder, and an app that delays its one task by it."""
+    stage, ladder = delaying
+    return stage, ladder, app_of(stage, ladder)
 
 
 @contextmanager
@@ -101,10 +110,9 @@ def held_for(raw: Any, ladder: DelayLadder) -> timedelta:
 
 @pytest.mark.broker
 def test_the_guides_countdown_takes_at_least_its_three_seconds(
-    delaying: tuple[Any, DelayLadder],
+    delayed: Delayed,
 ) -> None:
-    stage, ladder = delaying
-    the_app = app_of(stage, ladder)
+    stage, _, the_app = delayed
 
     class AddTask(Task):
         app = the_app
@@ -123,10 +131,9 @@ def test_the_guides_countdown_takes_at_least_its_three_seconds(
 
 @pytest.mark.broker
 def test_the_guides_tomorrow_is_local_time_and_waits_on_the_broker(
-    delaying: tuple[Any, DelayLadder], monkeypatch: pytest.MonkeyPatch
+    delayed: Delayed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stage, ladder = delaying
-    the_app = app_of(stage, ladder)
+    stage, ladder, the_app = delayed
     monkeypatch.setenv("TZ", "Asia/Kathmandu")
     time.tzset()
 
@@ -150,9 +157,8 @@ def test_the_guides_tomorrow_is_local_time_and_waits_on_the_broker(
 
 
 @pytest.mark.broker
-def test_no_task_is_early_and_each_runs_once(delaying: tuple[Any, DelayLadder]) -> None:
-    stage, ladder = delaying
-    app = app_of(stage, ladder)
+def test_no_task_is_early_and_each_runs_once(delayed: Delayed) -> None:
+    stage, _, app = delayed
     runs: list[tuple[float, datetime]] = []
     app.task(name="t")(lambda countdown: runs.append((countdown, datetime.now(UTC))))
     countdowns = [*(step / 16 for step in range(24)), 0.001, 0.1, 1.999]
@@ -171,11 +177,8 @@ def test_no_task_is_early_and_each_runs_once(delaying: tuple[Any, DelayLadder]) 
 
 @pytest.mark.parametrize("eta", [timedelta(), timedelta(days=-3)])
 @pytest.mark.broker
-def test_what_is_due_already_is_sent_at_once(
-    delaying: tuple[Any, DelayLadder], eta: timedelta
-) -> None:
-    stage, ladder = delaying
-    app = app_of(stage, ladder)
+def test_what_is_due_already_is_sent_at_once(delayed: Delayed, eta: timedelta) -> None:
+    stage, _, app = delayed
     app.send_task("t", eta=datetime.now(UTC) + eta)
     app.send_task("t", countdown=0)
     assert stage.waiting() == 2
@@ -236,10 +239,9 @@ def test_a_key_that_a_delay_makes_too_long_is_refused() -> None:
 
 @pytest.mark.broker
 def test_a_delay_is_not_cut_short_by_an_expiry_and_the_expiry_counts(
-    delaying: tuple[Any, DelayLadder],
+    delayed: Delayed,
 ) -> None:
-    stage, ladder = delaying
-    app = app_of(stage, ladder)
+    stage, _, app = delayed
     app.task(name="t")(lambda: "run")
     with stage.worker(app):
         started = time.monotonic()
@@ -253,10 +255,9 @@ def test_a_delay_is_not_cut_short_by_an_expiry_and_the_expiry_counts(
 
 @pytest.mark.broker
 def test_the_route_that_counts_is_the_one_at_the_end_of_the_delay(
-    delaying: tuple[Any, DelayLadder], eventually: Eventually
+    delayed: Delayed, eventually: Eventually
 ) -> None:
-    stage, ladder = delaying
-    app = app_of(stage, ladder)
+    stage, ladder, app = delayed
     app.send_task("t", countdown=2)
     anchored = f"{'*.' * ladder.bits}tasks.work"
     with stage.connection() as connection:
@@ -270,10 +271,9 @@ def test_the_route_that_counts_is_the_one_at_the_end_of_the_delay(
 
 @pytest.mark.broker
 def test_a_task_whose_route_is_gone_is_kept_and_holds_up_no_other(
-    delaying: tuple[Any, DelayLadder], eventually: Eventually
+    delayed: Delayed, eventually: Eventually
 ) -> None:
-    stage, ladder = delaying
-    app = app_of(stage, ladder)
+    stage, ladder, app = delayed
     for _ in range(40):  # the broker tries 32 at a time
         app.send_task("t", countdown=0.1, ignore_result=True)
     with stage.connection() as connection:
@@ -314,10 +314,9 @@ def test_a_task_of_another_client_that_comes_early_is_put_off_and_runs_once(
 
 @pytest.mark.broker
 def test_a_task_that_is_early_by_little_is_held_and_given_back_at_the_end(
-    delaying: tuple[Any, DelayLadder], eventually: Eventually
+    delayed: Delayed, eventually: Eventually
 ) -> None:
-    stage, ladder = delaying
-    app = app_of(stage, ladder)
+    stage, _, app = delayed
     runs: list[datetime] = []
     app.task(name="t")(lambda: runs.append(datetime.now(UTC)))
     due = datetime.now(UTC) + timedelta(seconds=1)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+
+from waiting import Eventually
 
 from routewright.runtime.sending.fair_semaphore import FairSemaphore
-
-Eventually = Callable[..., None]
 
 
 def test_a_thread_that_releases_does_not_acquire_again_before_those_that_wait(

@@ -8,11 +8,12 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Self
 
 import pytest
+from waiting import Eventually
 
 from routewright.runtime import (
     BrokerBlocked,
@@ -24,7 +25,6 @@ from routewright.runtime import (
 )
 
 pytestmark = pytest.mark.broker
-Eventually = Callable[..., None]
 
 
 @contextmanager

@@ -199,12 +199,7 @@ def test_a_message_that_is_too_large_is_the_only_one_that_fails(rabbitmq: Any, r
 
 @pytest.mark.broker
 def test_a_full_queue_refuses_each_message_by_itself(rabbit: Any) -> None:
-    with rabbit.connection() as connection:
-        channel: Any = connection.channel()
-        channel.queue_delete(rabbit.queue)
-        limits = {"x-max-length": 10, "x-overflow": "reject-publish"}
-        channel.queue_declare(rabbit.queue, durable=True, auto_delete=False, arguments=limits)
-        channel.queue_bind(rabbit.queue, "tasks", "work.#")
+    rabbit.limit(10)
     app = rabbit.app("t")
     with pytest.raises(NotAllSent) as caught:
         send_all(app, ["t"] * 100)

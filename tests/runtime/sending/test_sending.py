@@ -9,12 +9,12 @@ import subprocess
 import sys
 import textwrap
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import Eventually
 
 from routewright.runtime import (
     App,
@@ -29,8 +29,6 @@ from routewright.runtime import (
     Unroutable,
 )
 from routewright.runtime.api.any_task import bind_arguments
-
-Eventually = Callable[..., None]
 
 
 def drain(stage: Any) -> list[Any]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable
 from typing import Any
 
 import pytest
+from waiting import Eventually
 
 from routewright.runtime import (
     BrokerBlocked,
@@ -19,7 +19,6 @@ from routewright.runtime import (
 )
 
 pytestmark = pytest.mark.broker
-Eventually = Callable[..., None]
 
 
 def test_a_broker_that_stops_and_starts_again_loses_no_task_and_no_result(
@@ -58,12 +57,7 @@ def test_a_broker_that_stops_and_starts_again_loses_no_task_and_no_result(
 
 def test_a_full_queue_that_rejects_is_said_in_the_call(rabbit: Any) -> None:
     app = rabbit.app("t")
-    with rabbit.connection() as connection:
-        channel: Any = connection.channel()
-        channel.queue_delete(rabbit.queue)
-        limits = {"x-max-length": 1, "x-overflow": "reject-publish"}
-        channel.queue_declare(rabbit.queue, durable=True, auto_delete=False, arguments=limits)
-        channel.queue_bind(rabbit.queue, "tasks", "work.#")
+    rabbit.limit(1)
     app.send_task("t", ignore_result=True)
     for _ in range(2):
         with pytest.raises(Nacked, match="a full queue"):

@@ -13,6 +13,8 @@ import pytest
 from private_nodes import Redis
 from private_nodes.ports import Ports
 from private_nodes.tls import Authority, TlsRabbitMQ
+from tls_options import REFUSED
+from waiting import Eventually
 
 from routewright.runtime import BrokerUnreachable, InvalidOption
 from routewright.runtime.errors import StoreUnreachable
@@ -20,7 +22,7 @@ from routewright.runtime.parking.parked_queue import ParkedQueue
 from routewright.runtime.results.redis_store import RedisStore
 from routewright.runtime.transport.broker import Broker
 
-Eventually = Callable[..., None]
+StartRedis = Callable[[Authority, str], str]
 ANOTHER_HOST = "has a certificate that is not for `localhost`"
 
 
@@ -193,19 +195,7 @@ def test_an_app_may_name_the_authorities_that_it_trusts(
         Broker(misnamed_rabbitmq.tls_url("localhost"), ssl=options).connect()
 
 
-@pytest.mark.parametrize(
-    ("option", "said"),
-    [
-        ("ca_certs=ca.pem", "an option that `amqps:` does not take, `ca_certs`"),
-        ("cert_reqs=none", "does not take, `cert_reqs`"),
-        ("ssl_cert_reqs=none", "does not take, `ssl_cert_reqs`"),
-        ("server_hostname=a", "does not take, `server_hostname`"),
-        ("hostname=a", "does not take, `hostname`"),
-        ("ssl=false", "`ssl` of the broker URL can only be `true`"),
-        ("ssl=", "`ssl` of the broker URL can only be `true`"),
-        ("ssl=true&ssl=none", "`ssl` of the broker URL can only be `true`"),
-    ],
-)
+@pytest.mark.parametrize(("option", "said"), REFUSED)
 @pytest.mark.parametrize("url", ["{}", "amqp://localhost;{}"])
 def test_an_option_that_a_url_cannot_have_is_named(option: str, said: str, url: str) -> None:
     with pytest.raises(InvalidOption) as caught:
@@ -214,27 +204,27 @@ def test_an_option_that_a_url_cannot_have_is_named(option: str, said: str, url: 
     assert "secret" not in str(caught.value)
 
 
-def _tls_redis(authority: Authority, private_redis: Any, ports: Ports, *names: str) -> str:
-    """Starts a Redis with a certificate for these names; its URL by the name `localhost`."""
-    certificate, key = authority.certify(*names)
-    [port] = ports.numbers
-    files: dict[str, Path] = {"cert": certificate, "key": key, "ca-cert": authority.file}
-    options = [it for name, file in files.items() for it in (f"--tls-{name}-file", str(file))]
-    private_redis("--tls-port", str(port), "--tls-auth-clients", "no", *options)
-    return f"rediss://localhost:{port}/0"
-
-
 @pytest.fixture
-def ports() -> Iterator[Ports]:
+def tls_redis(private_redis: Callable[..., Redis]) -> Iterator[StartRedis]:
+    """Starts a Redis with a certificate for a name; its URL by the name `localhost`."""
     ports = Ports(1)
-    yield ports
+    [port] = ports.numbers
+
+    def start(authority: Authority, name: str) -> str:
+        certificate, key = authority.certify(name)
+        files: dict[str, Path] = {"cert": certificate, "key": key, "ca-cert": authority.file}
+        options = [it for kind, file in files.items() for it in (f"--tls-{kind}-file", str(file))]
+        private_redis("--tls-port", str(port), "--tls-auth-clients", "no", *options)
+        return f"rediss://localhost:{port}/0"
+
+    yield start
     ports.close()
 
 
 def test_redis_with_the_certificate_of_its_host_is_accepted(
-    trusted: Authority, private_redis: Callable[..., Redis], ports: Ports
+    trusted: Authority, tls_redis: StartRedis
 ) -> None:
-    url = _tls_redis(trusted, private_redis, ports, "localhost")
+    url = tls_redis(trusted, "localhost")
     RedisStore(url).ping()
     for query in ("", "?ssl=true"):
         connection: Any = Broker(url + query).connect()
@@ -243,9 +233,9 @@ def test_redis_with_the_certificate_of_its_host_is_accepted(
 
 
 def test_redis_with_a_certificate_for_another_host_is_refused(
-    trusted: Authority, private_redis: Callable[..., Redis], ports: Ports
+    trusted: Authority, tls_redis: StartRedis
 ) -> None:
-    url = _tls_redis(trusted, private_redis, ports, "other.example")
+    url = tls_redis(trusted, "other.example")
     with pytest.raises(StoreUnreachable, match="not valid for 'localhost'"):
         RedisStore(url).ping()
     for query in ("", "?ssl=true", f"?ssl_ca_certs={trusted.file}"):
@@ -254,9 +244,9 @@ def test_redis_with_a_certificate_for_another_host_is_refused(
 
 
 def test_redis_with_a_certificate_of_an_unknown_authority_is_refused(
-    authority: Authority, private_redis: Callable[..., Redis], ports: Ports
+    authority: Authority, tls_redis: StartRedis
 ) -> None:
-    url = _tls_redis(authority, private_redis, ports, "localhost")
+    url = tls_redis(authority, "localhost")
     with pytest.raises(StoreUnreachable, match="certificate verify failed"):
         RedisStore(url).ping()
     with pytest.raises(BrokerUnreachable, match="has a certificate that is not trusted: "):

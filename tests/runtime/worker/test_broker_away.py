@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from waiting import Eventually
 
 from routewright.runtime import SoftTimeLimitExceeded, Worker
 from routewright.runtime.worker.limits import Limited, Limits
-
-Eventually = Callable[..., None]
 
 
 @pytest.mark.broker

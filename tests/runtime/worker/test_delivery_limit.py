@@ -10,13 +10,13 @@ from typing import Any
 import amqp
 import pytest
 from private_nodes import Broker, until
+from waiting import Eventually
 
 from routewright.runtime import App, Group, Route, Router, Worker, WorkerLost
 from routewright.runtime.parking.parked_queue import ParkedQueue
 from routewright.runtime.transport.broker import Broker as Address
 
 pytestmark = pytest.mark.broker
-Eventually = Callable[..., None]
 RunWorker = Callable[[App], AbstractContextManager[Worker]]
 
 QUORUM = {"x-queue-type": "quorum"}

@@ -21,10 +21,9 @@ from celery import Celery
 from kombu.connection import Connection
 from private_nodes.ports import Ports
 from project import Project
+from waiting import Eventually
 
 pytestmark = pytest.mark.broker
-
-Eventually = Callable[..., None]
 
 ALWAYS = {"type", "hostname", "timestamp", "utcoffset", "pid", "clock", "local_received"}
 WORKER = {"freq", "active", "processed", "loadavg", "sw_ident", "sw_ver", "sw_sys"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -15,11 +15,12 @@ from uuid import uuid4
 import amqp
 import pytest
 from private_nodes import Broker, Cable, until
+from waiting import Eventually
 
+from routewright.runtime import App
 from routewright.runtime.messages.orders import ANSWERS, STAND_IN, WORKER
 
 pytestmark = pytest.mark.broker
-Eventually = Callable[..., None]
 
 
 class Teller:
@@ -34,6 +35,12 @@ class Teller:
         self.channel.basic_consume(
             self._queue, no_ack=True, callback=lambda it: self.answers.append(json.loads(it.body))
         )
+
+    def stand_in(self, queue: str) -> str:
+        """Declares the stand-in of a queue."""
+        name = f"{STAND_IN}{queue}"
+        self.channel.queue_declare(name, auto_delete=False)
+        return name
 
     def worker(self) -> str:
         """The queue of the one worker."""
@@ -85,6 +92,13 @@ def teller(rabbit: Any, broker: Broker) -> Iterator[Teller]:  # noqa: ARG001  it
         yield Teller(broker, connection)
 
 
+def held_task(app: App) -> tuple[threading.Event, threading.Event]:
+    """Makes a task that says that it has begun, and waits until it may go on."""
+    begun, go = threading.Event(), threading.Event()
+    app.task(name="t")(lambda _number: begun.set() or go.wait(20))
+    return begun, go
+
+
 @contextmanager
 def connected(broker: Broker) -> Iterator[amqp.Connection]:
     with amqp.Connection(f"127.0.0.1:{broker.node.port}", virtual_host=broker.vhost) as connection:
@@ -94,9 +108,8 @@ def connected(broker: Broker) -> Iterator[amqp.Connection]:
 def test_what_runs_ends_before_it_answers_and_what_waits_goes_back(
     rabbit: Any, teller: Teller, eventually: Eventually
 ) -> None:
-    app, other, stand_in = rabbit.app("t"), f"{rabbit.queue}-2", f"{STAND_IN}{rabbit.queue}"
+    app, other, stand_in = rabbit.app("t"), f"{rabbit.queue}-2", teller.stand_in(rabbit.queue)
     rabbit.declare(other)
-    teller.channel.queue_declare(stand_in, auto_delete=False)
     runs: Counter[int] = Counter()
     go = threading.Event()
 
@@ -135,10 +148,8 @@ def test_what_runs_ends_before_it_answers_and_what_waits_goes_back(
 def test_what_has_not_begun_is_handed_back_in_its_order(
     rabbit: Any, teller: Teller, eventually: Eventually
 ) -> None:
-    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
-    teller.channel.queue_declare(stand_in, auto_delete=False)
-    begun, go = threading.Event(), threading.Event()
-    app.task(name="t")(lambda _number: begun.set() or go.wait(20))
+    app, stand_in = rabbit.app("t"), teller.stand_in(rabbit.queue)
+    begun, go = held_task(app)
     with rabbit.worker(app, concurrency=1, prefetch=9):
         worker = teller.worker()
         for number in range(8):
@@ -225,8 +236,7 @@ def test_after_a_lost_connection_it_consumes_what_it_was_told_to(
     rabbit: Any, teller: Teller, eventually: Eventually
 ) -> None:
     runs: Counter[int] = Counter()
-    stand_in = f"{STAND_IN}{rabbit.queue}"
-    teller.channel.queue_declare(stand_in, auto_delete=False)
+    stand_in = teller.stand_in(rabbit.queue)
     with Cable(rabbit.url) as cable:
         rabbit.url = cable.url
         app = rabbit.app("t")
@@ -295,8 +305,7 @@ def test_a_worker_leaves_no_stand_in_for_the_stand_in_of_that(rabbit: Any, telle
 def test_a_worker_cannot_be_kept_from_its_queue_by_orders_that_follow_fast(
     rabbit: Any, teller: Teller
 ) -> None:
-    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
-    teller.channel.queue_declare(stand_in, auto_delete=False)
+    app, stand_in = rabbit.app("t"), teller.stand_in(rabbit.queue)
     app.task(name="t")(lambda number: number)
     away = {"leave": rabbit.queue, "for": stand_in}
     back = {"leave": stand_in, "for": rabbit.queue}
@@ -315,10 +324,8 @@ def test_a_worker_cannot_be_kept_from_its_queue_by_orders_that_follow_fast(
 def test_who_waits_for_a_queue_to_be_left_is_told_that_it_is_consumed_again(
     rabbit: Any, teller: Teller, eventually: Eventually
 ) -> None:
-    app, stand_in = rabbit.app("t"), f"{STAND_IN}{rabbit.queue}"
-    teller.channel.queue_declare(stand_in, auto_delete=False)
-    begun, go = threading.Event(), threading.Event()
-    app.task(name="t")(lambda _number: begun.set() or go.wait(20))
+    app, stand_in = rabbit.app("t"), teller.stand_in(rabbit.queue)
+    begun, go = held_task(app)
     with rabbit.worker(app):
         worker = teller.worker()
         teller.put(rabbit.queue, 0)

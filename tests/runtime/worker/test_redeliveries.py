@@ -11,6 +11,7 @@ from typing import Any
 import kombu.transport.redis
 import pytest
 from private_nodes import Broker, Cable, RabbitMQ, Redis
+from waiting import Eventually
 
 from routewright.runtime import Route
 from routewright.runtime.messages.message import Envelope
@@ -18,8 +19,6 @@ from routewright.runtime.parking.parked_message import requeued
 from routewright.runtime.transport.consumer import Delivery
 from routewright.runtime.worker.redeliveries import Redeliveries
 from routewright.runtime.worker.verdicts import Disposition, Settlement
-
-Eventually = Callable[..., None]
 
 
 class Work:

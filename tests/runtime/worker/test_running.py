@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -14,12 +14,12 @@ from typing import Any
 
 import pytest
 from kombu.connection import Connection
-from project import Project
+from project import PATIENT, Project
+from waiting import Eventually
 
 from routewright.runtime import AsyncResult, TimeLimitExceeded, WorkerLost
 
 pytestmark = pytest.mark.broker
-Eventually = Callable[..., None]
 
 TOPOLOGY = """
 topology: shop
@@ -73,12 +73,6 @@ def flaky(number):
     note("flaky", number)
     if not (here / "mended").exists():
         raise ValueError(f"broken {number}")
-    return number
-
-@app.task
-def patient(number):
-    if not (here / "mended").exists():
-        raise ValueError(number)
     return number
 
 @app.task
@@ -138,7 +132,7 @@ def add(x, y):
 
 @pytest.fixture
 def shop(broker: Any, tmp_path: Path) -> Iterator[Project]:
-    project = Project(tmp_path, broker.url, TOPOLOGY, CODE)
+    project = Project(tmp_path, broker.url, TOPOLOGY, CODE + PATIENT)
     yield project
     project.close()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from project import Project
+from project import PATIENT, Project
 from redis import Redis as Client
+from waiting import Eventually
 
 from routewright.runtime.connect import connections
 from routewright.runtime.transport.broker import Broker
@@ -19,7 +20,6 @@ from routewright.runtime.transport.consumer import Consumer, Delivery
 from routewright.runtime.transport.waker import Waker
 
 pytestmark = pytest.mark.redis
-Eventually = Callable[..., None]
 
 TOPOLOGY = """
 topology: shop
@@ -44,12 +44,6 @@ here = pathlib.Path(__file__).parent
 app = App(router)
 
 @app.task
-def patient(number):
-    if not (here / "mended").exists():
-        raise ValueError(number)
-    return number
-
-@app.task
 def hasty(number):
     raise ValueError(number)
 """
@@ -69,7 +63,7 @@ def redis(url: str) -> Iterator[Any]:
 
 @pytest.fixture
 def shop(url: str, tmp_path: Path) -> Iterator[Project]:
-    project = Project(tmp_path, url, TOPOLOGY, CODE)
+    project = Project(tmp_path, url, TOPOLOGY, CODE + PATIENT)
     yield project
     project.close()
 

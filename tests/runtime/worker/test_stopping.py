@@ -5,15 +5,15 @@ from __future__ import annotations
 import os
 import signal
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from project import Project
+from waiting import Eventually
 
 pytestmark = pytest.mark.broker
-Eventually = Callable[..., None]
 
 TOPOLOGY = """
 topology: shop

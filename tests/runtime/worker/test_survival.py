@@ -12,11 +12,11 @@ import amqp
 import pytest
 import worker_crash
 from message_fuzz import fuzz
+from waiting import Eventually
 
 from routewright.runtime import EncodeError
 
 pytestmark = pytest.mark.broker
-Eventually = Callable[..., None]
 
 
 def test_every_message_is_run_or_parked_and_every_named_result_comes(rabbitmq: Any) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Any
 
 import amqp
 import pytest
+from waiting import Eventually
 
 from routewright.runtime import (
     LoginRefused,
@@ -36,7 +37,6 @@ from routewright.runtime.worker.command import load_app, run_worker
 from routewright.runtime.worker.startup_checks import accepted
 from routewright.runtime.worker.verdicts import Disposition, Settlement
 
-Eventually = Callable[..., None]
 GOOD: Any = {
     "body": "[[], {}, {}]",
     "content_type": "application/json",
