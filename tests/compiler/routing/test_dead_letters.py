@@ -80,6 +80,14 @@ def explained(text: str, exchange: str, key: str) -> dict[str, Any]:
     return explanation
 
 
+def explained_round(text: str, exchange: str, key: str, queues: tuple[str, str]) -> Any:
+    """The queues of a message that two queues give up on, which is explained as a cycle."""
+    first, second = queues
+    back = explained(text, exchange, key)["dead_letters"][first]["dead_letters"][second]
+    assert back["dead_letters"][first]["outcome"] == "cycle"
+    return back["queues"]
+
+
 @pytest.fixture(autouse=True)
 def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
@@ -105,10 +113,7 @@ workers:
 
 def test_a_round_of_expiries_drops_the_message_when_it_comes_back(broker: Broker) -> None:
     assert said(EXPIRING) == {"dead-letter-loop-drops": ""}
-    explanation = explained(EXPIRING, "first", "")
-    back = explanation["dead_letters"]["short"]["dead_letters"]["long"]
-    assert back["queues"] == ["seen", "short"]
-    assert back["dead_letters"]["short"]["outcome"] == "cycle"
+    assert explained_round(EXPIRING, "first", "", ("short", "long")) == ["seen", "short"]
 
     with live(broker, EXPIRING) as there:
         there.publish("first", "", "dropped")
@@ -136,10 +141,7 @@ workers:
 
 def test_a_round_with_a_rejection_has_no_end(broker: Broker) -> None:
     assert said(RETRYING) == {"endless-dead-letter-loop": "image"}
-    explanation = explained(RETRYING, "jobs", "image")
-    back = explanation["dead_letters"]["image"]["dead_letters"]["wait"]
-    assert back["queues"] == ["image"]
-    assert back["dead_letters"]["image"]["outcome"] == "cycle"
+    assert explained_round(RETRYING, "jobs", "image", ("image", "wait")) == ["image"]
 
     with live(broker, RETRYING) as there:
         there.publish("jobs", "image")
