@@ -41,7 +41,7 @@ _EXCHANGE_PLUGINS = (
 )
 _MISSING = "is not installed here"
 
-Some = TypeVar("Some", RabbitMQ, Redis)
+Some = TypeVar("Some", bound=Node)
 
 
 @pytest.fixture(scope="session")
@@ -124,6 +124,7 @@ def misnamed_rabbitmq(authority: Authority) -> Iterator[TlsRabbitMQ]:
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
     """The Redis server that tests share, with whatever keys others left there."""
+    _need(Redis)
     yield from _started(Redis)
 
 
@@ -138,6 +139,7 @@ def private_redis() -> Iterator[Callable[..., Redis]]:
 @pytest.fixture(scope="session")
 def fragile_rabbitmq() -> Iterator[RabbitMQ]:
     """The node of `fragile_broker`."""
+    _need(RabbitMQ)
     yield from _started(RabbitMQ)
 
 
@@ -158,8 +160,7 @@ def _fresh_vhost(node: RabbitMQ) -> Iterator[Broker]:
     node.delete_vhost(vhost)
 
 
-def _started(kind: type[Some]) -> Iterator[Some]:
-    _need(kind)
+def _started(kind: Callable[[], Some]) -> Iterator[Some]:
     with kind() as node:
         yield node
 

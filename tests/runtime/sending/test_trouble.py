@@ -84,7 +84,7 @@ def test_a_user_who_may_have_no_reply_queue_is_told_the_way_out(rabbit: Any, bro
 
 
 def test_connections_that_keep_breaking_lose_nothing_that_was_confirmed(
-    rabbit: Any, broker: Any
+    rabbit: Any, broker: Any, eventually: Eventually
 ) -> None:
     app = rabbit.app("t", rabbit.route("lost", routing_key="nowhere"))
     app.task(name="t")(lambda thread, number: [thread, number])
@@ -105,8 +105,9 @@ def test_connections_that_keep_breaking_lose_nothing_that_was_confirmed(
         threads = [threading.Thread(target=send, args=(number,)) for number in range(4)]
         for thread in threads:
             thread.start()
-        for _ in range(3):
-            broker.node.ctl("close_all_connections", "--vhost", broker.vhost, "trouble")
+        for count in (20, 60, 100):
+            eventually(lambda count=count: len(results) > count)
+            broker.node.close_connections(broker.vhost, "trouble")
         for thread in threads:
             thread.join()
         assert surprises == []
