@@ -23,7 +23,7 @@ from routewright.compiler.routing.routing import Routing
 
 
 class ChangedReach:
-    """What messages of a class could reach, and what they can reach now."""
+    """The queues that messages of a class could reach before, and those that they can reach now."""
 
     __slots__ = ()
 

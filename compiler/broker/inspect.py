@@ -1,4 +1,4 @@
-"""What a broker has, as a topology: read over the management API."""
+"""Reads a virtual host as a topology, over the management API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is on the broker already, seen over AMQP alone; nothing is changed by looking."""
+"""Compares a topology with a broker over AMQP alone, and changes nothing."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _declared(topology: Topology) -> Iterator[Exchange | Queue]:
 
 
 def _exists(channel: Any, item: Exchange | Queue) -> bool:
-    """Whether an object is there; py-amqp reopens the channel that a "no" closes."""
+    """Returns True if an object is there; py-amqp reopens the channel that a "no" closes."""
     try:
         if isinstance(item, Exchange):
             channel.exchange_declare(item.name, item.type, passive=True)

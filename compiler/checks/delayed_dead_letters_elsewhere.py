@@ -69,7 +69,7 @@ class _Step:
 
 
 class _BothDeliveries:
-    """Where dead letters go, and where those go whose messages had been delayed."""
+    """Returns the way of dead letters, and that of dead letters whose messages had been delayed."""
 
     def __init__(self, topology: Topology, bits: int) -> None:
         self._routing = Routing(with_default_bindings(topology))

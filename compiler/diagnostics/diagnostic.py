@@ -1,4 +1,4 @@
-"""What the compiler finds, as data; `reports` turns it into text, JSON and SARIF."""
+"""Diagnostics as data; `reports` turns them into text, JSON and SARIF."""
 
 from __future__ import annotations
 

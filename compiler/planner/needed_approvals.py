@@ -101,7 +101,7 @@ class NeededApprovals:
         return sorted(name for name, by in self._tightened.items() if policy.name in by)
 
     def _leads_on(self, policy: Policy) -> bool:
-        """Whether an exchange has another alternate by a policy, or none any more."""
+        """Returns True if a policy gives an exchange another alternate, or takes it away."""
         before, after = self._around(policy)
         for it in self._host.topology.exchanges.values():
             was, is_ = (with_policy(replace(it, policy=None), each) for each in (before, after))
@@ -115,7 +115,7 @@ class NeededApprovals:
         return there.values(), {**there, policy.name: policy}.values()
 
     def _strips(self, policy: Policy) -> bool:
-        """Whether a queue that is not declared any more loses its dead letters by a policy."""
+        """Returns True if a queue that is no longer declared loses its dead letters by a policy."""
         there = self._host.topology
         before, after = self._around(policy)
         for name, it in there.queues.items():
@@ -215,7 +215,7 @@ def lowered(change: kinds.Replace, host: VirtualHost, wanted: Topology) -> bool:
 
 
 def _is_lower(was: Arguments, is_: Arguments) -> bool:
-    """Whether messages that may wait under some limits may not under others."""
+    """Returns True if messages that may wait under some limits may not under others."""
     for limit in LIMITS:
         old, new = was.get(limit), is_.get(limit)
         if new != old and isinstance(new, int) and (not isinstance(old, int) or new < old):

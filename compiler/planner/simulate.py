@@ -120,7 +120,7 @@ class Simulation:
         return None
 
     def is_lossy(self, binding: Binding) -> bool:
-        """Whether nothing that comes through a binding is delivered in the end."""
+        """Returns True if nothing that comes through a binding is delivered in the end."""
         if binding.source.name in self.undecided:
             return False
         through = (self.classes[it] for it in self._by_binding.get(binding.identity, ()))

@@ -1,4 +1,4 @@
-"""What RabbitMQ knows of the `x-` arguments of queues: their types, ranges, and who takes them.
+"""The `x-` arguments of queues: their types, their ranges, and the queues that take them.
 
 Every line was measured on RabbitMQ 3.10 by declaring queues of each type, and a test against the
 broker repeats it. Where the broker takes anything (`x-delivery-limit: abc`) or dies of it

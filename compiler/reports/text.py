@@ -22,7 +22,7 @@ def as_text(diagnostics: Sequence[Diagnostic], source: Source, *, colour: bool =
 
 
 def summary(diagnostics: Iterable[Diagnostic]) -> str:
-    """How many errors and warnings there are."""
+    """The numbers of errors and warnings, as a sentence."""
     severities = [found.severity for found in diagnostics]
     counts = [
         f"{count} {severity}{'s' if count > 1 else ''}"

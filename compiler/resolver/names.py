@@ -12,7 +12,7 @@ from routewright.compiler.resolver.findings import Findings
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """What a file declares on the broker, and the exchanges that every broker has."""
+    """The things that a file declares on the broker, and the exchanges that every broker has."""
 
     policies: Mapping[str, Policy]
     exchanges: Mapping[str, Exchange]

@@ -1,4 +1,4 @@
-"""Where keys go with any headers: each set of headers that some binding tells apart is tried."""
+"""Routes keys with any headers: tries each set of headers that some binding tells apart."""
 
 from __future__ import annotations
 

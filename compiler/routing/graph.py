@@ -29,7 +29,7 @@ def reachable(first: Iterable[str], onward: Callable[[str], Iterable[str]]) -> I
 
 
 class Graph:
-    """What leads from each exchange of a topology, and what leads to it."""
+    """The bindings from each exchange of a topology, and those to it."""
 
     def __init__(self, topology: Topology) -> None:
         self.topology = topology

@@ -44,7 +44,7 @@ class Routing:
         self._by_headers = ByHeaders(self.graph)
 
     def route(self, exchange: str, key: str, headers: Mapping[str, Any] | None = None) -> Delivery:
-        """Where a message with this routing key and these headers goes."""
+        """Returns the delivery of a message with this routing key and these headers."""
         return combined(self.deliveries(exchange, key, headers))
 
     def deliveries(
@@ -93,7 +93,7 @@ class Routing:
             )
 
     def _looks_at_names(self) -> bool:
-        """Whether a headers binding asks for the header that has the task's name."""
+        """Returns True if a headers binding asks for the header that has the task's name."""
         bindings = self.topology.bindings
         return any("task" in it.arguments for it in bindings if it.source.routes_as == "headers")
 

@@ -1,4 +1,4 @@
-"""Where every key goes in several topologies, side by side."""
+"""Follows every key through several topologies, side by side."""
 
 from __future__ import annotations
 

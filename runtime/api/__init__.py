@@ -1,4 +1,4 @@
-"""What an application touches: `App`, `Task`, `TaskSet`, signatures.
+"""The face for applications: `App`, `Task`, `TaskSet`, signatures.
 
 How a call is sent stands in `sending`, and how a task is run in `worker`.
 """

@@ -79,7 +79,7 @@ class SendOptions(TypedDict, total=False):
 
 
 class CallOptions(SendOptions, total=False):
-    """What a call may say: the options of a send, and what no task can say."""
+    """The options of a call: those of a send, and those that no task can have."""
 
     task_id: str | None
     connection: Connection | None

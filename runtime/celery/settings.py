@@ -37,7 +37,7 @@ class _Given(str):
 
 @dataclass(frozen=True, slots=True)
 class _Called:
-    """What one of Celery's calls says about its destination."""
+    """The destination that one of Celery's calls names."""
 
     exchange: str | None = None
     routing_key: str | None = None

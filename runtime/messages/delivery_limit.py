@@ -1,4 +1,4 @@
-"""How often a quorum queue delivers a message before it drops it."""
+"""The delivery limit of quorum queues, and the headers in which the broker counts."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ COUNTS = (COUNT, "x-acquired-count")  # headers that the broker writes; 4.3 writ
 
 
 def times_given_back(headers: object, *, redelivered: bool) -> int:
-    """How often a message of a quorum queue was delivered before, and counted for the limit.
+    """Returns how many earlier deliveries of a message counted for the limit of its queue.
 
     A first delivery has no count of the broker's, but may carry one that its sender copied.
     """

@@ -17,7 +17,7 @@ from routewright.runtime.router.route import Route, Router
 
 
 class Destination(Protocol):
-    """What a task or a call says about where it is sent; None says nothing."""
+    """The destination that a task or a call names; None names nothing."""
 
     @property
     def exchange(self) -> str | None: ...

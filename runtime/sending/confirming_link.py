@@ -35,7 +35,7 @@ SUCCESSION = 0.001  # seconds between two messages that may go out together
 
 @dataclass(frozen=True, slots=True)
 class LinkSettings:
-    """What the links of an app have in common.
+    """The settings that the links of an app share.
 
     Attributes:
         broker: the broker to connect to.

@@ -20,7 +20,7 @@ class FairSemaphore:
 
     @property
     def waiting(self) -> int:
-        """How many threads wait at the moment."""
+        """The number of threads that wait at the moment."""
         return len(self._waiters)
 
     def acquire(self, timeout: float = 0) -> bool:

@@ -59,7 +59,7 @@ class After:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What one call says, and its task's definition: the options, and what no task can say."""
+    """One call: its options, those of its task's definition, and those that no task can have."""
 
     task_id: str | None = None
     connection: Connection | None = None

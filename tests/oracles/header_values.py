@@ -1,4 +1,4 @@
-"""What a header of a message may be, for property tests."""
+"""The values of a message's headers, for property tests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What RabbitMQ 4.0 and newer do otherwise, and nobody who applies a topology may notice."""
+"""Differences of RabbitMQ 4.0 and newer that nobody who applies a topology may notice."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an earlier release generated is refused by one sentence."""
+"""Packages of an earlier release are refused by one sentence."""
 
 from __future__ import annotations
 
